@@ -1,0 +1,1 @@
+"""Lightning callbacks; none of them knows a model by name."""

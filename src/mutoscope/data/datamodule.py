@@ -1,0 +1,159 @@
+"""The one base class of all DataModules: loaders, workers, collation and the reproducible stream of batches."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mutoscope.structures import DatasetInfo, Kind
+
+Split = Literal["train", "val"]
+
+
+class LabelledDataset(Protocol):
+    """A map-style dataset that fetches whole batches and knows the label of every item."""
+
+    label: Tensor
+
+    def __len__(self) -> int: ...
+
+    def __getitems__(self, indices: list[int]) -> Any: ...
+
+
+class StreamSampler(Sampler[list[int]]):
+    """An endless stream of batches in which batch ``k`` depends on (seed, k, rank, world size) alone.
+
+    Items come as one shuffled pass after the other, or, with ``balance``, with classes drawn evenly. Because a batch
+    is a function of its number, a run resumed at iteration ``k`` sees exactly what it would have seen.
+
+    Args:
+        label: ``[n]`` class of every item.
+        batch_size: items per batch and rank.
+        seed: of the order.
+        start: number of the first batch.
+        rank, world: this process and how many there are; the ranks share each global batch without overlap.
+        balance: draw classes with equal probability instead of items.
+    """
+
+    def __init__(
+        self,
+        label: Tensor,
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        balance: bool = False,
+    ) -> None:
+        if len(label) == 0:
+            raise ValueError("The training split is empty; there is nothing to draw batches from.")
+        self.label, self.batch_size, self.seed, self.start = label, batch_size, seed, start
+        self.rank, self.world, self.balance = rank, world, balance
+
+    def batch(self, number: int) -> list[int]:
+        """Item indices of batch ``number`` on this rank."""
+        first = (number * self.world + self.rank) * self.batch_size
+        positions = torch.arange(first, first + self.batch_size)
+        n = len(self.label)
+        passes = positions // n
+        items = torch.empty_like(positions)
+        for p in passes.unique().tolist():
+            here = passes == p
+            items[here] = self._pass(p)[positions[here] % n]
+        return [int(i) for i in items]
+
+    def _pass(self, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) % (2**63))
+        if not self.balance:
+            return torch.randperm(len(self.label), generator=generator)
+        count = torch.bincount(self.label)
+        weight = (1.0 / count.clamp(min=1))[self.label]
+        return torch.multinomial(weight, len(self.label), replacement=True, generator=generator)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        number = self.start
+        while True:
+            yield self.batch(number)
+            number += 1
+
+
+def as_fetched(batch: Any) -> Any:
+    """Collation of datasets that fetch whole batches: there is nothing left to do."""
+    return batch
+
+
+class DataModule(LightningDataModule):
+    """Base of all datasets.
+
+    A dataset sets ``kind``, answers ``info`` after ``setup()`` and ``dataset(split)``; loaders, workers, the order of
+    batches and the sharing between ranks are done here.
+
+    Args:
+        batch_size: clips per batch and process.
+        num_workers: loader processes; 0 loads in the training process.
+        seed: of the order of batches and of anything random in the data itself.
+        balance: draw classes evenly in training.
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0, balance: bool = False) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1.")
+        self.batch_size, self.num_workers, self.seed, self.balance = batch_size, num_workers, seed, balance
+        #: number of the first training batch: the trainer's data position, set when a run is resumed
+        self.start_batch = 0
+
+    @property
+    @abstractmethod
+    def info(self) -> DatasetInfo:
+        """Description of the data; complete (normaliser included) after ``setup()``."""
+
+    @abstractmethod
+    def dataset(self, split: Split) -> LabelledDataset:
+        """The items of a split, available after ``setup()``."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes whenever the data or their preparation changes; keys caches of anything computed from them."""
+
+    def batches_per_epoch(self) -> int:
+        """Full batches in one pass over the training split, over all ranks."""
+        _, world = self._rank()
+        return max(1, len(self.dataset("train")) // (self.batch_size * world))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """An endless stream of batches, starting at ``start_batch``."""
+        data = self.dataset("train")
+        rank, world = self._rank()
+        sampler = StreamSampler(data.label, self.batch_size, self.seed, self.start_batch, rank, world, self.balance)
+        return self._loader(data, sampler)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Every validation item once, in order, shared between ranks without repeats."""
+        data = self.dataset("val")
+        rank, world = self._rank()
+        mine = list(range(rank, len(data), world))
+        return self._loader(data, [mine[i : i + self.batch_size] for i in range(0, len(mine), self.batch_size)])
+
+    def _loader(self, data: LabelledDataset, batches: Any) -> DataLoader[Any]:
+        assert isinstance(data, Dataset)
+        return DataLoader(
+            data,
+            batch_sampler=batches,
+            collate_fn=as_fetched,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _rank(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size

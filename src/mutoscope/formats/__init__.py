@@ -1,0 +1,1 @@
+"""Bytes <-> structures, nothing else: one file per format."""

@@ -1,0 +1,1 @@
+"""Metrics as ``torchmetrics.Metric``: they eat plain tensors and reduce over processes by themselves."""

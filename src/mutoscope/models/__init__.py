@@ -1,0 +1,1 @@
+"""One package per model; ``base.py`` holds what all of them share."""

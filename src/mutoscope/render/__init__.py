@@ -1,0 +1,1 @@
+"""Structures -> pixels and pages."""

@@ -1,0 +1,166 @@
+"""What a dataset tells everybody else about itself, and how its numbers are scaled for networks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mutoscope.structures.skeleton import Skeleton
+
+Kind = Literal["motion", "video", "action_graph"]
+RootRule = Literal["none", "relative", "absolute"]
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Affine map between dataset units and network units, one offset and scale per coordinate.
+
+    ``normalise(x) = (x - offset) / scale``; the statistics come from the training split only and travel in the
+    checkpoint, so that samples can be mapped back to metres anywhere.
+    """
+
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.offset) != len(self.scale):
+            raise ValueError(f"Normaliser got {len(self.offset)} offsets but {len(self.scale)} scales.")
+        if not all(s > 0 for s in self.scale):
+            raise ValueError(f"Normaliser scales must be positive, got {self.scale}.")
+
+    @classmethod
+    def from_range(cls, minimum: float, maximum: float, channels: int) -> "Normaliser":
+        """Map ``[minimum, maximum]`` to ``[-1, 1]``, the same for all coordinates (Kinetic-GAN's feeder)."""
+        if not maximum > minimum:
+            raise ValueError(f"A range needs maximum > minimum, got [{minimum}, {maximum}].")
+        return cls(((maximum + minimum) / 2,) * channels, ((maximum - minimum) / 2,) * channels)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """``x: [..., c]`` in dataset units -> network units."""
+        offset, scale = self._tensors(x)
+        return (x - offset) / scale
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """``x: [..., c]`` in network units -> dataset units."""
+        offset, scale = self._tensors(x)
+        return x * scale + offset
+
+    def _tensors(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.new_tensor(self.offset), x.new_tensor(self.scale)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Everything a model, metric or renderer must know about a dataset; nobody types it twice in a config.
+
+    Args:
+        name: registry name of the dataset.
+        kind: which batches it yields.
+        classes: action names; their order is the label.
+        fps: frames per second.
+        length: frames per clip ``t``.
+        channels: coordinates per joint ``c`` (2 or 3), or colour channels.
+        skeleton: joint layout of motion data.
+        root: ``none`` = root joint at the origin in every frame; ``relative`` = the root's ground position starts at
+            the origin in the first frame and then moves; ``absolute`` = as recorded.
+        units: of the coordinates.
+        normaliser: from the training split; ``None`` while unknown.
+        frame_size: (height, width) of video.
+    """
+
+    name: str
+    kind: Kind
+    classes: tuple[str, ...]
+    fps: float
+    length: int
+    channels: int
+    skeleton: Skeleton | None = None
+    root: RootRule = "relative"
+    units: str = "m"
+    normaliser: Normaliser | None = None
+    frame_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"DatasetInfo.kind is '{self.kind}', expected one of {', '.join(get_args(Kind))}.")
+        if self.root not in get_args(RootRule):
+            raise ValueError(f"DatasetInfo.root is '{self.root}', expected one of {', '.join(get_args(RootRule))}.")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"Dataset '{self.name}' names a class twice: {', '.join(self.classes)}.")
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def need_skeleton(self) -> Skeleton:
+        """The skeleton, or a ``ValueError`` where the dataset has none."""
+        if self.skeleton is None:
+            raise ValueError(f"Dataset '{self.name}' ({self.kind}) has no skeleton, but one is needed here.")
+        return self.skeleton
+
+    def need_normaliser(self) -> Normaliser:
+        """The normaliser, or a ``ValueError`` where the dataset was not set up."""
+        if self.normaliser is None:
+            raise ValueError(f"Dataset '{self.name}' has no normaliser yet; call setup() first.")
+        return self.normaliser
+
+    def with_length(self, length: int) -> "DatasetInfo":
+        return replace(self, length=length)
+
+    def label(self, name_or_index: str | int) -> int:
+        """Label of a class given by name or index; raises ``ValueError`` naming the classes that exist."""
+        text = str(name_or_index)
+        if text in self.classes:
+            return self.classes.index(text)
+        if text.isdigit() and int(text) < self.num_classes:
+            return int(text)
+        raise ValueError(
+            f"There is no class '{text}' in '{self.name}'; "
+            f"its classes are {', '.join(f'{i} {c}' for i, c in enumerate(self.classes))}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, strings and numbers (what checkpoints may hold)."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "fps": float(self.fps),
+            "length": int(self.length),
+            "channels": int(self.channels),
+            "skeleton": self.skeleton.to_dict() if self.skeleton else None,
+            "root": self.root,
+            "units": self.units,
+            "normaliser": {"offset": list(self.normaliser.offset), "scale": list(self.normaliser.scale)}
+            if self.normaliser
+            else None,
+            "frame_size": list(self.frame_size) if self.frame_size else None,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "DatasetInfo":
+        normaliser, size = values["normaliser"], values["frame_size"]
+        return cls(
+            name=values["name"],
+            kind=values["kind"],
+            classes=tuple(values["classes"]),
+            fps=values["fps"],
+            length=values["length"],
+            channels=values["channels"],
+            skeleton=Skeleton.from_dict(values["skeleton"]) if values["skeleton"] else None,
+            root=values["root"],
+            units=values["units"],
+            normaliser=Normaliser(tuple(normaliser["offset"]), tuple(normaliser["scale"])) if normaliser else None,
+            frame_size=(size[0], size[1]) if size else None,
+        )
+
+
+def scalar_range(arrays: Sequence[Tensor]) -> tuple[float, float]:
+    """Minimum and maximum over all values of several tensors."""
+    if not arrays:
+        raise ValueError("Cannot take the range of no data at all.")
+    low = torch.stack([a.min() for a in arrays]).min()
+    high = torch.stack([a.max() for a in arrays]).max()
+    return float(low), float(high)
