@@ -100,6 +100,8 @@ class DataModule(LightningDataModule):
     """
 
     kind: ClassVar[Kind]
+    #: the name given to ``@register``
+    registered_name: ClassVar[str] = "unregistered"
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0, balance: bool = False) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class MotionClips:
     names: list[str]
 
 
-def canonicalise(joints: Tensor, skeleton: Skeleton, root: RootRule, align_heading: bool) -> Tensor:
+def canonicalise(joints: Tensor, skeleton: Skeleton, root_rule: RootRule, align_heading: bool) -> Tensor:
     """Apply the root rule and turn every clip so that the person faces forward in the first frame.
 
     Forward means: the left hip lies on the positive side of the first ground axis, so in a y-up world the person
@@ -45,7 +45,7 @@ def canonicalise(joints: Tensor, skeleton: Skeleton, root: RootRule, align_headi
     Args:
         joints: ``[b, t, v, 3]``.
         skeleton: names the root, the hips and the up axis.
-        root: as in ``DatasetInfo``.
+        root_rule: as in ``DatasetInfo``.
         align_heading: whether to turn.
 
     Returns:
@@ -63,9 +63,9 @@ def canonicalise(joints: Tensor, skeleton: Skeleton, root: RootRule, align_headi
         turned[..., ground[1]] = cos * b - sin * a
         turned[..., skeleton.up_axis] = joints[..., skeleton.up_axis]
         joints = turned
-    if root == "none":
+    if root_rule == "none":
         return joints - joints[:, :, skeleton.root, None]
-    if root == "relative":
+    if root_rule == "relative":
         origin = joints[:, :1, skeleton.root, None].clone()
         origin[..., skeleton.up_axis] = 0.0
         return joints - origin
@@ -82,7 +82,7 @@ class MotionWindows(Dataset[MotionBatch]):
         stride: frames between the starts of neighbouring windows of a recording.
         short: what becomes of recordings shorter than ``length``: ``drop`` them (counted in ``dropped``), ``loop``
             them from the start, or ``pad`` them with their last frame and a false mask.
-        root, align_heading: see :func:`canonicalise`.
+        root_rule, align_heading: see :func:`canonicalise`.
         channels: 3, or 2 for the orthographic front view (first ground axis and height).
     """
 
@@ -93,7 +93,7 @@ class MotionWindows(Dataset[MotionBatch]):
         length: int,
         stride: int,
         short: ShortRule,
-        root: RootRule,
+        root_rule: RootRule,
         align_heading: bool,
         channels: int = 3,
     ) -> None:
@@ -104,7 +104,7 @@ class MotionWindows(Dataset[MotionBatch]):
         if length < 1 or stride < 1:
             raise ValueError(f"length ({length}) and stride ({stride}) must be at least 1.")
         self.clips, self.skeleton, self.length, self.short = clips, skeleton, length, short
-        self.root, self.align_heading, self.channels = root, align_heading, channels
+        self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
         recording, first = [], []
         #: recordings left out for being shorter than a window, per class label
         self.dropped: dict[int, int] = {}
@@ -138,7 +138,7 @@ class MotionWindows(Dataset[MotionBatch]):
             offset = torch.minimum(offset, frames - 1)
         at = torch.from_numpy(self.clips.start)[recording][:, None] + offset
         joints = torch.from_numpy(np.ascontiguousarray(self.clips.joints[at.numpy()]))
-        joints = canonicalise(joints, self.skeleton, self.root, self.align_heading)
+        joints = canonicalise(joints, self.skeleton, self.root_rule, self.align_heading)
         if self.channels == 2:
             ground = 1 if self.skeleton.up_axis == 0 else 0
             joints = joints[..., [ground, self.skeleton.up_axis]]
@@ -155,15 +155,13 @@ class MotionDataModule(DataModule):
         length: frames per window.
         stride: frames between window starts in training (validation windows do not overlap).
         short: see :class:`MotionWindows`.
-        root: see ``DatasetInfo``.
+        root_rule: see ``DatasetInfo``.
         align_heading: whether every window starts facing forward.
         channels: 3, or 2 for the front view.
         batch_size, num_workers, seed, balance: see :class:`DataModule`.
     """
 
     kind: ClassVar[Kind] = "motion"
-    #: registry name, shown in ``info``
-    name: ClassVar[str]
 
     def __init__(
         self,
@@ -173,7 +171,7 @@ class MotionDataModule(DataModule):
         length: int,
         stride: int,
         short: ShortRule,
-        root: RootRule,
+        root_rule: RootRule,
         align_heading: bool,
         channels: int,
         batch_size: int,
@@ -183,7 +181,7 @@ class MotionDataModule(DataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed, balance=balance)
         self.skeleton, self.fps, self.length, self.stride, self.short = skeleton, fps, length, stride, short
-        self.root, self.align_heading, self.channels = root, align_heading, channels
+        self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
         self._windows: dict[Split, MotionWindows] = {}
         self._normaliser: Normaliser | None = None
 
@@ -199,14 +197,14 @@ class MotionDataModule(DataModule):
     @property
     def info(self) -> DatasetInfo:
         return DatasetInfo(
-            name=self.name,
+            name=self.registered_name,
             kind="motion",
             classes=self.classes,
             fps=self.fps,
             length=self.length,
             channels=self.channels,
             skeleton=self.skeleton,
-            root=self.root,
+            root=self.root_rule,
             units=self.skeleton.units,
             normaliser=self._normaliser,
         )
@@ -227,7 +225,7 @@ class MotionDataModule(DataModule):
                 self.length,
                 stride,
                 self.short,
-                self.root,
+                self.root_rule,
                 self.align_heading,
                 self.channels,
             )
@@ -235,7 +233,7 @@ class MotionDataModule(DataModule):
         present = set(train.label.tolist())
         if missing := [name for i, name in enumerate(self.classes) if i not in present]:
             raise ValueError(
-                f"No training window of {self.length} frames is left for {', '.join(missing)} in '{self.name}'; "
+                f"No training window of {self.length} frames is left for {', '.join(missing)} in '{self.registered_name}'; "
                 "use a smaller dataset.length or dataset.short=loop."
             )
         chunks = [
@@ -253,7 +251,9 @@ class MotionDataModule(DataModule):
 
     def dataset(self, split: Split) -> MotionWindows:
         if split not in self._windows:
-            raise RuntimeError(f"Dataset '{self.name}' is not set up; call prepare_data() and setup() first.")
+            raise RuntimeError(
+                f"Dataset '{self.registered_name}' is not set up; call prepare_data() and setup() first."
+            )
         return self._windows[split]
 
 

@@ -30,6 +30,7 @@ def register(name: str) -> Callable[[type[D]], type[D]]:
                 f"Dataset name '{name}' is taken by {present.__module__}.{present.__qualname__}; "
                 f"register {cls.__module__}.{cls.__qualname__} under another name."
             )
+        cls.registered_name = name
         _classes[name] = cls
         return cls
 
