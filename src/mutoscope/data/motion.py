@@ -233,7 +233,8 @@ class MotionDataModule(DataModule):
         present = set(train.label.tolist())
         if missing := [name for i, name in enumerate(self.classes) if i not in present]:
             raise ValueError(
-                f"No training window of {self.length} frames is left for {', '.join(missing)} in '{self.registered_name}'; "
+                f"No training window of {self.length} frames is left for "
+                f"{', '.join(missing)} in '{self.registered_name}'; "
                 "use a smaller dataset.length or dataset.short=loop."
             )
         chunks = [
