@@ -1,0 +1,6 @@
+"""`python generate.py [key=value ...]`: see `python generate.py --help`."""
+
+from mutoscope.cli import main
+
+if __name__ == "__main__":
+    main("generate")

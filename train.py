@@ -1,0 +1,6 @@
+"""`python train.py [key=value ...]`: see `python train.py --help`."""
+
+from mutoscope.cli import main
+
+if __name__ == "__main__":
+    main("train")

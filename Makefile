@@ -1,0 +1,53 @@
+# Needs Python >= 3.11 and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
+
+.PHONY: help setup check test quickstart bench soak lock clean
+
+help:
+	@echo "make setup       create .venv with the pinned packages"
+	@echo "make quickstart  train, evaluate and write outputs/quickstart/report.html (about ten minutes on 2 cores)"
+	@echo "make check       lint, format and types"
+	@echo "make test        the test suite"
+	@echo "make bench       benchmarks;  make soak: longer checks;  make clean: remove what was built"
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python >= 3.11 is needed; found $$($(PYTHON) --version). Set PYTHON=<path of a newer one>."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
+	$(UV) pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/python -m pytest
+
+quickstart: setup
+	$(BIN)/python train.py experiment=quickstart overwrite=true
+	$(BIN)/python evaluate.py checkpoint=outputs/quickstart/checkpoints/last.ckpt out=outputs/quickstart
+	@echo "Open outputs/quickstart/report.html in a browser."
+
+bench: setup
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_kinetic_gan.py
+
+soak: setup
+	$(BIN)/python -m pytest tests/soak --timeout 3600
+
+# versions only: the index is the installer's own
+lock:
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache build dist outputs multirun htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

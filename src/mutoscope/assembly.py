@@ -1,0 +1,109 @@
+"""From resolved configs to data, models and metrics that fit together, or a sentence saying why they do not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from mutoscope.checkpoint import checkpoint_info, read_checkpoint
+from mutoscope.config import ConfigError, _locate, build, build_dataset
+from mutoscope.console import say
+from mutoscope.data.datamodule import DataModule
+from mutoscope.data.registry import datamodule_class, datamodules
+from mutoscope.models.base import GenerativeModule, IterationModule
+from mutoscope.recognition import TrainedRecognizer
+from mutoscope.structures import DatasetInfo
+
+
+def check_pair(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+    """Whether a model can train on a dataset.
+
+    Raises:
+        ConfigError: naming both kinds and the datasets that would fit.
+    """
+    takes = _locate(model["_target_"], "model").takes
+    yields = datamodule_class(dataset["name"]).kind
+    if takes != yields:
+        fitting = [name for name, cls in datamodules().items() if cls.kind == takes]
+        raise ConfigError(
+            f"{model['_target_'].split('.')[-1]} takes {takes} data, but dataset '{dataset['name']}' yields {yields}; "
+            f"datasets that fit: {', '.join(fitting) or 'none yet'}."
+        )
+
+
+def prepared(dataset: Mapping[str, Any]) -> DataModule:
+    """Build, prepare and set up a dataset, and say what it holds."""
+    datamodule: DataModule = build_dataset(dataset)
+    datamodule.prepare_data()
+    datamodule.setup()
+    info = datamodule.info
+    say(
+        f"Dataset {info.name}: {len(datamodule.dataset('train'))} training and {len(datamodule.dataset('val'))} "
+        f"validation clips of {info.length} frames at {info.fps:g} fps in {info.num_classes} classes."
+    )
+    return datamodule
+
+
+def same_data(mine: DatasetInfo, theirs: DatasetInfo, whose: str) -> None:
+    """Whether two descriptions agree in all that a network depends on.
+
+    Raises:
+        ConfigError: naming the first difference.
+    """
+    a, b = mine.to_dict(), theirs.to_dict()
+    for field in ("kind", "classes", "skeleton", "channels", "length", "fps", "root", "units", "normaliser"):
+        if a[field] != b[field]:
+            raise ConfigError(
+                f"The dataset's {field} is {_brief(a[field])}, but {whose} was made with {_brief(b[field])}; "
+                "set the dataset's options as they were then."
+            )
+
+
+def _brief(value: Any) -> str:
+    text = value["name"] if isinstance(value, dict) and "name" in value else str(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
+    """A trained model from a checkpoint alone, in evaluation mode, and the config it was trained with.
+
+    Raises:
+        CheckpointError: if the file is no checkpoint.
+        ConfigError: if it holds no generative model.
+    """
+    data = read_checkpoint(checkpoint)
+    config = data["mutoscope"]["config"]
+    model: IterationModule = build(config["model"], "model", info=checkpoint_info(data))
+    if not isinstance(model, GenerativeModule):
+        raise ConfigError(f"{checkpoint} holds a {type(model).__name__}, which generates nothing.")
+    model.load_state_dict(data["state_dict"])
+    model.on_load_checkpoint(data)
+    return model.eval(), config
+
+
+def build_metrics(
+    nodes: Mapping[str, Any], info: DatasetInfo, recognizer: TrainedRecognizer | None, reference: Tensor | None
+) -> dict[str, Metric]:
+    """The metrics of a config, each given what it asks for."""
+    late: dict[str, Any] = {"info": info, "skeleton": info.skeleton}
+    if recognizer is not None:
+        late["recognizer"] = recognizer.network
+    if reference is not None:
+        late["reference"] = reference
+    return {name: build(node, f"metrics.{name}", **late) for name, node in nodes.items() if node is not None}
+
+
+def clips_of(datamodule: DataModule, split: Any, limit: int | None = None, seed: int = 0) -> Any:
+    """Clips of a split as one batch: all of them, or ``limit`` drawn without replacement, evenly over classes."""
+    data = datamodule.dataset(split)
+    if limit is None or limit >= len(data):
+        return data.__getitems__(list(range(len(data))))
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    label = data.label[order]
+    # position of every item among those of its class: taking the lowest first is even over classes
+    same = label[:, None] == label[None, :]
+    nth = (same & (torch.arange(len(label))[:, None] > torch.arange(len(label))[None, :])).sum(dim=1)
+    return data.__getitems__(order[nth.argsort(stable=True)[:limit]].tolist())

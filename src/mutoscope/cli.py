@@ -1,0 +1,154 @@
+"""The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from mutoscope.config import ConfigError, closest, config_dir
+
+VERBS = ("train", "evaluate", "generate", "export")
+
+
+def main(verb: str | None = None) -> None:
+    """Run a verb with the overrides on the command line; exits with status 1 and one sentence on failure."""
+    if verb is None:
+        if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
+            known = ", ".join(VERBS)
+            asked = f"'{sys.argv[1]}' is no command" if len(sys.argv) > 1 else "no command given"
+            wanted_help = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
+            message = (
+                f"usage: mutoscope COMMAND [key=value ...]; commands: {known}; mutoscope COMMAND --help tells more"
+            )
+            sys.stderr.write(message + "\n" if wanted_help else f"error: {asked}. {message}\n")
+            sys.exit(0 if wanted_help else 2)
+        verb = sys.argv.pop(1)
+    debug = "debug=true" in sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _register()
+        task = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(_TASKS[verb])
+        task()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; ckpt=last continues from the last checkpoint\n")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {_sentence(error)}\n")
+        sys.exit(1)
+
+
+def _register() -> None:
+    """Make every registered dataset a choice of ``dataset=`` and teach Hydra where runs go."""
+    from mutoscope.data.registry import datamodules
+
+    store = ConfigStore.instance()
+    for name, cls in datamodules().items():
+        if (config_dir() / "dataset" / f"{name}.yaml").is_file():
+            continue
+        node: dict[str, Any] = {"name": name}
+        for key, parameter in inspect.signature(cls).parameters.items():
+            node[key] = "???" if parameter.default is inspect.Parameter.empty else parameter.default
+        if "seed" in node:
+            node["seed"] = "${seed}"
+        store.store(group="dataset", name=name, node=node)
+    OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
+
+
+def run_dir_for(name: str, ckpt: str | None) -> str:
+    """``outputs/<name>/<time>``, or, for ``ckpt=last``, the newest such directory that holds a checkpoint."""
+    folder = Path("outputs") / name
+    if ckpt == "last":
+        runs = sorted(path.parents[1] for path in folder.glob("*/checkpoints/last.ckpt"))
+        if runs:
+            return str(runs[-1])
+    # ranks that torchrun or SLURM started agree on the directory through the job's id
+    job = os.environ.get("TORCHELASTIC_RUN_ID") or os.environ.get("SLURM_JOB_ID")
+    return str(folder / (job or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        choices = ", ".join(error.options)
+        return f"There is no {group} '{name}'; did you mean '{closest(name, error.options)}'? Choices: {choices}."
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
+        cause = error.__cause__
+        parent = cause.parent_node
+        if isinstance(parent, DictConfig) and cause.full_key:
+            where, _, key = str(cause.full_key).rpartition(".")
+            key = str(cause.key) if cause.key is not None else key
+            known = [str(k) for k in parent]
+            hint = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
+            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {hint}"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} must be given: add {error.full_key}=<value>."
+    text = " ".join(str(error).split())
+    return text or f"{type(error).__name__} without a message; debug=true shows where."
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+def _train(cfg: DictConfig) -> float | None:
+    from mutoscope.engine import processes
+    from mutoscope.jobs import launched_externally, run_in_fresh_process
+    from mutoscope.train import train
+
+    config, run_dir = _plain(cfg), Path(HydraConfig.get().runtime.output_dir)
+    settings = config["trainer"]
+    several = processes(settings["devices"], settings["accelerator"], settings["num_nodes"]) > 1
+    if HydraConfig.get().mode == RunMode.MULTIRUN or (several and not launched_externally()):
+        return run_in_fresh_process(config, run_dir)
+    return train(config, run_dir)
+
+
+def _evaluate(cfg: DictConfig) -> None:
+    from mutoscope.evaluate import evaluate
+
+    evaluate(_plain(cfg), explicit_dataset=_explicit("dataset"))
+
+
+def _generate(cfg: DictConfig) -> None:
+    from mutoscope.generate import generate
+
+    generate(_plain(cfg))
+
+
+def _export(cfg: DictConfig) -> None:
+    from mutoscope.pretrained import export
+
+    config = _plain(cfg)
+    export(Path(config["checkpoint"]), Path(config["out"]))
+
+
+def _explicit(group: str) -> dict[str, Any]:
+    """Settings of a group that were typed on the command line."""
+    typed = [o.lstrip("+") for o in HydraConfig.get().overrides.task]
+    values = OmegaConf.from_dotlist([o for o in typed if o.startswith(f"{group}.")])
+    return OmegaConf.to_container(values).get(group, {})  # type: ignore[union-attr]
+
+
+_TASKS: dict[str, Callable[[DictConfig], Any]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "generate": _generate,
+    "export": _export,
+}
+
+__all__ = ["ConfigError", "main", "run_dir_for"]

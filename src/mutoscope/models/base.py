@@ -1,0 +1,248 @@
+"""What all models share: the optimiser step, the seeded streams of randomness, EMA, plain checkpoints."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mutoscope.models.ema import GeneratorEMA
+from mutoscope.structures import DatasetInfo, Kind, Sample
+
+OptimizerFactory = Callable[[Any], Optimizer]
+SchedulerFactory = Callable[[Optimizer], Any]
+
+
+def step_seed(seed: int, iteration: int, rank: int) -> int:
+    """Seed of one iteration on one rank; distinct for all of them."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + iteration * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**64
+    mixed ^= mixed >> 31
+    return mixed % 2**63
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Everything random inside depends on ``seed`` alone; the streams outside continue undisturbed."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+class IterationModule(LightningModule):
+    """Base of everything that is trained here.
+
+    One step is one iteration, i.e. one mini-batch, however many optimisers move in it; ``iterations`` counts them and
+    is what schedules, logs and checkpoints speak of (Lightning's ``global_step`` counts optimiser steps). At every
+    iteration the random streams are seeded from (seed, iteration, rank): noise differs between ranks, evaluation never
+    disturbs training, and a resumed run draws what an uninterrupted one would have drawn.
+
+    A model sets ``takes``, passes its optimiser factories, says which networks each of them moves, and implements
+    ``training_step`` with :meth:`update`.
+
+    Args:
+        info: description of the data the model is for.
+        optimizers: one factory per set of networks, called with their parameters.
+        schedulers: factories for the optimisers of the same name; stepped once per iteration.
+        micro_batches: each mini-batch is worked off in this many parts, gradients accumulating (saves memory).
+        clip_norm: clip gradients of every optimiser to this norm; ``None`` leaves them.
+        compile_networks: compile the networks with ``torch.compile``.
+        seed: of everything random in training.
+    """
+
+    #: the kind of dataset the model trains on
+    takes: ClassVar[Kind]
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if micro_batches < 1:
+            raise ValueError(f"micro_batches is {micro_batches}, expected at least 1.")
+        if unknown := set(schedulers or {}) - set(optimizers):
+            raise ValueError(
+                f"There is a scheduler for '{unknown.pop()}', but the optimisers are {', '.join(optimizers)}."
+            )
+        self.automatic_optimization = False
+        self.info = info
+        self.optimizer_factories, self.scheduler_factories = dict(optimizers), dict(schedulers or {})
+        self.micro_batches, self.clip_norm = micro_batches, clip_norm
+        self.compile_networks, self.seed = compile_networks, seed
+        #: mini-batches trained on so far, and the samples in them over all processes
+        self.iterations = 0
+        self.samples_seen = 0
+        #: detached scalars of the latest iteration, read (and only then synchronised) by the logging callback
+        self.latest: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
+        """Which networks each optimiser moves, by optimiser name."""
+
+    def ready(self) -> None:
+        """Call at the end of the constructor, when the networks stand."""
+        if self.compile_networks:
+            for networks in self.networks().values():
+                for network in networks:
+                    network.compile()
+
+    @property
+    def optimizer_names(self) -> list[str]:
+        """Names in the order in which Lightning holds the optimisers."""
+        return list(self.networks())
+
+    def configure_optimizers(self) -> Any:
+        parameters = {
+            name: [p for network in networks for p in network.parameters()]
+            for name, networks in self.networks().items()
+        }
+        if set(parameters) != set(self.optimizer_factories):
+            raise ValueError(
+                f"{type(self).__name__} moves {', '.join(parameters)} but was given optimisers for "
+                f"{', '.join(self.optimizer_factories)}."
+            )
+        optimizers = [self.optimizer_factories[name](parameters[name]) for name in parameters]
+        schedulers = [
+            self.scheduler_factories[name](optimizer)
+            for name, optimizer in zip(parameters, optimizers, strict=True)
+            if name in self.scheduler_factories
+        ]
+        return optimizers, schedulers
+
+    # --- the step ---------------------------------------------------------------------------------------------------
+
+    def update(self, name: str, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
+        """One step of one optimiser: freeze the others, accumulate over the parts, clip, step.
+
+        Each entry of ``losses`` computes the loss of one part of the mini-batch. Gradients are averaged over the
+        parts; between processes they are exchanged with the last part only. Clipping happens after the gradients are
+        unscaled (see :meth:`on_before_optimizer_step`).
+
+        Returns:
+            The mean loss, detached, still on the device.
+        """
+        optimizer = self._wrapped_optimizers()[self.optimizer_names.index(name)]
+        self.toggle_optimizer(optimizer)
+        values = []
+        for part, loss_of_part in enumerate(losses):
+            loss = loss_of_part() / len(losses)
+            exchange = part == len(losses) - 1 or self.trainer.world_size == 1
+            with nullcontext() if exchange else self.trainer.model.no_sync():  # type: ignore[union-attr, operator]
+                self.manual_backward(loss)
+            values.append(loss.detach())
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.untoggle_optimizer(optimizer)
+        return torch.stack(values).sum()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip, and remember the gradient norm; Lightning calls this after unscaling, before the step."""
+        raw = [wrapped.optimizer for wrapped in self._wrapped_optimizers()]
+        name = self.optimizer_names[raw.index(_raw(optimizer))]
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
+        self.latest[f"health/grad_norm_{name}"] = norm.detach()
+
+    def _wrapped_optimizers(self) -> list[LightningOptimizer]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(step_seed(self.seed, self.iterations, self.trainer.global_rank))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        schedulers = self.lr_schedulers() or []
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            scheduler.step()  # type: ignore[call-arg]
+        self.iterations += 1
+        self.samples_seen += len(batch) * self.trainer.world_size
+
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["mutoscope"] = {
+            **checkpoint.get("mutoscope", {}),
+            "iterations": self.iterations,
+            "samples_seen": self.samples_seen,
+            "info": self.info.to_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["mutoscope"]
+        self.iterations, self.samples_seen = state["iterations"], state["samples_seen"]
+
+
+class GenerativeModule(IterationModule):
+    """Base of all generative models: an :class:`IterationModule` with a generator, its average, and ``generate``.
+
+    Args:
+        ema_half_life: of the generator's average, in samples; ``None`` keeps no average.
+        info, optimizers, schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
+    """
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        ema_half_life: float | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            info,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        self.ema_half_life = ema_half_life
+        self.ema: GeneratorEMA | None = None
+
+    @property
+    @abstractmethod
+    def generator(self) -> nn.Module:
+        """The network whose average is kept and which generates."""
+
+    @abstractmethod
+    def generate(self, batch: Any, *args: Any, **kwargs: Any) -> Sample:
+        """Generate for the conditions in ``batch`` with the averaged weights; the result is in dataset units."""
+
+    def ready(self) -> None:
+        if self.ema_half_life is not None:
+            self.ema = GeneratorEMA(self.generator, self.ema_half_life)
+        super().ready()
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The generator to show and to measure: the average where one is kept, else the network itself."""
+        return self.generator if self.ema is None else self.ema.network
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        before = self.samples_seen
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        if self.ema is not None:
+            self.ema.update(self.generator, self.samples_seen - before, self.samples_seen)
+
+
+def _raw(optimizer: Any) -> Optimizer:
+    return getattr(optimizer, "optimizer", optimizer)

@@ -1,0 +1,172 @@
+"""Kinetic-GAN's training, told once (paper section 3; WGAN-GP as released)."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from mutoscope.models.kinetic_gan.discriminator import Discriminator
+from mutoscope.models.kinetic_gan.generator import Generator
+from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
+from torch import Tensor, nn
+
+from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Sample
+
+
+class KineticGAN(GenerativeModule):
+    """Degardin et al., "Generative Adversarial Graph Convolutional Networks for Human Action Synthesis", WACV 2022.
+
+    Every iteration moves the critic; every ``n_critic``-th, beginning with the first, also moves the generator, with
+    the same latents and labels and fresh noise.
+
+    Args:
+        info: classes, skeleton, coordinates, clip length and normaliser of the data.
+        latent: size of z.
+        mapping_depth: layers of the mapping network; 0 feeds [embedding, z] to the first block (Table 1, A-D).
+        widths: channels of blocks 0..4 of the generator; the critic's ladder is the same, read backwards.
+        norm_blocks: generator blocks with batch norm on the temporal convolution.
+        use_skip: generator blocks have skip branches (off: Table 1, B).
+        use_noise: generator blocks add noise (off: Table 1, A-C).
+        n_critic: critic updates for one generator update.
+        schedule: count ``n_critic`` over the whole run, or from the start of every ``epoch`` as released.
+        batches_per_epoch: needed for ``schedule="epoch"``.
+        penalty_weight: of the gradient penalty.
+        optimizers: factories named ``critic`` and ``generator``.
+        schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
+    """
+
+    takes: ClassVar[Kind] = "motion"
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        latent: int = 512,
+        mapping_depth: int = 4,
+        widths: Sequence[int] = (512, 256, 128, 64, 32),
+        norm_blocks: Sequence[int] = (1, 3, 5),
+        use_skip: bool = True,
+        use_noise: bool = True,
+        n_critic: int = 5,
+        schedule: Literal["run", "epoch"] = "run",
+        batches_per_epoch: int | None = None,
+        penalty_weight: float = 10.0,
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        ema_half_life: float | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            info,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            ema_half_life=ema_half_life,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        if n_critic < 1:
+            raise ValueError(f"n_critic is {n_critic}, expected at least 1.")
+        if schedule == "epoch" and batches_per_epoch is None:
+            raise ValueError("schedule='epoch' needs batches_per_epoch; use schedule='run' or give it.")
+        self.latent, self.n_critic, self.penalty_weight = latent, n_critic, penalty_weight
+        self.period = batches_per_epoch if schedule == "epoch" else None
+        skeleton = info.need_skeleton()
+        self._generator = Generator(
+            skeleton=skeleton,
+            channels=info.channels,
+            classes=info.num_classes,
+            length=info.length,
+            latent=latent,
+            mapping_depth=mapping_depth,
+            widths=tuple(widths),
+            norm_blocks=tuple(norm_blocks),
+            use_skip=use_skip,
+            use_noise=use_noise,
+        )
+        self.critic = Discriminator(
+            skeleton=skeleton,
+            channels=info.channels,
+            classes=info.num_classes,
+            length=info.length,
+            latent=latent,
+            widths=tuple(reversed(widths)),
+        )
+        self.ready()
+
+    @property
+    def generator(self) -> nn.Module:
+        return self._generator
+
+    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"critic": [self.critic], "generator": [self._generator]}
+
+    def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
+        normaliser = self.info.need_normaliser()
+        reals = normaliser.normalise(batch.joints).chunk(self.micro_batches)
+        labels = batch.label.chunk(self.micro_batches)
+        zs = torch.randn(len(batch), self.latent, device=self.device).chunk(self.micro_batches)
+        parts = list(zip(reals, labels, zs, strict=True))
+
+        def critic_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
+            with torch.no_grad():
+                fake = self._generator(z, label)
+            loss = critic_loss(self.critic, real, fake, label, penalty_weight=self.penalty_weight)
+            self.latest |= {
+                "loss/penalty": loss.penalty.detach(),
+                "health/critic_gap": (loss.real_validity - loss.fake_validity).detach(),
+                "health/fake_spread": fake.float().std(dim=0).mean(),
+                "health/real_spread": real.std(dim=0).mean(),
+            }
+            return loss.total
+
+        self.latest["loss/critic"] = self.update("critic", [lambda p=part: critic_part(*p) for part in parts])
+
+        position = self.iterations if self.period is None else self.iterations % self.period
+        if position % self.n_critic == 0:
+            self.latest["loss/generator"] = self.update(
+                "generator",
+                [lambda p=part: generator_loss(self.critic, self._generator(p[2], p[1]), p[1]) for part in parts],
+            )
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        batch: MotionBatch | Tensor,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        truncation: float | None = None,
+        batch_size: int = 256,
+    ) -> Sample:
+        """Sequences for given classes.
+
+        Args:
+            batch: real clips whose classes are taken, or class labels ``[b]``.
+            seed: of latents and noise.
+            length: frames; the training length by default.
+            truncation: psi of the truncation trick in w; ``None`` is off.
+            batch_size: sequences at a time.
+
+        Returns:
+            ``fake: [b, t, v, c]`` in dataset units.
+        """
+        label = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
+        generator = self.averaged.eval()
+        with seeded(seed, self.device):
+            z = torch.randn(len(label), self.latent, device=self.device)
+            fake = torch.cat(
+                [
+                    generator(z_part, label_part, length=length, truncation=truncation)
+                    for z_part, label_part in zip(z.split(batch_size), label.split(batch_size), strict=True)
+                ]
+            )
+        if self.training:
+            self.generator.train()
+        real = batch.joints if isinstance(batch, MotionBatch) else None
+        info = self.info if length is None else self.info.with_length(length)
+        return Sample(self.info.need_normaliser().denormalise(fake.float()), label, info, real)

@@ -1,0 +1,181 @@
+"""``train``: a resolved config in, a run directory full of results out."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytorch_lightning import Callback, seed_everything
+from pytorch_lightning.loggers.logger import Logger
+
+from mutoscope.assembly import build_metrics, check_pair, clips_of, prepared, same_data
+from mutoscope.callbacks.checkpointing import Checkpointing
+from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.callbacks.run_log import RunLog
+from mutoscope.checkpoint import checkpoint_info, read_checkpoint
+from mutoscope.config import ConfigError, build, check_config
+from mutoscope.console import first_process, say
+from mutoscope.loggers import FileLogger, read_metrics
+from mutoscope.models.base import GenerativeModule, IterationModule
+from mutoscope.recognition import recognizer_for
+
+#: real clips that samples are held against while training runs
+REFERENCE_CLIPS = 2000
+
+KEYS = (
+    "name",
+    "model",
+    "dataset",
+    "pair",
+    "trainer",
+    "logger",
+    "metrics",
+    "measure",
+    "callbacks",
+    "recognizer",
+    "seed",
+    "ckpt",
+    "overwrite",
+    "objective",
+    "sweep",
+    "debug",
+)
+
+
+def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
+    """Train the configured model on the configured dataset.
+
+    Args:
+        config: resolved, plain.
+        run_dir: receives ``config.yaml``, ``run.json``, ``metrics.jsonl``, ``metrics.csv`` and ``checkpoints/``.
+
+    Returns:
+        The last logged value of ``config["objective"]`` (what sweeps optimise), or ``None`` where it is not logged.
+
+    Raises:
+        ConfigError: for anything in the config that cannot work, before training starts.
+    """
+    config = dict(config)
+    check_config(config, KEYS)
+    check_pair(config["model"], config["dataset"])
+    resume = _resume_from(config, run_dir)
+    seed_everything(config["seed"], verbose=False)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if first_process():
+        write_config(config, run_dir)
+        (run_dir / "run.json").write_text(json.dumps(run_facts(), indent=2))
+
+    datamodule = prepared(config["dataset"])
+    model: IterationModule = build(config["model"], "model", info=datamodule.info)
+    say(f"Model {type(model).__name__}: " + ", ".join(_sizes(model)) + ".")
+    done = 0
+    if resume is not None:
+        checkpoint = read_checkpoint(resume)
+        same_data(datamodule.info, checkpoint_info(checkpoint), str(resume))
+        done = checkpoint["mutoscope"]["iterations"]
+        datamodule.start_batch = done
+        say(f"Resuming from {resume} at iteration {done}.")
+    if done >= config["trainer"]["max_steps"]:
+        say(f"{run_dir} has its {done} iterations already; raise trainer.max_steps to train on.")
+        return _objective(config, run_dir)
+
+    trainer = build(
+        config["trainer"],
+        "trainer",
+        callbacks=_callbacks(config, run_dir, model, datamodule),
+        loggers=_loggers(config, run_dir, done),
+        run_dir=str(run_dir),
+    )
+    trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume))
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return _objective(config, run_dir)
+
+
+def _resume_from(config: Mapping[str, Any], run_dir: Path) -> Path | None:
+    last = run_dir / "checkpoints" / "last.ckpt"
+    if config["ckpt"] == "last":
+        if not last.is_file():
+            say(f"There is no {last} to resume from; the run starts at iteration 0.")
+            return None
+        return last
+    if config["ckpt"] is not None:
+        return Path(config["ckpt"])
+    if last.is_file() and first_process():
+        if not config["overwrite"]:
+            raise ConfigError(
+                f"{run_dir} already holds a run; add ckpt=last to continue it, overwrite=true to start it anew, or set "
+                "another hydra.run.dir."
+            )
+        last.unlink()
+        (run_dir / "metrics.jsonl").unlink(missing_ok=True)
+    return None
+
+
+def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule, datamodule: Any) -> list[Callback]:
+    settings = config["trainer"]
+    callbacks: list[Callback] = [
+        RunLog(settings["log_every_n_steps"]),
+        Checkpointing(
+            run_dir, dict(config), settings["checkpoint_every_n_steps"], settings["milestones_every_n_steps"]
+        ),
+    ]
+    if isinstance(model, GenerativeModule) and config["metrics"]:
+        recognizer = recognizer_for(datamodule, config["recognizer"])
+        metrics = build_metrics(config["metrics"], datamodule.info, recognizer, clips_of(datamodule, "train").joints)
+        reference = clips_of(datamodule, "train", limit=REFERENCE_CLIPS)
+        # measured before checkpointing, so that an interrupted measurement is repeated
+        callbacks.insert(0, GenerationMetrics(metrics, reference, **config["measure"]))
+    for name, node in (config["callbacks"] or {}).items():
+        if node is not None:
+            callbacks.append(build(node, f"callbacks.{name}", run_dir=run_dir, config=dict(config)))
+    return callbacks
+
+
+def _loggers(config: Mapping[str, Any], run_dir: Path, done: int) -> list[Logger]:
+    loggers: list[Logger] = [FileLogger(run_dir, resume_at=done)]
+    for name, node in (config["logger"] or {}).items():
+        if node is not None:
+            loggers.append(build(node, f"logger.{name}", run_dir=run_dir, config=dict(config)))
+    return loggers
+
+
+def _sizes(model: IterationModule) -> list[str]:
+    return [
+        f"{name} {sum(p.numel() for network in networks for p in network.parameters()):,} parameters"
+        for name, networks in model.networks().items()
+    ]
+
+
+def _objective(config: Mapping[str, Any], run_dir: Path) -> float | None:
+    values = [row[config["objective"]] for row in read_metrics(run_dir / "metrics.jsonl") if config["objective"] in row]
+    return values[-1] if values else None
+
+
+def write_config(config: Mapping[str, Any], run_dir: Path) -> None:
+    """``config.yaml``: the resolved config, atomically."""
+    temporary = run_dir / "config.yaml.tmp"
+    temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    temporary.replace(run_dir / "config.yaml")
+
+
+def run_facts() -> dict[str, Any]:
+    """What a run was made with: versions, machine, command, commit."""
+    packages = ("mutoscope", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "av")
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "versions": {name: version(name) for name in packages},
+        "commit": commit.stdout.strip() or None,
+    }
