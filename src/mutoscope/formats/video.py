@@ -35,7 +35,10 @@ def write_mp4(path: str | Path, frames: Frames, fps: float, crf: int = 18) -> Pa
     _check(frames, fps)
     _, h, w, _ = frames.shape
     frames = np.pad(frames, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out:
+    with (
+        replacing(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out,
+    ):
         stream = out.add_stream("libx264", rate=_rate(fps), options={"crf": str(crf)})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -105,7 +108,9 @@ def read_video(path: str | Path) -> tuple[Frames, float]:
     try:
         container = av.open(str(path))
     except av.error.FFmpegError as error:
-        raise ValueError(f"'{path}' cannot be opened as a video ({error.strerror}); the file may be corrupt.") from error
+        raise ValueError(
+            f"'{path}' cannot be opened as a video ({error.strerror}); the file may be corrupt."
+        ) from error
     try:
         if not container.streams.video:
             raise ValueError(f"'{path}' holds no video stream, so there are no frames to read.")
@@ -118,9 +123,9 @@ def read_video(path: str | Path) -> tuple[Frames, float]:
         raise ValueError(f"'{path}' cannot be decoded ({error.strerror}); the file may be corrupt.") from error
     finally:
         container.close()
-    if len(frames) < max(promised, 1):
+    if len(frames) < (expected := max(promised, 1)):
         raise ValueError(
-            f"'{path}' ends early: {len(frames)} of {max(promised, 1)} frames could be decoded; fetch or write it again."
+            f"'{path}' ends early: {len(frames)} of {expected} frames could be decoded; fetch or write it again."
         )
     if sizes := {f.shape for f in frames} - {frames[0].shape}:
         raise ValueError(f"'{path}' changes its frame size from {frames[0].shape[:2]} to {sizes.pop()[:2]} on the way.")
