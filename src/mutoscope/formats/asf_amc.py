@@ -1,7 +1,7 @@
 """Acclaim motion capture: ASF skeletons, AMC motions, and the forward kinematics that turns both into positions.
 
-The format is that of the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu). A joint is the far end of the bone
-of that name; the root is a joint of its own.
+The format is that of the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu). A joint is the far end of the
+bone of that name; the root is a joint of its own.
 """
 
 import math
