@@ -38,7 +38,7 @@ def prepared(dataset: Mapping[str, Any]) -> DataModule:
     """Build, prepare and set up a dataset, and say what it holds."""
     datamodule: DataModule = build_dataset(dataset)
     datamodule.prepare_data()
-    datamodule.setup()
+    datamodule.setup("fit")
     info = datamodule.info
     say(
         f"Dataset {info.name}: {len(datamodule.dataset('train'))} training and {len(datamodule.dataset('val'))} "

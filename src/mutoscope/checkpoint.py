@@ -1,13 +1,13 @@
 """Checkpoints: plain data and tensors only, written atomically, read without unpickling anything."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from mutoscope.formats.files import replacing
 from mutoscope.structures import DatasetInfo
 
 
@@ -17,18 +17,10 @@ class CheckpointError(ValueError):
 
 def save_atomically(data: Any, path: Path) -> None:
     """``torch.save`` such that ``path`` holds the old content or the new, never a torn file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(data, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(data, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -46,7 +38,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint (torn, or holding objects that would have to be unpickled): {reason}"
+            f"{path} cannot be read as a checkpoint (torn, or holding objects that would have to be unpickled): "
+            f"{reason}"
         ) from error
     if not isinstance(data, dict) or "mutoscope" not in data:
         raise CheckpointError(f"{path} is not a checkpoint of Mutoscope; it lacks the part 'mutoscope'.")

@@ -14,6 +14,7 @@ from mutoscope.assembly import build_metrics, clips_of, load_model, prepared, sa
 from mutoscope.config import build, check_config
 from mutoscope.console import say
 from mutoscope.engine import place
+from mutoscope.formats.files import replacing
 from mutoscope.metrics.motion import RecognitionAccuracy
 from mutoscope.models.base import GenerativeModule
 from mutoscope.recognition import TrainedRecognizer, recognizer_for
@@ -178,9 +179,8 @@ def _write_json(evaluation: Evaluation, path: Path) -> None:
         ],
         "protocol": evaluation.protocol,
     }
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(content, indent=2))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2))
 
 
 def _table(evaluation: Evaluation, metrics: Mapping[str, Metric]) -> Table:

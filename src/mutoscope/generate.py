@@ -12,7 +12,8 @@ from mutoscope.assembly import load_model
 from mutoscope.config import ConfigError, check_config
 from mutoscope.console import say
 from mutoscope.engine import place
-from mutoscope.render import save_motion_gallery
+from mutoscope.formats.files import replacing
+from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.structures import DatasetInfo, Sample
 
 KEYS = ("checkpoint", "out", "label", "n", "length", "truncation", "seed", "gif", "accelerator", "debug")
@@ -68,7 +69,5 @@ def _labels(asked: Any, info: DatasetInfo) -> list[int]:
 
 
 def _save(path: Path, array: "np.ndarray[Any, Any]") -> None:
-    temporary = path.with_suffix(".npy.tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
-    temporary.replace(path)

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from mutoscope.console import first_process, say
+from mutoscope.formats.files import replacing
+from mutoscope.jobs import RESULT
 
 
 def _end_with_parent() -> None:
@@ -27,9 +29,8 @@ def _end_with_parent() -> None:
 
 def _write_result(run_dir: Path, outcome: dict[str, Any]) -> None:
     if first_process():
-        temporary = run_dir / "result.json.tmp"
-        temporary.write_text(json.dumps(outcome))
-        temporary.replace(run_dir / "result.json")
+        with replacing(run_dir / RESULT) as temporary:
+            temporary.write_text(json.dumps(outcome))
 
 
 def main() -> int:

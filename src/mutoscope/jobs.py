@@ -32,7 +32,7 @@ _DISTRIBUTED = (
 RESULT = "result.json"
 
 
-class JobFailed(RuntimeError):
+class JobFailedError(RuntimeError):
     """A job ended without a result; the message is the job's own sentence."""
 
 
@@ -52,7 +52,7 @@ def run_in_fresh_process(config: Mapping[str, Any], run_dir: Path) -> float | No
         The objective.
 
     Raises:
-        JobFailed: if the job failed, with its sentence.
+        JobFailedError: if the job failed, with its sentence.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     write_config(config, run_dir)
@@ -68,9 +68,11 @@ def run_in_fresh_process(config: Mapping[str, Any], run_dir: Path) -> float | No
     except BaseException:
         _end(process)
         raise
-    outcome = json.loads(result.read_text()) if result.is_file() else {"error": f"the process ended with status {code}"}
+    outcome: dict[str, Any] = (
+        json.loads(result.read_text()) if result.is_file() else {"error": f"the process ended with status {code}"}
+    )
     if code != 0 or outcome.get("error"):
-        raise JobFailed(str(outcome.get("error") or f"the process ended with status {code}"))
+        raise JobFailedError(str(outcome.get("error") or f"the process ended with status {code}"))
     return outcome["objective"]
 
 

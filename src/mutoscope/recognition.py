@@ -18,6 +18,7 @@ from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.motion import default_cache
 from mutoscope.engine import make_trainer
+from mutoscope.formats.files import replacing
 from mutoscope.models.recognizer.module import Recognizer
 from mutoscope.models.recognizer.network import RecognizerNet
 
@@ -85,10 +86,9 @@ def _train(datamodule: DataModule, config: Mapping[str, Any], path: Path) -> Non
         datamodule.batch_size, datamodule.start_batch = before
         torch.set_rng_state(state)
     say(f"The recogniser names {accuracy:.1%} of the validation clips rightly.")
-    temporary = path.with_suffix(".tmp")
     weights = {name: value.contiguous().cpu() for name, value in module.network.state_dict().items()}
-    save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ from mutoscope.callbacks.run_log import RunLog
 from mutoscope.checkpoint import checkpoint_info, read_checkpoint
 from mutoscope.config import ConfigError, build, check_config
 from mutoscope.console import first_process, say
+from mutoscope.formats.files import replacing
 from mutoscope.loggers import FileLogger, read_metrics
 from mutoscope.models.base import GenerativeModule, IterationModule
 from mutoscope.recognition import recognizer_for
@@ -160,9 +161,8 @@ def _objective(config: Mapping[str, Any], run_dir: Path) -> float | None:
 
 def write_config(config: Mapping[str, Any], run_dir: Path) -> None:
     """``config.yaml``: the resolved config, atomically."""
-    temporary = run_dir / "config.yaml.tmp"
-    temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-    temporary.replace(run_dir / "config.yaml")
+    with replacing(run_dir / "config.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
 
 
 def run_facts() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from mutoscope.models.base import IterationModule
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """A loss became NaN or infinite."""
 
 
@@ -21,7 +21,7 @@ class RunLog(Callback):
         every_n_steps: iterations between two entries.
 
     Raises:
-        TrainingDiverged: when a number is not finite.
+        TrainingDivergedError: when a number is not finite.
     """
 
     def __init__(self, every_n_steps: int = 50) -> None:
@@ -43,7 +43,7 @@ class RunLog(Callback):
         names = sorted(pl_module.latest)
         values = torch.stack([pl_module.latest[name].float().mean() for name in names])
         numbers = trainer.strategy.reduce(values, reduce_op="mean")
-        row = dict(zip(names, numbers.tolist(), strict=True))  # type: ignore[union-attr]
+        row = dict(zip(names, numbers.tolist(), strict=True))
         assert self._since is not None
         now, iterations = time.perf_counter(), pl_module.iterations
         if iterations > self._since[1]:
@@ -61,7 +61,7 @@ class RunLog(Callback):
             logger.log_metrics(row, step=iterations)
         for name, value in row.items():
             if not math.isfinite(value):
-                raise TrainingDiverged(
+                raise TrainingDivergedError(
                     f"{name} became {value} at iteration {iterations}; the last checkpoint before it is kept. "
                     "Lower the learning rates, use 32-true precision or set model.clip_norm."
                 )

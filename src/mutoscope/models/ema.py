@@ -36,9 +36,8 @@ class GeneratorEMA(nn.Module):
         weight = 1.0 - 0.5 ** (samples / half_life)
         mine: list[Tensor] = []
         theirs: list[Tensor] = []
-        pairs = [*zip(self.network.parameters(), network.parameters(), strict=True)]
-        pairs += zip(self.network.buffers(), network.buffers(), strict=True)
-        for average, value in pairs:
+        own = [*self.network.parameters(), *self.network.buffers()]
+        for average, value in zip(own, [*network.parameters(), *network.buffers()], strict=True):
             if average.is_floating_point():
                 mine.append(average)
                 theirs.append(value)

@@ -1,6 +1,7 @@
 """Kinetic-GAN's training, told once (paper section 3; WGAN-GP as released)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -124,14 +125,14 @@ class KineticGAN(GenerativeModule):
             }
             return loss.total
 
-        self.latest["loss/critic"] = self.update("critic", [lambda p=part: critic_part(*p) for part in parts])
+        def generator_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
+            return generator_loss(self.critic, self._generator(z, label), label)
+
+        self.latest["loss/critic"] = self.update("critic", [partial(critic_part, *part) for part in parts])
 
         position = self.iterations if self.period is None else self.iterations % self.period
         if position % self.n_critic == 0:
-            self.latest["loss/generator"] = self.update(
-                "generator",
-                [lambda p=part: generator_loss(self.critic, self._generator(p[2], p[1]), p[1]) for part in parts],
-            )
+            self.latest["loss/generator"] = self.update("generator", [partial(generator_part, *part) for part in parts])
 
     @torch.inference_mode()
     def generate(

@@ -1,6 +1,7 @@
 """Training of the action recogniser whose features and labels the motion metrics use."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -67,4 +68,4 @@ class Recognizer(IterationModule):
             self.latest["health/train_accuracy"] = (logits.detach().argmax(dim=1) == label).float().mean()
             return functional.cross_entropy(logits, label)
 
-        self.latest["loss/recognizer"] = self.update("recognizer", [lambda p=part: loss(*p) for part in parts])
+        self.latest["loss/recognizer"] = self.update("recognizer", [partial(loss, *part) for part in parts])
