@@ -113,6 +113,8 @@ def test_batches_are_what_the_description_says(tree: Path) -> None:
     assert batch.mask.all()
     scaled = info.need_normaliser().normalise(data.dataset("train").__getitems__([0, 1]).joints)
     assert scaled.abs().max() <= 1 + 1e-5
+    flat = module(tree, channels=2, skeleton="h36m16").dataset("val").__getitems__([0])
+    assert flat.joints.shape == (1, 16, 16, 2)
 
 
 @pytest.mark.parametrize("name", ["ntu25", "h36m16", "h36m15", "cmu31"])
@@ -373,9 +375,8 @@ def test_real_windows(tmp_path: Path, name: str) -> None:
             assert abs(left.mean() - right.mean()) < 0.06
             if (skeleton.joints[a], skeleton.joints[b]) == ("left_hip", "left_knee"):
                 assert 0.35 < left.mean() < 0.55
-    walks = data.dataset("train").__getitems__(
-        (data.dataset("train").label == data.info.label("walk")).nonzero()[:, 0].tolist()
-    )
+    train = data.dataset("train")
+    walks = train.__getitems__((train.label == data.info.label("walk")).nonzero()[:, 0].tolist())
     ahead = walks.joints[:, -1, skeleton.root, 2] - walks.joints[:, 0, skeleton.root, 2]
     assert (ahead > 0).float().mean() > 0.9
     # knees bend forward: between hip and ankle, the knee lies in front
