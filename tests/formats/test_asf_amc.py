@@ -216,6 +216,8 @@ def test_what_is_wrong_with_a_motion(tmp_path: Path, old: str, new: str, message
         ("dof rx ry rz", "dof rx ry tz", r"line 22: 'tz' is no known freedom here"),
         ("dof rx ry rz", "dof rz ry rx", r"line 22: the freedoms 'rz ry rx' .* not in the order of the axis, XYZ"),
         ("  end\n:hierarchy", ":hierarchy", r"line 35: the bone that begins here never ends"),
+        ("  end\n  begin\n     id 2", "  begin\n     id 2", r"line 26: a bone begins before the last one has ended"),
+        (":bonedata\n", ":bonedata\n  id 1\n", r"line 16: found 'id' outside of a bone, expected 'begin'"),
         ("upper lower\n", "upper elbow\n", r"the hierarchy names 'elbow', but there is no such bone"),
         ("root upper tip\n", "root upper tip lower\n", r"'lower' gets a second parent, 'upper'"),
         ("    upper lower\n", "", r"the hierarchy does not connect lower to the root"),
