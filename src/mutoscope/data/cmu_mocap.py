@@ -116,6 +116,8 @@ class CmuMocap(MotionDataModule):
         )
         if not fps > 0:
             raise ValueError(f"fps is {fps}, expected a positive number.")
+        if not 0 <= val_fraction < 1:
+            raise ValueError(f"val_fraction is {val_fraction}, expected a number from 0 to below 1.")
         self.folder = _existing_folder(root)
         self.val_fraction = val_fraction
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
