@@ -1,10 +1,12 @@
 """The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
 
 import inspect
+import json
 import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mutoscope.config import ConfigError, closest, config_dir
+from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class
+from mutoscope.jobs import launched_externally, needs_own_processes, run_in_fresh_process
+from mutoscope.sweeps import SweepStart, report_sweep, run_sweep_job, sweep_id
 
 VERBS = ("train", "evaluate", "generate", "export")
 
@@ -34,6 +39,21 @@ def main(verb: str | None = None) -> None:
             sys.stderr.write(message + "\n" if wanted_help else f"error: {asked}. {message}\n")
             sys.exit(0 if wanted_help else 2)
         verb = sys.argv.pop(1)
+    status = _run(verb)
+    if status:
+        sys.exit(status)
+
+
+def _run(verb: str) -> int:
+    # jobs run elsewhere, but record the command that a person typed
+    os.environ["MUTOSCOPE_COMMAND"] = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
+    status = _run_task(verb)
+    if SweepStart.sweep_dir is not None and not report_sweep(SweepStart.sweep_dir):
+        status = status or 1
+    return status
+
+
+def _run_task(verb: str) -> int:
     debug = "debug=true" in sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -42,29 +62,32 @@ def main(verb: str | None = None) -> None:
         task()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; ckpt=last continues from the last checkpoint\n")
-        sys.exit(130)
+        return 130
     except Exception as error:
         if debug:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
-        sys.exit(1)
+        return 1
+    return 0
 
 
 def _register() -> None:
-    """Make every registered dataset a choice of ``dataset=`` and teach Hydra where runs go."""
-    from mutoscope.data.registry import datamodules
+    """Make every dataset of a plug-in a choice of ``dataset=`` and teach Hydra where runs go.
 
+    The datasets of this package have a YAML each; importing them here would cost every command several seconds.
+    """
     store = ConfigStore.instance()
-    for name, cls in datamodules().items():
+    for name in sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)):
         if (config_dir() / "dataset" / f"{name}.yaml").is_file():
             continue
         node: dict[str, Any] = {"name": name}
-        for key, parameter in inspect.signature(cls).parameters.items():
+        for key, parameter in inspect.signature(datamodule_class(name)).parameters.items():
             node[key] = "???" if parameter.default is inspect.Parameter.empty else parameter.default
         if "seed" in node:
             node["seed"] = "${seed}"
         store.store(group="dataset", name=name, node=node)
     OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
 
 
 def run_dir_for(name: str, ckpt: str | None) -> str:
@@ -74,9 +97,27 @@ def run_dir_for(name: str, ckpt: str | None) -> str:
         runs = sorted(path.parents[1] for path in folder.glob("*/checkpoints/last.ckpt"))
         if runs:
             return str(runs[-1])
-    # ranks that torchrun or SLURM started agree on the directory through the job's id
-    job = os.environ.get("TORCHELASTIC_RUN_ID") or os.environ.get("SLURM_JOB_ID")
-    return str(folder / (job or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")))
+    return str(folder / (_launch_id() or _now()))
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def _launch_id() -> str | None:
+    """What the ranks that torchrun or SLURM started all call their directory; ``None`` for a process alone."""
+    if not launched_externally():
+        return None
+    run = os.environ.get("TORCHELASTIC_RUN_ID")
+    if run is None:
+        return f"{os.environ['SLURM_JOB_ID']}.{os.environ.get('SLURM_STEP_ID', '0')}"
+    if run != "none" or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return run
+    # "none" is what torchrun calls every run it was given no id for; the first rank to ask its store sets the time
+    from torch.distributed import TCPStore
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return store.compare_set("mutoscope/started", "", _now()).decode()
 
 
 def _sentence(error: BaseException) -> str:
@@ -106,15 +147,23 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _train(cfg: DictConfig) -> float | None:
-    from mutoscope.engine import processes
-    from mutoscope.jobs import launched_externally, run_in_fresh_process
+    hydra_config = HydraConfig.get()
+    run_dir = Path(hydra_config.runtime.output_dir)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        if launched_externally():
+            raise ConfigError(
+                "A sweep starts the processes of its jobs itself; run it without torchrun or srun, "
+                "and set trainer=ddp or another hydra/launcher."
+            )
+        number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
+        return run_sweep_job(
+            run_dir, number, overrides, lambda: run_in_fresh_process(_plain(cfg), run_dir), describe=_sentence
+        )
+    config = _plain(cfg)
+    if needs_own_processes(config["trainer"]):
+        return run_in_fresh_process(config, run_dir)
     from mutoscope.train import train
 
-    config, run_dir = _plain(cfg), Path(HydraConfig.get().runtime.output_dir)
-    settings = config["trainer"]
-    several = processes(settings["devices"], settings["accelerator"], settings["num_nodes"]) > 1
-    if HydraConfig.get().mode == RunMode.MULTIRUN or (several and not launched_externally()):
-        return run_in_fresh_process(config, run_dir)
     return train(config, run_dir)
 
 

@@ -1,62 +1,59 @@
-"""One training from a run directory that holds its resolved config: ``python -m mutoscope.job RUN_DIR``."""
+"""One training from a directory that holds its resolved config: ``python -m mutoscope.job RUN_DIR``."""
 
-import json
 import os
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from mutoscope.console import first_process, say
-from mutoscope.formats.files import replacing
-from mutoscope.jobs import RESULT
+from mutoscope.jobs import JOB, PARENT, write_result
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, so that no rank hangs on a dead partner."""
-    parent = os.getppid()
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, so that no rank hangs on a dead partner.
+
+    The parent's id comes with the environment: asking for it here would miss a parent that died in the meantime. For
+    the ranks started from here it is this process.
+    """
+    parent = int(os.environ.get(PARENT, os.getppid()))
+    os.environ[PARENT] = str(os.getpid())
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1.0)
+            time.sleep(0.5)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _write_result(run_dir: Path, outcome: dict[str, Any]) -> None:
-    if first_process():
-        with replacing(run_dir / RESULT) as temporary:
-            temporary.write_text(json.dumps(outcome))
-
-
 def main() -> int:
-    """Train; write ``result.json`` with the objective or the error."""
-    from mutoscope.train import train
+    """Train; leave ``result.json`` with the objective or the error, of whichever rank it was.
 
-    _end_with_parent()
+    Returns:
+        The exit status.
+    """
+    end_with_parent()
     run_dir = Path(sys.argv[1])
-    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    config = yaml.safe_load((run_dir / JOB).read_text())
     try:
+        from mutoscope.console import first_process
+        from mutoscope.train import train
+
         objective = train(config, run_dir)
     except KeyboardInterrupt:
-        _write_result(run_dir, {"error": "interrupted"})
+        write_result(run_dir, {"error": "interrupted"})
         return 130
     except Exception as error:
+        write_result(run_dir, {"error": " ".join(str(error).split()) or type(error).__name__})
         if config.get("debug"):
             raise
-        sentence = " ".join(str(error).split()) or type(error).__name__
-        _write_result(run_dir, {"error": sentence})
-        say(f"error: {sentence}")
         return 1
-    _write_result(run_dir, {"objective": objective})
+    if first_process():
+        write_result(run_dir, {"objective": objective})
     return 0
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(main())

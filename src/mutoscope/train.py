@@ -93,9 +93,11 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         loggers=_loggers(config, run_dir, done),
         run_dir=str(run_dir),
     )
-    trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume))
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume))
+    except SystemExit as error:
+        # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from error
     return _objective(config, run_dir)
 
 
@@ -172,7 +174,7 @@ def run_facts() -> dict[str, Any]:
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
     return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": json.loads(os.environ.get("MUTOSCOPE_COMMAND", "null")) or [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
