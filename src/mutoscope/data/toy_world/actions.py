@@ -351,7 +351,7 @@ def kick(scene: Scene) -> Controls:
     s, _ = scene.once(0.92, 1.0)
     height, leg = body.height[:, None], body.leg[:, None]
     below = np.radians(draws.between(12.0, 36.0))
-    reach, high = 0.06 + np.cos(below), 1.0 - np.sin(below)
+    reach, high = 0.24 + np.cos(below), 1.0 - np.sin(below)
     # of the kicking foot, in leg lengths: back, knee up, out, knee again, down
     knots = [0.0, 0.18, 0.35, 0.48, 0.56, 0.72, 0.92]
     forward = np.stack(np.broadcast_arrays(0.0, -0.34, 0.24, reach, reach, 0.22, 0.0), axis=1)
@@ -428,12 +428,12 @@ def throw(scene: Scene) -> Controls:
     step = draws.between(0.20, 0.27)[:, None] * height
     back = 0.05 * height
     c.foot[..., RIGHT, 2] -= back
-    going, lifted = footstep(s, 0.08, 0.42)
+    going, lifted = footstep(s, 0.14, 0.50)
     c.foot[..., LEFT, 2] += step * going
     c.foot[..., LEFT, 1] += 0.08 * height * lifted
     c.planted[..., LEFT] = 1.0 - lifted
     c.foot_yaw[..., RIGHT] -= np.radians(45.0)
-    knots = [0.0, 0.36, 0.58, 0.76, 1.0]
+    knots = [0.0, 0.42, 0.64, 0.82, 1.0]
     c.foot_pitch[..., RIGHT] = degrees(s, knots, [0.0, 8.0, 36.0, 50.0, 48.0])
     turn = np.radians(keyed(s, knots, [-26.0, -46.0, 12.0, 34.0, 30.0])) * base.amplitude[:, None]
     c.pelvis_turn[..., 0] = turn
@@ -452,10 +452,10 @@ def throw(scene: Scene) -> Controls:
         s,
         [
             (0.0, hands),
-            (0.18, [(0.75, -0.62, -0.25), (0.55, -0.1, 0.30)]),
-            (0.38, cocked),
-            (0.56, release),
-            (0.74, follow),
+            (0.22, [(0.75, -0.62, -0.25), (0.55, -0.1, 0.30)]),
+            (0.44, cocked),
+            (0.62, release),
+            (0.80, follow),
             (1.0, [(0.05, -0.85, 0.45), (-0.40, -0.75, 0.50)]),
         ],
     )
@@ -465,8 +465,8 @@ def throw(scene: Scene) -> Controls:
         s,
         [
             (0.0, hands),
-            (0.34, [(0.62, -0.05, 0.80), (0.50, 0.12, 0.85)]),
-            (0.62, [(0.55, -0.78, -0.15), (0.10, -0.30, 0.92)]),
+            (0.40, [(0.62, -0.05, 0.80), (0.50, 0.12, 0.85)]),
+            (0.68, [(0.55, -0.78, -0.15), (0.10, -0.30, 0.92)]),
             (1.0, arm(-15.0, 25.0, 60.0)),
         ],
     )
@@ -486,15 +486,16 @@ def clap(scene: Scene) -> Controls:
     shoulder = 1.01 * body.shoulder_out[:, None]
     # from the shoulder (out, up, forward) to the wrist; the palms meet a hand's breadth before the middle
     wrist = np.stack(
-        np.broadcast_arrays(0.05 + wide - shoulder, (low - 0.2) * length, (far + 0.36) * length - 0.2 * wide), axis=-1
+        np.broadcast_arrays(0.075 + wide - shoulder, (low - 0.28) * length, (far + 0.36) * length - 0.2 * wide), axis=-1
     )
-    start, pole = np.zeros_like(wrist), np.array([0.75, -0.6, -0.35])
+    start, pole = np.zeros_like(wrist), np.array([0.45, -0.8, -0.3])
     elbow, wrist = two_bones(start, wrist, body.upper_arm[:, None], body.forearm[:, None], pole)
     arms = unit(np.stack([elbow, wrist - elbow], axis=-2))
     c.arms[:] = arms[:, :, None]
     c.torso[..., 1] += np.radians(1.5) * (1.0 - gap)
     c.nod += 0.05
-    c.curl[:] = 0.0
+    # the forearms come in aslant, the palms meet straight
+    c.curl[:] = -0.5
     return c
 
 
