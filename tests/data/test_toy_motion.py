@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mutoscope.data.datamodule import Split
 from mutoscope.data.registry import datamodule_class
 from mutoscope.data.toy_motion import ToyMotion
-from mutoscope.data.toy_world import ACTIONS, perform
+from mutoscope.data.toy_world import ACTIONS, WORLD_VERSION, perform
 from mutoscope.data.toy_world.body import two_bones
 from mutoscope.data.toy_world.curves import keyed, looped
 from mutoscope.structures import H36M16, NTU25, MotionBatch
@@ -17,6 +17,21 @@ Array = NDArray[np.float64]
 FPS = 30.0
 PEOPLE = 48
 LEGS = ("left", "right")
+#: head and left wrist of the second person in frame 20, world version 1
+GOLDEN = {
+    "walk": (-0.611, 1.653, 0.856, -0.636, 0.972, 1.216),
+    "run": (-1.829, 1.507, -1.142, -2.040, 1.045, -1.083),
+    "jump": (0.176, 1.854, 0.073, 0.647, 2.032, -0.134),
+    "wave": (0.059, 1.454, 0.015, 0.039, 1.553, -0.343),
+    "kick": (-0.057, 1.721, -0.105, -0.425, 1.384, -0.598),
+    "punch": (0.202, 1.645, 0.095, 0.755, 1.304, 0.035),
+    "throw": (-0.314, 1.509, 0.184, -0.503, 1.565, 0.724),
+    "clap": (-0.048, 1.708, -0.069, -0.449, 1.258, -0.113),
+    "sit_down": (-0.333, 1.299, 0.007, 0.039, 0.752, -0.237),
+    "stand_up": (-0.017, 1.396, -0.106, -0.203, 0.677, -0.147),
+    "squat": (0.190, 1.050, 0.037, 0.625, 0.724, -0.093),
+    "turn": (-0.083, 1.668, -0.021, -0.384, 0.965, 0.119),
+}
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +366,15 @@ def test_clips_depend_on_seed_split_class_and_number_alone() -> None:
     np.testing.assert_array_equal(few.clips("val").joints, few.clips("val").joints)
     other = ToyMotion(clips_per_class=3, val_clips_per_class=2, classes=["kick", "walk"], seed=6)
     assert np.abs(other.clips("train").joints - few.clips("train").joints).max() > 0.1
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_world_is_still_the_same(action: str) -> None:
+    clips = perform(action, 2, 32, FPS, (0, 0, list(ACTIONS).index(action)))
+    found = clips[1, 20, [NTU25.index("head"), NTU25.index("left_wrist")]].ravel()
+    assert WORLD_VERSION == 1
+    # other numbers mean that trained models no longer fit: raise the version and take new numbers
+    np.testing.assert_allclose(found, GOLDEN[action], atol=2e-3)
 
 
 def test_validation_people_are_not_training_people() -> None:
