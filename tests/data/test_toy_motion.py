@@ -436,6 +436,7 @@ def test_fingerprint_follows_the_settings() -> None:
         ({"skeleton": "stickman"}, "no skeleton 'stickman'"),
         ({"length": 10}, "use length 15 or more"),
         ({"fps": 0.0}, "fps is 0.0"),
+        ({"fps": float("inf")}, "fps is inf"),
         ({"heading": 200.0}, "heading is 200.0"),
         ({"variety": -1.0}, "variety is -1.0"),
         ({"clips_per_class": 0}, "clips_per_class is 0"),
