@@ -65,7 +65,7 @@ class ToyMotion(MotionDataModule):
         for name, count in (("clips_per_class", clips_per_class), ("val_clips_per_class", val_clips_per_class)):
             if count < 1:
                 raise ValueError(f"{name} is {count}, expected at least 1.")
-        if not fps > 0.0:
+        if not 0.0 < fps < float("inf"):
             raise ValueError(f"fps is {fps}, expected a positive number of frames per second.")
         if length / fps < _SHORTEST:
             raise ValueError(

@@ -130,6 +130,11 @@ def gesture(scene: Scene, hang: Array, progress: Array, keys: Sequence[tuple[flo
     return keyed(progress, knots, np.stack(np.broadcast_arrays(*poses), axis=1))
 
 
+def _columns(*values: ArrayLike) -> Array:
+    """``[n, k]`` from ``k`` numbers, one for all clips or ``[n]`` each."""
+    return np.stack(np.broadcast_arrays(*values), axis=1)
+
+
 def degrees(progress: Array, knots: Sequence[float], values: Sequence[float]) -> Array:
     """``[n, t]`` radians through key angles given in degrees."""
     return np.radians(keyed(progress, knots, values))
@@ -240,8 +245,15 @@ def stride(scene: Scene, gait: Gait, speed: Array, frequency: Array) -> tuple[St
     return base, phase
 
 
-def swing_arms(base: Stand, phase: Array, middle: Array, half: Array, out: Array, flex: Array, more: float) -> None:
-    """Arms that swing against the legs: degrees ``[n]`` of raise (middle and half-range) and elbow flexion."""
+def swing_arms(base: Stand, phase: Array, *, middle: Array, half: Array, out: Array, flex: Array, more: float) -> None:
+    """Arms that swing against the legs, in degrees ``[n]``.
+
+    Args:
+        base, phase: from :func:`stride`.
+        middle, half: of the range over which the upper arm swings forward.
+        out: how far the arms are held away.
+        flex: of the elbow when the arm is back; it bends by twice ``more`` when the arm is in front.
+    """
     for side, sign in ((LEFT, -1.0), (RIGHT, 1.0)):
         swing = sign * np.cos(2.0 * np.pi * phase)
         raised = middle[:, None] + half[:, None] * swing
@@ -251,15 +263,17 @@ def swing_arms(base: Stand, phase: Array, middle: Array, half: Array, out: Array
 def walk(scene: Scene) -> Controls:
     draws = scene.draws
     speed = draws.between(1.1, 1.5)
-    base, phase = stride(scene, WALK, speed, speed * draws.between(0.66, 0.76) / (scene.body.leg / 0.84))
+    # longer legs take longer strides
+    cadence = speed * draws.between(0.66, 0.76) * 0.84 / scene.body.leg
+    base, phase = stride(scene, WALK, speed, cadence)
     swing_arms(
         base,
         phase,
-        draws.between(0.0, 5.0),
-        draws.between(17.0, 29.0),
-        draws.between(7.0, 13.0),
-        draws.between(12.0, 24.0),
-        9.0,
+        middle=draws.between(0.0, 5.0),
+        half=draws.between(17.0, 29.0),
+        out=draws.between(7.0, 13.0),
+        flex=draws.between(12.0, 24.0),
+        more=9.0,
     )
     return base.controls
 
@@ -271,11 +285,11 @@ def run(scene: Scene) -> Controls:
     swing_arms(
         base,
         phase,
-        draws.between(-14.0, -6.0),
-        draws.between(34.0, 48.0),
-        draws.between(12.0, 20.0),
-        draws.between(80.0, 98.0),
-        7.0,
+        middle=draws.between(-14.0, -6.0),
+        half=draws.between(34.0, 48.0),
+        out=draws.between(12.0, 20.0),
+        flex=draws.between(80.0, 98.0),
+        more=7.0,
     )
     base.controls.torso[..., 1] += np.radians(draws.between(5.0, 11.0))[:, None]
     base.controls.curl[:] = 1.5
@@ -287,15 +301,14 @@ def jump(scene: Scene) -> Controls:
     c = base.controls
     s, duration = scene.once(0.94, 1.02)
     crouch, land = 0.105 * base.amplitude * body.height, 0.08 * base.amplitude * body.height
-    leave, touch = 0.36, 0.36 + draws.between(0.38, 0.43)
-    airborne = touch - leave
-    n = draws.n
+    airborne = draws.between(0.38, 0.43)
+    leave, touch = 0.36, 0.36 + airborne
+    # between leaving the floor and touching down, the cubic with these slopes is the parabola of free fall
     take_off = 0.5 * _GRAVITY * airborne * duration**2
     rise = 0.045 * body.height
-    still, zero = np.zeros(n), np.zeros(n)
-    knots = np.stack([still, still + 0.21, still + leave, touch, touch + 0.11, still + 1.0], axis=1)
-    heights = np.stack([zero, -crouch, rise, rise, -land, zero], axis=1)
-    slopes = np.stack([zero, zero, take_off, -take_off, zero, zero], axis=1)
+    knots = _columns(0.0, 0.21, leave, touch, touch + 0.11, 1.0)
+    heights = _columns(0.0, -crouch, rise, rise, -land, 0.0)
+    slopes = _columns(0.0, 0.0, take_off, -take_off, 0.0, 0.0)
     lift = keyed(s, knots, heights, slopes)
     c.pelvis[..., 1] += lift
     air = np.clip((s - leave) / airborne[:, None], 0.0, 1.0)
@@ -309,9 +322,7 @@ def jump(scene: Scene) -> Controls:
     c.pelvis[..., 2] += 0.035 * body.height[:, None] * down
     c.pelvis_turn[..., 1] = -np.radians(26.0) * down
     c.torso[..., 1] += -np.radians(14.0) * down
-    pitch = keyed(
-        s, np.stack([still + 0.22, still + leave, touch - 0.04, touch + 0.05], axis=1), [0.0, 42.0, 22.0, 0.0]
-    )
+    pitch = keyed(s, _columns(0.22, leave, touch - 0.04, touch + 0.05), [0.0, 42.0, 22.0, 0.0])
     c.foot_pitch += np.radians(pitch)[..., None]
     keys = [
         (0.0, None),
@@ -351,11 +362,11 @@ def kick(scene: Scene) -> Controls:
     s, _ = scene.once(0.92, 1.0)
     height, leg = body.height[:, None], body.leg[:, None]
     below = np.radians(draws.between(12.0, 36.0))
-    reach, high = 0.06 + np.cos(below), 1.0 - np.sin(below)
+    reach, high = 0.24 + np.cos(below), 1.0 - np.sin(below)
     # of the kicking foot, in leg lengths: back, knee up, out, knee again, down
     knots = [0.0, 0.18, 0.35, 0.48, 0.56, 0.72, 0.92]
-    forward = np.stack(np.broadcast_arrays(0.0, -0.34, 0.24, reach, reach, 0.22, 0.0), axis=1)
-    upward = np.stack(np.broadcast_arrays(0.0, 0.20, 0.48, high, high, 0.40, 0.0), axis=1)
+    forward = _columns(0.0, -0.34, 0.24, reach, reach, 0.22, 0.0)
+    upward = _columns(0.0, 0.20, 0.48, high, high, 0.40, 0.0)
     c.foot[..., RIGHT, 2] += leg * keyed(s, knots, forward)
     c.foot[..., RIGHT, 1] += leg * keyed(s, knots, upward)
     c.foot_pitch[..., RIGHT] = degrees(s, knots, [0.0, 55.0, 5.0, -48.0, -48.0, 0.0, 0.0])
@@ -428,12 +439,12 @@ def throw(scene: Scene) -> Controls:
     step = draws.between(0.20, 0.27)[:, None] * height
     back = 0.05 * height
     c.foot[..., RIGHT, 2] -= back
-    going, lifted = footstep(s, 0.08, 0.42)
+    going, lifted = footstep(s, 0.14, 0.50)
     c.foot[..., LEFT, 2] += step * going
     c.foot[..., LEFT, 1] += 0.08 * height * lifted
     c.planted[..., LEFT] = 1.0 - lifted
     c.foot_yaw[..., RIGHT] -= np.radians(45.0)
-    knots = [0.0, 0.36, 0.58, 0.76, 1.0]
+    knots = [0.0, 0.42, 0.64, 0.82, 1.0]
     c.foot_pitch[..., RIGHT] = degrees(s, knots, [0.0, 8.0, 36.0, 50.0, 48.0])
     turn = np.radians(keyed(s, knots, [-26.0, -46.0, 12.0, 34.0, 30.0])) * base.amplitude[:, None]
     c.pelvis_turn[..., 0] = turn
@@ -452,10 +463,10 @@ def throw(scene: Scene) -> Controls:
         s,
         [
             (0.0, hands),
-            (0.18, [(0.75, -0.62, -0.25), (0.55, -0.1, 0.30)]),
-            (0.38, cocked),
-            (0.56, release),
-            (0.74, follow),
+            (0.22, [(0.75, -0.62, -0.25), (0.55, -0.1, 0.30)]),
+            (0.44, cocked),
+            (0.62, release),
+            (0.80, follow),
             (1.0, [(0.05, -0.85, 0.45), (-0.40, -0.75, 0.50)]),
         ],
     )
@@ -465,8 +476,8 @@ def throw(scene: Scene) -> Controls:
         s,
         [
             (0.0, hands),
-            (0.34, [(0.62, -0.05, 0.80), (0.50, 0.12, 0.85)]),
-            (0.62, [(0.55, -0.78, -0.15), (0.10, -0.30, 0.92)]),
+            (0.40, [(0.62, -0.05, 0.80), (0.50, 0.12, 0.85)]),
+            (0.68, [(0.55, -0.78, -0.15), (0.10, -0.30, 0.92)]),
             (1.0, arm(-15.0, 25.0, 60.0)),
         ],
     )
@@ -486,15 +497,16 @@ def clap(scene: Scene) -> Controls:
     shoulder = 1.01 * body.shoulder_out[:, None]
     # from the shoulder (out, up, forward) to the wrist; the palms meet a hand's breadth before the middle
     wrist = np.stack(
-        np.broadcast_arrays(0.05 + wide - shoulder, (low - 0.2) * length, (far + 0.36) * length - 0.2 * wide), axis=-1
+        np.broadcast_arrays(0.075 + wide - shoulder, (low - 0.28) * length, (far + 0.36) * length - 0.2 * wide), axis=-1
     )
-    start, pole = np.zeros_like(wrist), np.array([0.75, -0.6, -0.35])
+    start, pole = np.zeros_like(wrist), np.array([0.45, -0.8, -0.3])
     elbow, wrist = two_bones(start, wrist, body.upper_arm[:, None], body.forearm[:, None], pole)
     arms = unit(np.stack([elbow, wrist - elbow], axis=-2))
     c.arms[:] = arms[:, :, None]
     c.torso[..., 1] += np.radians(1.5) * (1.0 - gap)
     c.nod += 0.05
-    c.curl[:] = 0.0
+    # the forearms come in aslant, the palms meet straight
+    c.curl[:] = -0.5
     return c
 
 
@@ -511,28 +523,28 @@ def _seat(scene: Scene, *, rising: bool) -> Controls:
     base, draws, body = stand(scene, width=1.25), scene.draws, scene.body
     c = base.controls
     s, _ = scene.once(0.84, 0.98)
-    low = smoothstep((s - 0.02) / 0.84)
+    lap = [(0.20, -0.90, 0.42), (-0.12, -0.22, 0.95)]
+    push = [(0.22, -0.72, 0.60), (-0.05, -0.30, 0.95)]
+    keys: list[tuple[float, ArrayLike | None]]
     if rising:
+        # leaning forward comes first
         low = 1.0 - smoothstep((s - 0.14) / 0.84)
+        bow = smoothstep(s / 0.3) * (1.0 - smoothstep((s - 0.38) / 0.55))
+        keys = [(0.0, lap), (0.18, lap), (0.5, push), (0.95, None)]
+    else:
+        low = smoothstep((s - 0.02) / 0.84)
+        bow = np.sin(np.pi * low**0.75) ** 2
+        keys = [(0.0, None), (0.4, push), (0.85, lap), (1.0, lap)]
     height = body.height[:, None]
     seat = draws.between(0.275, 0.305)[:, None] * height
     back = (0.92 * body.thigh)[:, None] + 0.02 * height
     c.pelvis[..., 1] += low * (seat - c.pelvis[..., 1])
     # the pelvis goes back before it goes down, and comes up before it comes forward
     c.pelvis[..., 2] -= back * (1.0 - (1.0 - low) ** 1.5)
-    bow = np.sin(np.pi * low ** (0.9 if rising else 0.75)) ** 2
     bend = draws.between(30.0, 40.0)[:, None] * base.amplitude[:, None]
-    if rising:
-        # leaning forward comes first
-        bow = smoothstep(s / 0.3) * (1.0 - smoothstep((s - 0.38) / 0.55))
     c.pelvis_turn[..., 1] = np.radians(0.6 * bend * bow - 6.0 * low)
     c.torso[..., 1] += np.radians(0.75 * bend * bow)
     c.nod += 0.12 * bow
-    lap = [(0.20, -0.90, 0.42), (-0.12, -0.22, 0.95)]
-    push = [(0.22, -0.72, 0.60), (-0.05, -0.30, 0.95)]
-    keys = [(0.0, None), (0.4, push), (0.85, lap), (1.0, lap)]
-    if rising:
-        keys = [(0.0, lap), (0.18, lap), (0.5, push), (0.95, None)]
     c.arms[:] = gesture(scene, base.hang[:, 0, RIGHT], s, keys)[:, :, None]
     return c
 

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 #: share of a leg's full length that a planted leg uses at most: the knee keeps about 10 degrees of flexion
 PLANTED_REACH = 0.996
 #: metres over which the limit that straight legs put on the pelvis is rounded off
-_REACH_ROUNDING = 0.006
+_REACH_ROUNDING = 0.003
 #: radians over which the pivot of a rolling foot passes from heel to toe
 _ROLL_ROUNDING = 0.06
 _SIDES = np.array([1.0, -1.0])
@@ -56,8 +56,8 @@ class Body:
 
     @property
     def standing(self) -> Array:
-        """Height of the pelvis above the floor with nearly straight legs."""
-        return self.ankle_height + 0.994 * self.leg + self.hip_drop
+        """Height of the pelvis above the floor with straight legs."""
+        return self.ankle_height + self.leg + self.hip_drop
 
 
 def draw_body(draws: Draws) -> Body:
@@ -100,7 +100,7 @@ class Controls:
         torso: ``[n, t, 3]`` twist, bow, side bend of the chest relative to the pelvis.
         nod: ``[n, t]`` how far the head is carried forward, as a tangent.
         arms: ``[n, t, 2, 2, 3]`` directions (side; upper arm, forearm; out, up, forward) in the chest's frame.
-        curl: ``[n]`` of the fingers towards the palm: 0 stretched, about 2 a fist.
+        curl: ``[n]`` of the fingers towards the palm: 0 stretched, about 2 a fist, negative bent back.
         foot: ``[n, t, 2, 3]`` metres; the point of the sole below the ankle.
         foot_yaw: ``[n, t, 2]`` in the world.
         foot_pitch: ``[n, t, 2]``; a planted foot rolls over its heel (negative) or its toe (positive).
