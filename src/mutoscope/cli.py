@@ -58,8 +58,18 @@ def _run_task(verb: str) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         _register()
-        task = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(_TASKS[verb])
-        task()
+        failures: list[Exception] = []
+
+        def task(cfg: DictConfig) -> Any:
+            try:
+                return _TASKS[verb](cfg)
+            except Exception as error:
+                # kept from Hydra, which would add lines of its own
+                failures.append(error)
+
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        if failures:
+            raise failures[0]
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; ckpt=last continues from the last checkpoint\n")
         return 130

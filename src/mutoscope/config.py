@@ -4,6 +4,7 @@ import difflib
 import inspect
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ def build(node: Mapping[str, Any], where: str, **late: Any) -> Any:
     _check_nodes(node, where)
     parameters = inspect.signature(_locate(node["_target_"], where)).parameters
     wanted = {name: value for name, value in late.items() if name in parameters}
-    return instantiate(dict(node), _convert_="all", **wanted)
+    # late arguments go past Hydra, which would take dataclasses and nested configs among them apart
+    factory = instantiate({**node, "_partial_": True}, _convert_="all")
+    return partial(factory, **wanted) if node.get("_partial_") else factory(**wanted)
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:

@@ -2,16 +2,21 @@
 
 import csv
 import json
+import netrc
+import os
 import uuid
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
+from urllib.parse import urlparse
 
-from lightning_utilities.core.rank_zero import rank_zero_only, rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
+from mutoscope.config import ConfigError
+from mutoscope.console import say
 from mutoscope.formats.files import replacing
 
 
@@ -83,15 +88,24 @@ class WandbRun(Logger):
     """A wandb run with a stable id, so that a resumed training continues the same run.
 
     Numbers keep the sections ``loss/``, ``metric/`` and ``health/``; videos come in one panel per class, always at
-    the same place. Iterations are the x-axis. Without network, ``mode=offline`` (or ``WANDB_MODE=offline``) writes the
-    run below ``run_dir`` for ``wandb sync``; in ``online`` mode a missing network never blocks training, wandb queues.
+    the same place. Iterations are the x-axis.
+
+    Nothing here ever waits for a person or a network: without an API key, or when the server does not answer within
+    ``init_timeout``, the run is kept offline below ``run_dir/wandb`` and ``wandb sync`` uploads it later; when the
+    network goes away during training, ``finish_timeout`` bounds the wait at the end.
 
     Args:
         run_dir: the run's folder; the id is kept in ``wandb_id`` there.
         config: the resolved, plain config.
-        project, entity, mode: as in ``wandb.init``.
+        project, entity: as in ``wandb.init``.
+        mode: ``online``, ``offline`` or ``disabled``; ``$WANDB_MODE``, else wandb's own setting, by default.
         group: of the dashboard; the sweep's id by default.
+        job_type: of the run within its group.
         init_timeout: seconds to wait for the server before going offline.
+        finish_timeout: seconds to wait at the end for what is not uploaded yet; it stays on disk.
+
+    Raises:
+        ConfigError: if wandb is not installed or ``mode`` is not one of the above.
     """
 
     def __init__(
@@ -102,11 +116,20 @@ class WandbRun(Logger):
         entity: str | None = None,
         mode: Literal["online", "offline", "disabled"] | None = None,
         group: str | None = None,
+        job_type: str = "train",
         init_timeout: float = 30.0,
+        finish_timeout: float = 60.0,
     ) -> None:
         super().__init__()
+        if mode not in (None, "online", "offline", "disabled"):
+            raise ConfigError(f"logger.wandb.mode is '{mode}', expected online, offline, disabled or null.")
+        try:
+            import wandb  # noqa: F401
+        except ImportError as error:
+            raise ConfigError("logger=wandb needs the package wandb: pip install wandb, or use logger=csv.") from error
         self.run_dir, self.config, self.project, self.entity = run_dir, config, project, entity
-        self.mode, self.group, self.init_timeout = mode, group, init_timeout
+        self.mode, self.group, self.job_type = mode, group, job_type
+        self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self._run: Any = None
 
     @property
@@ -114,40 +137,58 @@ class WandbRun(Logger):
         return self.project
 
     @property
-    def version(self) -> str:
-        """The run's id: made once, then read from the run's folder."""
+    def version(self) -> str | None:
+        """The run's id: made once, then read from the run's folder; ``None`` before the run has started."""
         path = self.run_dir / "wandb_id"
-        if not path.is_file():
-            with replacing(path) as temporary:
-                temporary.write_text(uuid.uuid4().hex[:8])
-        return path.read_text().strip()
+        return path.read_text().strip() if path.is_file() else None
 
     @property
     def run(self) -> Any:
         """The wandb run, started at first use."""
         if self._run is None:
-            import wandb
-
-            settings = wandb.Settings(init_timeout=self.init_timeout, silent=True)
-            arguments: dict[str, Any] = {
-                "project": self.project,
-                "entity": self.entity,
-                "name": self.config.get("name"),
-                "id": self.version,
-                "resume": "allow",
-                "group": self.group or self.config.get("sweep"),
-                "config": self.config,
-                "dir": str(self.run_dir),
-                "settings": settings,
-            }
-            try:
-                self._run = wandb.init(mode=self.mode, **arguments)
-            except wandb.errors.CommError as error:
-                rank_zero_warn(f"wandb cannot be reached ({error}); the run is kept offline for `wandb sync`.")
-                self._run = wandb.init(mode="offline", **arguments)
+            if self.version is None:
+                with replacing(self.run_dir / "wandb_id") as temporary:
+                    temporary.write_text(uuid.uuid4().hex[:8])
+            self._run = self._start()
             self._run.define_metric("iterations")
             self._run.define_metric("*", step_metric="iterations")
         return self._run
+
+    def _start(self) -> Any:
+        import wandb
+
+        arguments: dict[str, Any] = {
+            "project": self.project,
+            "entity": self.entity,
+            "name": self.config.get("name"),
+            "id": self.version,
+            "resume": "allow",
+            "group": self.group or self.config.get("sweep"),
+            "job_type": self.job_type,
+            "config": self.config,
+            "dir": str(self.run_dir),
+            "settings": wandb.Settings(
+                init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, silent=True
+            ),
+        }
+        own = wandb.setup().settings
+        mode = self.mode or os.environ.get("WANDB_MODE") or own.mode
+        # asked here, because wandb itself would ask the person at the terminal and wait for the answer
+        if mode == "online" and not _has_credentials(own.base_url, own.api_key):
+            return self._start_offline(arguments, f"there is no API key for {own.base_url} (see `wandb login`)")
+        try:
+            return wandb.init(mode=mode, **arguments)
+        except (wandb.errors.Error, TimeoutError) as error:
+            if mode != "online":
+                raise
+            return self._start_offline(arguments, " ".join(str(error).split()).rstrip("."))
+
+    def _start_offline(self, arguments: Mapping[str, Any], reason: str) -> Any:
+        import wandb
+
+        run = wandb.init(mode="offline", **arguments)
+        say(f"wandb stays offline, because {reason}; later, wandb sync {Path(run.dir).parent} uploads the run.")
+        return run
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -167,7 +208,18 @@ class WandbRun(Logger):
                 media[f"samples/{path.stem}"] = wandb.Video(str(path), format="mp4")
             elif path.suffix == ".png":
                 media[f"samples/{path.stem}"] = wandb.Image(str(path))
-        self.run.log({**media, "iterations": step})
+        if media:
+            self.run.log({**media, "iterations": step})
+
+    @rank_zero_only
+    def log_table(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], summary: Mapping[str, Any]
+    ) -> None:
+        """Show a table under ``name``, and single values in the run's summary."""
+        import wandb
+
+        self.run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+        self.run.summary.update(dict(summary))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -176,12 +228,36 @@ class WandbRun(Logger):
             self._run = None
 
 
+def _has_credentials(base_url: str, configured_key: str | None) -> bool:
+    """Whether wandb would find a key for the server in its settings, in the environment or in a netrc file."""
+    if configured_key or os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    named = os.environ.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        try:
+            found = netrc.netrc(path.expanduser()).authenticators(urlparse(base_url).hostname or "")
+        except (OSError, netrc.NetrcParseError):
+            continue
+        if found is not None:
+            return True
+    return False
+
+
 class TensorBoardRun(TensorBoardLogger):
     """TensorBoard event files in ``tensorboard/`` of the run directory.
 
     Args:
         run_dir: the run's folder.
+
+    Raises:
+        ConfigError: if TensorBoard is not installed.
     """
 
     def __init__(self, run_dir: Path) -> None:
-        super().__init__(save_dir=run_dir, name="", version="tensorboard")
+        try:
+            super().__init__(save_dir=run_dir, name="", version="tensorboard")
+        except ImportError as error:
+            raise ConfigError(
+                "logger=tensorboard needs the package tensorboard: pip install 'mutoscope[tensorboard]', "
+                "or use logger=csv."
+            ) from error

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mutoscope.console import say
@@ -27,9 +28,9 @@ ABOUT = "job.json"
 TABLE = "sweep.csv"
 
 
-def sweep_id(mode: str, sweep_dir: str) -> str | None:
+def sweep_id(mode: RunMode | None, sweep_dir: str) -> str | None:
     """A name for the sweep in a directory, the same for all of its jobs; ``None`` for a single run."""
-    if mode.rpartition(".")[2] != "MULTIRUN":
+    if mode != RunMode.MULTIRUN:
         return None
     path = Path(sweep_dir).resolve()
     return f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
@@ -172,7 +173,7 @@ def _print(jobs: Sequence[SweepJob], sweep_dir: Path, objective: str) -> None:
         value = "" if job.objective is None else f"{job.objective:.4g}" + (" *" if job is best else "")
         overrides = " ".join(o for o in job.overrides if o not in shared)
         # as Text, so that brackets in overrides and errors are not taken for markup
-        table.add_row(*map(_text, (str(job.number), overrides, value, job.status, str(job.folder))))
+        table.add_row(*map(_text, (str(job.number), overrides, value, job.status, _relative(job.folder, sweep_dir))))
     say(table)
     failed = sum(job.error is not None for job in jobs)
     say(
@@ -181,6 +182,10 @@ def _print(jobs: Sequence[SweepJob], sweep_dir: Path, objective: str) -> None:
         + (f"; best: job {best.number}" if best else "")
         + f". Wrote {sweep_dir / TABLE}."
     )
+
+
+def _relative(folder: Path, sweep_dir: Path) -> str:
+    return str(folder.relative_to(sweep_dir))
 
 
 def _text(value: str) -> Any:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.loggers.logger import Logger
@@ -98,6 +99,9 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     except SystemExit as error:
         # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from error
+    if torch.distributed.is_initialized():
+        # a process that leaves with the group's threads still running may be aborted, and count as failed
+        torch.distributed.destroy_process_group()
     return _objective(config, run_dir)
 
 
