@@ -64,6 +64,8 @@ class Camera:
 
 #: three quarters from the front, a little from above: the person's left is at the right of the picture
 THREE_QUARTER = Camera()
+#: the same, travelling along, so that figures stay large however far they walk
+FOLLOWING = Camera(follow=True)
 #: straight from the front, without perspective: the only view of 2-D data
 FRONT = Camera(azimuth=0.0, elevation=0.0, distance=math.inf)
 
@@ -340,6 +342,7 @@ class _Stage:
     bounds: Bounds
     paper: Colour
     back: Image.Image
+    world: Array
     points: Array
     near: Array
     shadow: Array
@@ -375,9 +378,8 @@ class _Stage:
         box = (0.06 * w, 0.05 * unit + (0.09 * unit if title else 0.0), 0.94 * w, h - 0.07 * unit)
         view = _View.fit(camera, bounds, box)
         path = track(world, skeleton, camera.follow)
-        world = world - path[:, None]
-        points, near = view.project(world)
-        ground = world.copy()
+        ground = world - path[:, None]
+        points, near = view.project(ground)
         ground[..., 1] = bounds.floor
         shadow, _ = view.project(ground)
         paper = PAPER[source]
@@ -387,6 +389,7 @@ class _Stage:
             bounds,
             paper,
             Image.new("RGB", (w, h), paper),
+            world,
             points,
             near,
             shadow,
@@ -429,7 +432,7 @@ class _Stage:
             draw.line((0, y, w, y), _mix(self.paper, INK, 0.3), _SUPERSAMPLE)
             return
         middle, half = (low + high)[[0, 2]] / 2, (high - low)[[0, 2]] / 2 + 0.35 * self.bounds.stature
-        square = _nice(max(self.bounds.stature / 4, float(half.max()) / 8))
+        square = nice_length(max(self.bounds.stature / 4, float(half.max()) / 8))
         first = np.floor((middle - half + origin[[0, 2]]) / square).astype(int)
         last = np.ceil((middle + half + origin[[0, 2]]) / square).astype(int)
         i, k = np.meshgrid(np.arange(first[0], last[0]), np.arange(first[1], last[1]), indexing="ij")
@@ -468,10 +471,9 @@ class _Stage:
 
     def trace(self, draw: ImageDraw.ImageDraw, pose: int, trail: int, bone: int) -> None:
         first = max(0, pose - trail)
-        # What the camera followed since then is added again, so that a trail lies where the hand was in the world.
-        moved = (self.path[first : pose + 1] - self.path[pose]) @ self.view.axes[:2].T * (1.0, -1.0) * self.view.scale
+        paths, _ = self.view.project(self.world[first : pose + 1] - self.path[pose])
         for joint in tips(self.skeleton):
-            spots = (self.points[first : pose + 1, joint] + moved).tolist()
+            spots = paths[:, joint].tolist()
             colour = SIDE_COLOURS[self.skeleton.side(joint)]
             for age, (a, b) in enumerate(pairwise(spots)):
                 fade = 0.9 - 0.6 * (age + 1) / max(len(spots) - 1, 1)
@@ -503,7 +505,7 @@ class _Stage:
             draw.ellipse((x1 - r, y1 - r, x1 + r, y1 + r), colour)
 
 
-def _nice(length: float) -> float:
-    """The nearest of 1, 2, 5 times a power of ten that is at least ``length``."""
+def nice_length(length: float) -> float:
+    """The least of 1, 2, 5 times a power of ten that is at least ``length``."""
     power = 10.0 ** math.floor(math.log10(length))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= length * 0.999)
