@@ -42,6 +42,11 @@ function fit(clips, joints, follow) {
   return { centre, radius, low: low[1], high: high[1] };
 }
 
+function mix(colour, paper, share) {
+  const channel = (hex, i) => parseInt(hex.slice(1 + 2 * i, 3 + 2 * i), 16);
+  return `rgb(${[0, 1, 2].map((i) => Math.round(channel(paper, i) + share * (channel(colour, i) - channel(paper, i)))).join(" ")})`;
+}
+
 function startPlayer(section) {
   const data = JSON.parse(section.querySelector("script").textContent);
   const joints = data.joints, flat = data.channels === 2;
@@ -144,10 +149,7 @@ function startPlayer(section) {
       context.lineCap = "butt"; // the halo shows which of two crossing limbs is in front
       line([x0 + 0.2 * (x1 - x0), y0 + 0.2 * (y1 - y0)], [x1 + 0.2 * (x0 - x1), y1 + 0.2 * (y0 - y1)], paper, thick * 1.7);
       context.lineCap = "round";
-      line(points[p], points[q], paper, thick);
-      context.globalAlpha = 1 - 0.42 * Math.min(far, 1);
-      line(points[p], points[q], colours[side], thick);
-      context.globalAlpha = 1;
+      line(points[p], points[q], mix(colours[side], paper, 1 - 0.42 * Math.min(far, 1)), thick);
     }
   }
 

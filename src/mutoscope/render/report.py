@@ -299,7 +299,7 @@ class Report:
             '<option value="0.25">¼</option><option value="0.5">½</option><option value="1" selected>1</option>'
             '<option value="2">2</option></select></label>'
             f'<label><input type="checkbox" data-follow{" checked" if camera.follow else ""}> Follow the person</label>'
-            '<button type="button" data-reset>Reset view</button></div>'
+            f'<button type="button" data-reset{" hidden" if info.channels == 2 else ""}>Reset view</button></div>'
             f'<div class="cards{" single" if real is None else ""}" data-cards tabindex="0">{"".join(cards)}</div>'
             f'<script type="application/json">{_json(data)}</script>'
             '<noscript><p class="note">The players need JavaScript.</p></noscript></div>'
@@ -513,7 +513,7 @@ def _short(value: float, digits: int = 3) -> str:
         if abs(value) >= limit:
             scale = 1e3 if unit == "k" else limit
             return f"{value / scale:.{digits}g}{unit}"
-    return f"{value:.{digits}g}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def _thin(points: Array) -> Array:
