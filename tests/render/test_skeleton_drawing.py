@@ -106,8 +106,8 @@ def test_bounds_hold_every_joint_and_the_stature_does_not_depend_on_the_pose(wal
     clips = [walk(5), walk(9, travel=2.0)]
     bounds = Bounds.around(clips, H36M16)
     for clip in clips:
-        assert (clip >= np.array(bounds.low) - 1e-6).all()
-        assert (clip <= np.array(bounds.high) + 1e-6).all()
+        assert (clip >= bounds.low - 1e-6).all()
+        assert (clip <= bounds.high + 1e-6).all()
     lying = clips[0][..., [1, 0, 2]]
     assert Bounds.around([lying], H36M16).stature == pytest.approx(Bounds.around([clips[0]], H36M16).stature, rel=1e-6)
     assert 1.5 < bounds.stature < 1.9

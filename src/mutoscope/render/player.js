@@ -24,25 +24,31 @@ function rootPath(world, frames, joints, root) {
   return path;
 }
 
-function fit(clips, joints, follow) {
-  // A standing cylinder around everything that any clip does: it keeps its size however the camera turns.
-  let low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
+function fit(clips, joints, follow, head) {
+  // What all clips need as they turn about the upright axis: the outline (radius, height) of the solid they sweep.
+  const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
   const each = (use) => {
-    for (const clip of clips)
-      for (let f = 0; f < clip.frames; f++)
+    for (const { world, path, frames } of clips)
+      for (let f = 0; f < frames; f++)
         for (let j = 0; j < joints; j++) {
           const at = 3 * (f * joints + j);
-          use(clip.world[at] - (follow ? clip.path[2 * f] : 0), clip.world[at + 1], clip.world[at + 2] - (follow ? clip.path[2 * f + 1] : 0));
+          use(world[at] - (follow ? path[2 * f] : 0), world[at + 1], world[at + 2] - (follow ? path[2 * f + 1] : 0));
         }
   };
-  each((...p) => p.forEach((x, i) => { low[i] = Math.min(low[i], x); high[i] = Math.max(high[i], x); }));
+  each((...place) => place.forEach((x, i) => { low[i] = Math.min(low[i], x); high[i] = Math.max(high[i], x); }));
   const centre = low.map((x, i) => (x + high[i]) / 2);
-  let radius = 0;
-  each((x, y, z) => { radius = Math.max(radius, Math.hypot(x - centre[0], z - centre[2])); });
-  return { centre, radius, low: low[1], high: high[1] };
+  const directions = Array.from({ length: 33 }, (_, i) => [Math.cos((i / 32 - 0.5) * Math.PI), Math.sin((i / 32 - 0.5) * Math.PI)]);
+  const outline = directions.map(() => [-Infinity, 0, 0]);
+  each((x, y, z) => {
+    const radius = Math.hypot(x - centre[0], z - centre[2]), height = y - centre[1];
+    directions.forEach(([c, s], i) => { if (c * radius + s * height > outline[i][0]) outline[i] = [c * radius + s * height, radius, height]; });
+  });
+  const rim = outline.map(([, radius, height]) => [radius + head, height]);
+  const reach = (sign, ce, se) => Math.max(...rim.map(([radius, height]) => sign * height * ce + radius * Math.abs(se))) + head * ce;
+  return { centre, radius: Math.max(...rim.map(([radius]) => radius)), tall: high[1] - low[1] + 2 * head, reach };
 }
 
-function mix(colour, paper, share) {
+function mix(colour, paper, share) { // of two colours written #rrggbb, as the style sheet's are
   const channel = (hex, i) => parseInt(hex.slice(1 + 2 * i, 3 + 2 * i), 16);
   return `rgb(${[0, 1, 2].map((i) => Math.round(channel(paper, i) + share * (channel(colour, i) - channel(paper, i)))).join(" ")})`;
 }
@@ -54,7 +60,8 @@ function startPlayer(section) {
     clip.world = decode(clip, joints, data.channels);
     clip.path = rootPath(clip.world, clip.frames, joints, data.root);
   }
-  const stages = { true: fit(data.clips, joints, true), false: fit(data.clips, joints, false) };
+  const head = HEAD * data.stature;
+  const stages = { true: fit(data.clips, joints, true, head), false: fit(data.clips, joints, false, head) };
   const frames = Math.max(...data.clips.map((clip) => clip.frames));
   const cells = [...section.querySelectorAll("canvas")].map((canvas) => ({ canvas, clip: data.clips[canvas.dataset.clip], visible: true }));
   const find = (name) => section.querySelector(`[data-${name}]`);
@@ -80,16 +87,17 @@ function startPlayer(section) {
     context.fillRect(0, 0, w, h);
     const a = camera.azimuth * Math.PI / 180, e = camera.elevation * Math.PI / 180;
     const [ca, sa, ce, se] = [Math.cos(a), Math.sin(a), Math.cos(e), Math.sin(e)];
-    const tall = stage.high - stage.low + 2 * HEAD * data.stature;
-    const eye = flat ? Infinity : 6 * Math.max(Math.hypot(stage.radius, tall / 2), data.stature / 2);
-    const scale = Math.min(0.9 * w / (2 * stage.radius + 0.1 * data.stature), 0.88 * h / (tall * ce + 2 * stage.radius * Math.abs(se)));
+    const above = stage.reach(1, ce, se), below = stage.reach(-1, ce, se);
+    const eye = flat ? Infinity : 6 * Math.max(Math.hypot(stage.radius, stage.tall / 2), data.stature / 2);
+    const scale = Math.min((0.94 * w) / (2 * stage.radius), (0.92 * h) / (above + below));
+    const middle = h / 2 + (scale * (above - below)) / 2;
     const f = Math.min(frame, clip.frames - 1);
     const ox = stage.centre[0] + (follow.checked ? clip.path[2 * f] : 0), oz = stage.centre[2] + (follow.checked ? clip.path[2 * f + 1] : 0);
-    const oy = (stage.low + stage.high + HEAD * data.stature) / 2;
+    const oy = stage.centre[1];
     const project = (x, y, z) => {
       x -= ox; y -= oy; z -= oz;
       const near = sa * ce * x + se * y + ca * ce * z, s = scale / Math.max(1 - near / eye, 0.05);
-      return [w / 2 + s * (ca * x - sa * z), h / 2 - s * (-sa * se * x + ce * y - ca * se * z), near];
+      return [w / 2 + s * (ca * x - sa * z), middle - s * (-sa * se * x + ce * y - ca * se * z), near];
     };
     const line = (p, q, colour, width) => {
       context.strokeStyle = colour;
@@ -141,9 +149,9 @@ function startPlayer(section) {
       const disc = (r) => { context.beginPath(); context.arc(x0, y0, r, 0, 2 * Math.PI); context.fill(); };
       if (p === q) {
         context.fillStyle = paper;
-        disc(HEAD * data.stature * scale + thick * 0.35);
+        disc(head * scale + thick * 0.35);
         context.fillStyle = colours[side];
-        disc(HEAD * data.stature * scale);
+        disc(head * scale);
         continue;
       }
       context.lineCap = "butt"; // the halo shows which of two crossing limbs is in front

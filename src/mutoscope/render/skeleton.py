@@ -72,41 +72,50 @@ FRONT = Camera(azimuth=0.0, elevation=0.0, distance=math.inf)
 
 @dataclass(frozen=True)
 class Bounds:
-    """The box that a camera must show; clips drawn with equal bounds and camera have equal scale.
+    """What a camera must show; clips drawn with equal bounds and camera have equal scale.
 
     Args:
-        low, high: corners (x, y up, z).
+        points: the outermost places (x, y up, z) in some hundred directions, so that every camera can fit them tightly.
         floor: height of the ground.
         stature: height of a person standing upright, which sets bone width and head size.
     """
 
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    points: tuple[tuple[float, float, float], ...]
     floor: float
     stature: float
+
+    @property
+    def low(self) -> Array:
+        """Lower corner ``[3]`` of the box around everything."""
+        return np.min(self.points, axis=0)
+
+    @property
+    def high(self) -> Array:
+        """Upper corner ``[3]`` of the box around everything."""
+        return np.max(self.points, axis=0)
 
     @classmethod
     def around(
         cls, clips: Sequence[Tensor | NDArray[np.floating]], skeleton: Skeleton, follow: bool = False
     ) -> "Bounds":
-        """The box around several clips ``[t, v, c]`` (lengths may differ), as a camera with this ``follow`` sees them.
+        """Bounds of several clips ``[t, v, c]`` (lengths may differ), as a camera with this ``follow`` sees them.
 
         The floor is the median over clips of their lowest point, so that one wild clip does not move it.
         """
         if not clips:
             raise ValueError("Bounds need at least one clip to fit around, got none.")
         worlds = [to_world(clip, skeleton) for clip in clips]
+        stature = max(float(np.median([_stature(world, skeleton) for world in worlds])), 1e-6)
         seen = [world - track(world, skeleton, follow)[:, None] for world in worlds]
-        low = np.min([s.min((0, 1)) for s in seen], axis=0)
-        high = np.max([s.max((0, 1)) for s in seen], axis=0)
-        floor = float(np.median([s[..., 1].min() for s in seen]))
-        stature = max(float(np.median([_stature(w, skeleton) for w in worlds])), 1e-6)
-        return cls(
-            (float(low[0]), min(float(low[1]), floor), float(low[2])),
-            (float(high[0]), float(high[1]) + _HEAD * stature, float(high[2])),
-            floor,
-            stature,
-        )
+        floor = float(np.median([places[..., 1].min() for places in seen]))
+        head = head_joint(skeleton)
+        disc = np.concatenate([np.eye(3), -np.eye(3)]) * _HEAD * stature
+        outermost = []
+        for places in seen:
+            around_head = np.zeros((0, 3)) if head is None else (places[:, head, None] + disc).reshape(-1, 3)
+            outermost.append(_outermost(np.concatenate([places.reshape(-1, 3), around_head])))
+        points = _outermost(np.concatenate(outermost))
+        return cls(tuple((float(x), float(y), float(z)) for x, y, z in points), floor, stature)
 
 
 def to_world(joints: Tensor | NDArray[np.floating], skeleton: Skeleton) -> Array:
@@ -288,6 +297,20 @@ def _stature(world: Array, skeleton: Skeleton) -> float:
     return max((to_root(j) for j in skeleton.feet), default=0.0) + max(trunk)
 
 
+def _directions(count: int) -> Array:
+    """``[count + 6, 3]``: the axes, both ways, and a spiral that covers the sphere evenly (golden angle)."""
+    turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
+    y = 1 - (2 * np.arange(count) + 1) / count
+    ring = np.sqrt(1 - y**2)
+    spiral = np.stack([ring * np.cos(turn), y, ring * np.sin(turn)], axis=1)
+    return np.concatenate([np.eye(3), -np.eye(3), spiral])
+
+
+def _outermost(points: Array) -> Array:
+    """Of ``[n, 3]``, those that lie farthest in one of many directions."""
+    return points[np.unique((points @ _directions(128).T).argmax(axis=0))]
+
+
 def _mix(a: Colour, b: Colour, share: float) -> Colour:
     """``a`` with a share in [0, 1] of ``b``."""
     return (
@@ -309,13 +332,12 @@ class _View:
 
     @classmethod
     def fit(cls, camera: Camera, bounds: Bounds, box: tuple[float, float, float, float]) -> "_View":
-        """The view whose box (left, top, right, bottom) in pixels just holds the corners of the bounds."""
-        low, high = np.array(bounds.low), np.array(bounds.high)
+        """The view whose box (left, top, right, bottom) in pixels just holds the bounds."""
+        low, high = bounds.low, bounds.high
         centre = (low + high) / 2
         radius = max(float(np.linalg.norm(high - low)) / 2, bounds.stature / 2)
-        corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), -1).reshape(-1, 3)
         raw = cls(camera.axes, centre, camera.distance * radius, 1.0, np.zeros(2))
-        flat, _ = raw.project(corners)
+        flat, _ = raw.project(np.array(bounds.points))
         extent = np.maximum(np.ptp(flat, axis=0), bounds.stature * 0.1)
         left, top, right, bottom = box
         scale = float(min((right - left) / extent[0], (bottom - top) / extent[1]))
@@ -424,7 +446,7 @@ class _Stage:
 
     def floor(self, draw: ImageDraw.ImageDraw, origin: Array) -> None:
         """A chequered ground, fading outwards, whose squares stay where they are in the world."""
-        low, high, floor = np.array(self.bounds.low), np.array(self.bounds.high), self.bounds.floor
+        low, high, floor = self.bounds.low, self.bounds.high, self.bounds.floor
         if self.flat:
             y = float(self.view.project(np.array([0.0, floor, 0.0]))[0][1])
             w, h = self.back.size
