@@ -138,7 +138,7 @@ def test_everybody_faces_forward_and_walks_ahead_at_recorded_height(tree: Path, 
 
 def test_cuts_of_one_take_stay_on_one_side(tree: Path) -> None:
     for seed in range(8):
-        data = module(tree, seed=seed)
+        data = module(tree, split_seed=seed)
         sides = [{Path(name).stem.rstrip("_abc") for name in data.clips(split).names} for split in ("train", "val")]
         assert not sides[0] & sides[1]
         assert len(sides[0] | sides[1]) == 8
@@ -206,7 +206,7 @@ def test_a_second_start_reads_no_recording(tree: Path, monkeypatch: pytest.Monke
 def test_the_fingerprint_follows_files_and_settings(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "tree")
     base = module(root, ready=False).fingerprint
-    changes: list[dict[str, Any]] = [{"length": 8}, {"seed": 1}, {"skeleton": "h36m16"}, {"fps": 25.0}]
+    changes: list[dict[str, Any]] = [{"length": 8}, {"split_seed": 1}, {"skeleton": "h36m16"}, {"fps": 25.0}]
     changes += [{"root_rule": "none"}, {"classes": ["walk"]}, {"val_fraction": 0.5}, {"stride": 1}, {"channels": 2}]
     assert len({base, *(module(root, ready=False, **change).fingerprint for change in changes)}) == len(changes) + 1
     assert module(root, ready=False, batch_size=7, num_workers=1).fingerprint == base

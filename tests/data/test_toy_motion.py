@@ -355,8 +355,8 @@ def test_small_skeleton_is_a_choice_of_the_large_ones_joints() -> None:
 
 
 def test_clips_depend_on_seed_split_class_and_number_alone() -> None:
-    few = ToyMotion(clips_per_class=3, val_clips_per_class=2, classes=["kick", "walk"], seed=5)
-    many = ToyMotion(clips_per_class=9, val_clips_per_class=4, seed=5)
+    few = ToyMotion(clips_per_class=3, val_clips_per_class=2, classes=["kick", "walk"], people_seed=5)
+    many = ToyMotion(clips_per_class=9, val_clips_per_class=4, people_seed=5)
     kick = list(ACTIONS).index("kick")
     a = few.clips("train").joints.reshape(2, 3, 32, 25, 3)
     b = many.clips("train").joints.reshape(12, 9, 32, 25, 3)
@@ -364,7 +364,7 @@ def test_clips_depend_on_seed_split_class_and_number_alone() -> None:
     np.testing.assert_array_equal(a[1], b[0, :3])
     assert few.clips("train").label.tolist() == [0, 0, 0, 1, 1, 1]
     np.testing.assert_array_equal(few.clips("val").joints, few.clips("val").joints)
-    other = ToyMotion(clips_per_class=3, val_clips_per_class=2, classes=["kick", "walk"], seed=6)
+    other = ToyMotion(clips_per_class=3, val_clips_per_class=2, classes=["kick", "walk"], people_seed=6)
     assert np.abs(other.clips("train").joints - few.clips("train").joints).max() > 0.1
 
 
@@ -419,7 +419,7 @@ def test_fingerprint_follows_the_settings() -> None:
         {"root_rule": "none"},
         {"align_heading": False},
         {"channels": 2},
-        {"seed": 1},
+        {"people_seed": 1},
     ]
     prints = [ToyMotion(**change).fingerprint for change in changes]  # type: ignore[arg-type]
     assert len(set(prints)) == len(changes)
@@ -441,7 +441,7 @@ def test_fingerprint_follows_the_settings() -> None:
         ({"variety": -1.0}, "variety is -1.0"),
         ({"clips_per_class": 0}, "clips_per_class is 0"),
         ({"val_clips_per_class": 0}, "val_clips_per_class is 0"),
-        ({"seed": -1}, "seed is -1"),
+        ({"people_seed": -1}, "people_seed is -1"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],
 )

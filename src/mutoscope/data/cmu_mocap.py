@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.motion import MotionClips, MotionDataModule, ShortRule, default_cache
+from mutoscope.data.motion import MotionClips, MotionDataModule, Scaling, ShortRule, default_cache
 from mutoscope.data.motion_store import (
     MotionStore,
     Recording,
@@ -68,11 +68,12 @@ class CmuMocap(MotionDataModule):
         skeleton: cmu31, or one that :mod:`mutoscope.data.retarget` reaches from it: ntu25, h36m16, h36m15.
         classes: labels to use, in this order; all, sorted, by default.
         fps: frames per second to bring all recordings to.
-        length, stride, short, root_rule, align_heading, channels: see :class:`MotionDataModule`.
+        length, stride, short, root_rule, align_heading, channels, scaling: see :class:`MotionDataModule`.
         val_fraction: share of each class's takes held out for validation; a class with one take has none.
         cache_dir: where prepared data go; ``default_cache()`` by default.
         batch_size, num_workers, balance: see :class:`DataModule`.
-        seed: of the split and of the order of batches.
+        split_seed: of the split.
+        seed: of the order of batches.
 
     Raises:
         FileNotFoundError: if the folder or the index is missing.
@@ -97,8 +98,10 @@ class CmuMocap(MotionDataModule):
         cache_dir: str | None = None,
         batch_size: int = 32,
         num_workers: int = 0,
+        split_seed: int = 0,
         seed: int = 0,
         balance: bool = True,
+        scaling: Scaling = "array",
     ) -> None:
         super().__init__(
             skeleton=named_skeleton(skeleton),
@@ -113,13 +116,14 @@ class CmuMocap(MotionDataModule):
             num_workers=num_workers,
             seed=seed,
             balance=balance,
+            scaling=scaling,
         )
         if not fps > 0:
             raise ValueError(f"fps is {fps}, expected a positive number.")
         if not 0 <= val_fraction < 1:
             raise ValueError(f"val_fraction is {val_fraction}, expected a number from 0 to below 1.")
         self.folder = _existing_folder(root)
-        self.val_fraction = val_fraction
+        self.val_fraction, self.split_seed = val_fraction, split_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self._matrix = retarget_matrix(CMU31, self.skeleton)
         rows = _read_index(self.folder / index)
@@ -141,7 +145,8 @@ class CmuMocap(MotionDataModule):
             self.align_heading,
             self.channels,
             self.val_fraction,
-            self.seed,
+            self.split_seed,
+            self.scaling,
         ]
         return hashlib.sha256(json.dumps(windows).encode()).hexdigest()[:16]
 
@@ -235,7 +240,7 @@ class CmuMocap(MotionDataModule):
 
     @cached_property
     def _split(self) -> tuple[list[int], list[int]]:
-        return split_by_group(self._store.recordings, len(self._classes), self.val_fraction, self.seed)
+        return split_by_group(self._store.recordings, len(self._classes), self.val_fraction, self.split_seed)
 
 
 def _existing_folder(root: str | None) -> Path:

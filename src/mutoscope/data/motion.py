@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from mutoscope.data.datamodule import DataModule, Split
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Normaliser, RootRule, Skeleton, scalar_range
 
 ShortRule = Literal["drop", "loop", "pad"]
+Scaling = Literal["array", "coordinate"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ def canonicalise(joints: Tensor, skeleton: Skeleton, root_rule: RootRule, align_
         joints = turned
     if root_rule == "none":
         return joints - joints[:, :, skeleton.root, None]
-    if root_rule == "relative":
-        origin = joints[:, :1, skeleton.root, None].clone()
+    if root_rule in ("in_place", "relative"):
+        frames = slice(None) if root_rule == "in_place" else slice(1)
+        origin = joints[:, frames, skeleton.root, None].clone()
         origin[..., skeleton.up_axis] = 0.0
         return joints - origin
     return joints
@@ -97,12 +99,6 @@ class MotionWindows(Dataset[MotionBatch]):
         align_heading: bool,
         channels: int = 3,
     ) -> None:
-        if short not in ("drop", "loop", "pad"):
-            raise ValueError(f"short is '{short}', expected drop, loop or pad.")
-        if channels not in (2, 3):
-            raise ValueError(f"channels is {channels}, expected 2 (front view) or 3.")
-        if length < 1 or stride < 1:
-            raise ValueError(f"length ({length}) and stride ({stride}) must be at least 1.")
         self.clips, self.skeleton, self.length, self.short = clips, skeleton, length, short
         self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
         recording, first = [], []
@@ -158,7 +154,12 @@ class MotionDataModule(DataModule):
         root_rule: see ``DatasetInfo``.
         align_heading: whether every window starts facing forward.
         channels: 3, or 2 for the front view.
+        scaling: map to [-1, 1] by the least and greatest value of the whole ``array`` (Kinetic-GAN's feeder) or of each
+            ``coordinate``, which gives small movements more room where people travel far along one axis.
         batch_size, num_workers, seed, balance: see :class:`DataModule`.
+
+    Raises:
+        ValueError: for a setting outside its choices.
     """
 
     kind: ClassVar[Kind] = "motion"
@@ -178,10 +179,22 @@ class MotionDataModule(DataModule):
         num_workers: int,
         seed: int,
         balance: bool,
+        scaling: Scaling = "array",
     ) -> None:
+        for name, value, choices in (
+            ("short", short, get_args(ShortRule)),
+            ("root_rule", root_rule, get_args(RootRule)),
+            ("scaling", scaling, get_args(Scaling)),
+            ("channels", channels, (2, 3)),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} is '{value}', expected one of {', '.join(map(str, choices))}.")
+        if length < 1 or stride < 1:
+            raise ValueError(f"length ({length}) and stride ({stride}) must be at least 1.")
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed, balance=balance)
         self.skeleton, self.fps, self.length, self.stride, self.short = skeleton, fps, length, stride, short
         self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
+        self.scaling = scaling
         self._windows: dict[Split, MotionWindows] = {}
         self._normaliser: Normaliser | None = None
 
@@ -240,7 +253,14 @@ class MotionDataModule(DataModule):
         chunks = [
             train.__getitems__(list(range(i, min(i + 1024, len(train))))).joints for i in range(0, len(train), 1024)
         ]
-        self._normaliser = Normaliser.from_range(*scalar_range(chunks), channels=self.channels)
+        if self.scaling == "array":
+            self._normaliser = Normaliser.from_range(*scalar_range(chunks), channels=self.channels)
+        else:
+            ranges = [scalar_range([chunk[..., c] for chunk in chunks]) for c in range(self.channels)]
+            parts = [Normaliser.from_range(low, high, channels=1) for low, high in ranges]
+            self._normaliser = Normaliser(
+                tuple(part.offset[0] for part in parts), tuple(part.scale[0] for part in parts)
+            )
 
     def dropped(self) -> dict[str, int]:
         """Recordings too short for one window, per class name, over both splits."""

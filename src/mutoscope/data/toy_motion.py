@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.motion import MotionClips, MotionDataModule
+from mutoscope.data.motion import MotionClips, MotionDataModule, Scaling
 from mutoscope.data.registry import register
 from mutoscope.data.toy_world import ACTIONS, WORLD_VERSION, joint_columns, perform
 from mutoscope.structures import RootRule
@@ -21,7 +21,7 @@ _SHORTEST = 0.5
 class ToyMotion(MotionDataModule):
     """Random people performing twelve actions, drawn by a program.
 
-    Training and validation people come from different random streams. A clip depends on the seed, its split, its class
+    Training and validation people come from different random streams. A clip depends on people_seed, its split, its class
     and its number within the class, not on how many clips or which other classes there are.
 
     Args:
@@ -33,9 +33,10 @@ class ToyMotion(MotionDataModule):
         heading: people face a random direction up to so many degrees left or right of +z.
         variety: spread of bodies and styles, 0 to 2; 1 is natural, 0 makes everybody the same person (who still
             differs in phase, onset, heading and handedness).
-        root_rule, align_heading, channels: see :class:`~mutoscope.data.motion.MotionDataModule`.
+        root_rule, align_heading, channels, scaling: see :class:`~mutoscope.data.motion.MotionDataModule`.
         batch_size, num_workers, balance: see :class:`~mutoscope.data.datamodule.DataModule`.
-        seed: of the people and of the order of batches.
+        people_seed: of the people.
+        seed: of the order of batches.
 
     Raises:
         ValueError: for an unknown action or skeleton, a clip shorter than half a second, or a number out of range.
@@ -57,8 +58,10 @@ class ToyMotion(MotionDataModule):
         channels: int = 3,
         batch_size: int = 32,
         num_workers: int = 0,
+        people_seed: int = 0,
         seed: int = 0,
         balance: bool = False,
+        scaling: Scaling = "array",
     ) -> None:
         self._columns = joint_columns(named_skeleton(skeleton))
         self._classes = _checked_classes(classes)
@@ -76,8 +79,8 @@ class ToyMotion(MotionDataModule):
             raise ValueError(f"heading is {heading}, expected a half-range between 0 and 180 degrees.")
         if not 0.0 <= variety <= 2.0:
             raise ValueError(f"variety is {variety}, expected 0 (one person) to 2 (twice the natural spread).")
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, expected 0 or more.")
+        if people_seed < 0:
+            raise ValueError(f"people_seed is {people_seed}, expected 0 or more.")
         super().__init__(
             skeleton=named_skeleton(skeleton),
             fps=fps,
@@ -91,9 +94,10 @@ class ToyMotion(MotionDataModule):
             num_workers=num_workers,
             seed=seed,
             balance=balance,
+            scaling=scaling,
         )
         self.clips_per_class: dict[Split, int] = {"train": clips_per_class, "val": val_clips_per_class}
-        self.heading, self.variety = heading, variety
+        self.heading, self.variety, self.people_seed = heading, variety, people_seed
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -114,7 +118,8 @@ class ToyMotion(MotionDataModule):
             "root_rule": self.root_rule,
             "align_heading": self.align_heading,
             "channels": self.channels,
-            "seed": self.seed,
+            "scaling": self.scaling,
+            "people_seed": self.people_seed,
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -129,7 +134,7 @@ class ToyMotion(MotionDataModule):
                 count,
                 self.length,
                 self.fps,
-                (self.seed, stream, actions.index(name)),
+                (self.people_seed, stream, actions.index(name)),
                 heading=self.heading,
                 variety=self.variety,
             )[:, :, self._columns]

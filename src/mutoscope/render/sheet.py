@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from torch import Tensor
 from mutoscope.formats.files import replacing
 from mutoscope.formats.video import write_gif, write_mp4
 from mutoscope.render.skeleton import (
+    FOLLOWING,
     INK,
     MUTED,
-    THREE_QUARTER,
     Bounds,
     Camera,
     Frames,
@@ -48,7 +48,7 @@ def contact_sheet(
     fps: float,
     frames: int = 8,
     size: tuple[int, int] = (128, 112),
-    camera: Camera = THREE_QUARTER,
+    camera: Camera = FOLLOWING,
     strobe: bool = False,
     title: str = "",
 ) -> Frames:
@@ -74,7 +74,7 @@ def contact_sheet(
         raise ValueError("A contact sheet needs at least one row, got none.")
     bounds = Bounds.around([row.clip for row in rows], skeleton, camera.follow)
     h, w = size
-    gutter, gap, head, caption = 128, 12, 34 if title else 8, 16
+    gutter, gap, head, caption = 128, 12, 44 if title else 12, 16
     cells = frames + (1 if strobe else 0)
     first_of_group = [i == 0 or rows[i - 1].title != row.title for i, row in enumerate(rows)]
     page = Image.new(
@@ -99,15 +99,10 @@ def contact_sheet(
             page.paste(Image.fromarray(video[frame]), (gutter + column * w, y))
             draw.text((gutter + column * w + 4, y + h + 1), f"{frame / fps:.2f} s", MUTED, font(11))
         if strobe:
+            # A following camera would put all poses in one place, so this cell stands still at a scale of its own.
+            still = replace(camera, follow=False)
             overlay = draw_strobe(
-                row.clip,
-                skeleton,
-                poses=frames,
-                size=size,
-                camera=camera,
-                bounds=bounds,
-                source=row.source,
-                framed=False,
+                row.clip, skeleton, poses=frames, size=size, camera=still, source=row.source, framed=False
             )
             page.paste(Image.fromarray(overlay), (gutter + frames * w, y))
             draw.text((gutter + frames * w + 4, y + h + 1), "all of them", MUTED, font(11))
@@ -133,7 +128,7 @@ def save_motion_gallery(
     *,
     per_class: int = 4,
     size: tuple[int, int] = (240, 240),
-    camera: Camera = THREE_QUARTER,
+    camera: Camera = FOLLOWING,
     gif: bool = False,
 ) -> list[Path]:
     """Write what generated clips look like: a contact sheet, a video of all classes, one video per class.

@@ -64,47 +64,58 @@ class Camera:
 
 #: three quarters from the front, a little from above: the person's left is at the right of the picture
 THREE_QUARTER = Camera()
+#: the same, travelling along, so that figures stay large however far they walk
+FOLLOWING = Camera(follow=True)
 #: straight from the front, without perspective: the only view of 2-D data
 FRONT = Camera(azimuth=0.0, elevation=0.0, distance=math.inf)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The box that a camera must show; clips drawn with equal bounds and camera have equal scale.
+    """What a camera must show; clips drawn with equal bounds and camera have equal scale.
 
     Args:
-        low, high: corners (x, y up, z).
+        points: the outermost places (x, y up, z) in some hundred directions, so that every camera can fit them tightly.
         floor: height of the ground.
         stature: height of a person standing upright, which sets bone width and head size.
     """
 
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    points: tuple[tuple[float, float, float], ...]
     floor: float
     stature: float
+
+    @property
+    def low(self) -> Array:
+        """Lower corner ``[3]`` of the box around everything."""
+        return np.min(self.points, axis=0)
+
+    @property
+    def high(self) -> Array:
+        """Upper corner ``[3]`` of the box around everything."""
+        return np.max(self.points, axis=0)
 
     @classmethod
     def around(
         cls, clips: Sequence[Tensor | NDArray[np.floating]], skeleton: Skeleton, follow: bool = False
     ) -> "Bounds":
-        """The box around several clips ``[t, v, c]`` (lengths may differ), as a camera with this ``follow`` sees them.
+        """Bounds of several clips ``[t, v, c]`` (lengths may differ), as a camera with this ``follow`` sees them.
 
         The floor is the median over clips of their lowest point, so that one wild clip does not move it.
         """
         if not clips:
             raise ValueError("Bounds need at least one clip to fit around, got none.")
         worlds = [to_world(clip, skeleton) for clip in clips]
+        stature = max(float(np.median([_stature(world, skeleton) for world in worlds])), 1e-6)
         seen = [world - track(world, skeleton, follow)[:, None] for world in worlds]
-        low = np.min([s.min((0, 1)) for s in seen], axis=0)
-        high = np.max([s.max((0, 1)) for s in seen], axis=0)
-        floor = float(np.median([s[..., 1].min() for s in seen]))
-        stature = max(float(np.median([_stature(w, skeleton) for w in worlds])), 1e-6)
-        return cls(
-            (float(low[0]), min(float(low[1]), floor), float(low[2])),
-            (float(high[0]), float(high[1]) + _HEAD * stature, float(high[2])),
-            floor,
-            stature,
-        )
+        floor = float(np.median([places[..., 1].min() for places in seen]))
+        head = head_joint(skeleton)
+        disc = np.concatenate([np.eye(3), -np.eye(3)]) * _HEAD * stature
+        outermost = []
+        for places in seen:
+            around_head = np.zeros((0, 3)) if head is None else (places[:, head, None] + disc).reshape(-1, 3)
+            outermost.append(_outermost(np.concatenate([places.reshape(-1, 3), around_head])))
+        points = _outermost(np.concatenate(outermost))
+        return cls(tuple((float(x), float(y), float(z)) for x, y, z in points), floor, stature)
 
 
 def to_world(joints: Tensor | NDArray[np.floating], skeleton: Skeleton) -> Array:
@@ -286,6 +297,20 @@ def _stature(world: Array, skeleton: Skeleton) -> float:
     return max((to_root(j) for j in skeleton.feet), default=0.0) + max(trunk)
 
 
+def _directions(count: int) -> Array:
+    """``[count + 6, 3]``: the axes, both ways, and a spiral that covers the sphere evenly (golden angle)."""
+    turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
+    y = 1 - (2 * np.arange(count) + 1) / count
+    ring = np.sqrt(1 - y**2)
+    spiral = np.stack([ring * np.cos(turn), y, ring * np.sin(turn)], axis=1)
+    return np.concatenate([np.eye(3), -np.eye(3), spiral])
+
+
+def _outermost(points: Array) -> Array:
+    """Of ``[n, 3]``, those that lie farthest in one of many directions."""
+    return points[np.unique((points @ _directions(128).T).argmax(axis=0))]
+
+
 def _mix(a: Colour, b: Colour, share: float) -> Colour:
     """``a`` with a share in [0, 1] of ``b``."""
     return (
@@ -307,13 +332,12 @@ class _View:
 
     @classmethod
     def fit(cls, camera: Camera, bounds: Bounds, box: tuple[float, float, float, float]) -> "_View":
-        """The view whose box (left, top, right, bottom) in pixels just holds the corners of the bounds."""
-        low, high = np.array(bounds.low), np.array(bounds.high)
+        """The view whose box (left, top, right, bottom) in pixels just holds the bounds."""
+        low, high = bounds.low, bounds.high
         centre = (low + high) / 2
         radius = max(float(np.linalg.norm(high - low)) / 2, bounds.stature / 2)
-        corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), -1).reshape(-1, 3)
         raw = cls(camera.axes, centre, camera.distance * radius, 1.0, np.zeros(2))
-        flat, _ = raw.project(corners)
+        flat, _ = raw.project(np.array(bounds.points))
         extent = np.maximum(np.ptp(flat, axis=0), bounds.stature * 0.1)
         left, top, right, bottom = box
         scale = float(min((right - left) / extent[0], (bottom - top) / extent[1]))
@@ -340,6 +364,7 @@ class _Stage:
     bounds: Bounds
     paper: Colour
     back: Image.Image
+    world: Array
     points: Array
     near: Array
     shadow: Array
@@ -375,9 +400,8 @@ class _Stage:
         box = (0.06 * w, 0.05 * unit + (0.09 * unit if title else 0.0), 0.94 * w, h - 0.07 * unit)
         view = _View.fit(camera, bounds, box)
         path = track(world, skeleton, camera.follow)
-        world = world - path[:, None]
-        points, near = view.project(world)
-        ground = world.copy()
+        ground = world - path[:, None]
+        points, near = view.project(ground)
         ground[..., 1] = bounds.floor
         shadow, _ = view.project(ground)
         paper = PAPER[source]
@@ -387,6 +411,7 @@ class _Stage:
             bounds,
             paper,
             Image.new("RGB", (w, h), paper),
+            world,
             points,
             near,
             shadow,
@@ -421,7 +446,7 @@ class _Stage:
 
     def floor(self, draw: ImageDraw.ImageDraw, origin: Array) -> None:
         """A chequered ground, fading outwards, whose squares stay where they are in the world."""
-        low, high, floor = np.array(self.bounds.low), np.array(self.bounds.high), self.bounds.floor
+        low, high, floor = self.bounds.low, self.bounds.high, self.bounds.floor
         if self.flat:
             y = float(self.view.project(np.array([0.0, floor, 0.0]))[0][1])
             w, h = self.back.size
@@ -429,7 +454,7 @@ class _Stage:
             draw.line((0, y, w, y), _mix(self.paper, INK, 0.3), _SUPERSAMPLE)
             return
         middle, half = (low + high)[[0, 2]] / 2, (high - low)[[0, 2]] / 2 + 0.35 * self.bounds.stature
-        square = _nice(max(self.bounds.stature / 4, float(half.max()) / 8))
+        square = nice_length(max(self.bounds.stature / 4, float(half.max()) / 8))
         first = np.floor((middle - half + origin[[0, 2]]) / square).astype(int)
         last = np.ceil((middle + half + origin[[0, 2]]) / square).astype(int)
         i, k = np.meshgrid(np.arange(first[0], last[0]), np.arange(first[1], last[1]), indexing="ij")
@@ -468,10 +493,9 @@ class _Stage:
 
     def trace(self, draw: ImageDraw.ImageDraw, pose: int, trail: int, bone: int) -> None:
         first = max(0, pose - trail)
-        # What the camera followed since then is added again, so that a trail lies where the hand was in the world.
-        moved = (self.path[first : pose + 1] - self.path[pose]) @ self.view.axes[:2].T * (1.0, -1.0) * self.view.scale
+        paths, _ = self.view.project(self.world[first : pose + 1] - self.path[pose])
         for joint in tips(self.skeleton):
-            spots = (self.points[first : pose + 1, joint] + moved).tolist()
+            spots = paths[:, joint].tolist()
             colour = SIDE_COLOURS[self.skeleton.side(joint)]
             for age, (a, b) in enumerate(pairwise(spots)):
                 fade = 0.9 - 0.6 * (age + 1) / max(len(spots) - 1, 1)
@@ -503,7 +527,7 @@ class _Stage:
             draw.ellipse((x1 - r, y1 - r, x1 + r, y1 + r), colour)
 
 
-def _nice(length: float) -> float:
-    """The nearest of 1, 2, 5 times a power of ten that is at least ``length``."""
+def nice_length(length: float) -> float:
+    """The least of 1, 2, 5 times a power of ten that is at least ``length``."""
     power = 10.0 ** math.floor(math.log10(length))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= length * 0.999)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mutoscope.structures.skeleton import Skeleton
 
 Kind = Literal["motion", "video", "action_graph"]
-RootRule = Literal["none", "relative", "absolute"]
+RootRule = Literal["none", "in_place", "relative", "absolute"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class DatasetInfo:
         length: frames per clip ``t``.
         channels: coordinates per joint ``c`` (2 or 3), or colour channels.
         skeleton: joint layout of motion data.
-        root: ``none`` = root joint at the origin in every frame; ``relative`` = the root's ground position starts at
+        root: ``none`` = root joint at the origin in every frame; ``in_place`` = its ground position is the origin in
+            every frame, heights are kept (people walk on the spot); ``relative`` = the root's ground position starts at
             the origin in the first frame and then moves; ``absolute`` = as recorded.
         units: of the coordinates.
         normaliser: from the training split; ``None`` while unknown.

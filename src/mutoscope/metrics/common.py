@@ -1,0 +1,56 @@
+"""What all metrics share: the error for too few samples, double precision, checks of feature tables."""
+
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+Side = Literal["fake", "real"]
+
+
+class TooFewSamplesError(ValueError):
+    """A metric cannot be computed from what it has seen; its text is the reason to print in place of the number."""
+
+
+class Recognizer(Protocol):
+    """What metrics ask of an action recogniser (an ``nn.Module`` trained on the same skeleton and split)."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes ``K``."""
+
+    @property
+    def num_features(self) -> int:
+        """Feature size ``d``."""
+
+    def features(self, joints: Tensor) -> Tensor:
+        """``joints: [b, t, v, c]`` in dataset units -> ``[b, d]``."""
+
+    def __call__(self, joints: Tensor) -> Tensor:
+        """``joints: [b, t, v, c]`` in dataset units -> logits ``[b, K]``."""
+
+    def eval(self) -> object:
+        """Switch to evaluation mode."""
+
+
+def double(x: Tensor, device: torch.device | None = None) -> Tensor:
+    """``x`` in float64 on ``device`` (default: where it lies; on the CPU if that is MPS, which has no float64)."""
+    target = x.device if device is None else device
+    if target.type == "mps":
+        target = torch.device("cpu")
+    return x.to(target).to(torch.float64)
+
+
+def check_features(features: Tensor, size: int | None = None) -> None:
+    """Raise ``ValueError`` unless ``features`` is a finite ``[n, d]`` table, with ``d = size`` where given."""
+    if features.ndim != 2 or (size is not None and features.shape[1] != size):
+        wanted = "[n, d]" if size is None else f"[n, {size}]"
+        raise ValueError(f"Features have shape {list(features.shape)}, expected {wanted}.")
+    if not torch.isfinite(features).all():
+        raise ValueError("Features hold NaN or infinite values; look at the samples or the extractor before measuring.")
+
+
+def check_side(of: str) -> None:
+    """Raise ``ValueError`` unless ``of`` is ``fake`` or ``real``."""
+    if of not in ("fake", "real"):
+        raise ValueError(f"of is '{of}', expected fake or real.")

@@ -1,0 +1,147 @@
+"""How a number was measured: values carry their protocol, and unlike protocols are not compared."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mutoscope.metrics.common import TooFewSamplesError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that must agree before two values of a metric may be compared.
+
+    Args:
+        name: of the metric, e.g. ``"motion_fid"`` or ``"paper/kinetic_gan_mmd_a"``.
+        n_real, n_fake: samples on either side (0 where a side is not looked at).
+        ddof: of covariances; ``None`` where there are none.
+        extractor: hash of the network behind the features, see :func:`state_hash`; ``None`` without one.
+        dataset: fingerprint of the data.
+        length: frames per clip.
+        fps: frames per second.
+        seed: of generation and resampling.
+        version: of the metric's definition; raised when its values change.
+    """
+
+    name: str
+    n_real: int
+    n_fake: int
+    ddof: int | None
+    extractor: str | None
+    dataset: str
+    length: int
+    fps: float
+    seed: int
+    version: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain strings and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Protocol":
+        """The inverse of :meth:`to_dict`; raises ``ValueError`` naming missing and unknown fields."""
+        names = {f.name for f in fields(cls)}
+        if names != set(values):
+            raise ValueError(
+                f"A protocol has the fields {', '.join(sorted(names))}; "
+                f"missing: {', '.join(sorted(names - set(values))) or 'none'}, "
+                f"unknown: {', '.join(sorted(set(values) - names)) or 'none'}."
+            )
+        return cls(**values)
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits, the same on every machine and in every session."""
+        # 30 and 30.0 frames per second are one protocol
+        values = self.to_dict() | {"fps": float(self.fps)}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """A number, how it was measured, and its interval where one was taken."""
+
+    value: float
+    protocol: Protocol
+    interval: tuple[float, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers, the protocol's hash included."""
+        return {
+            "value": self.value,
+            "interval": list(self.interval) if self.interval else None,
+            "protocol": self.protocol.to_dict(),
+            "protocol_hash": self.protocol.hash,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "MetricValue":
+        """The inverse of :meth:`to_dict`; raises ``ValueError`` where protocol and hash disagree."""
+        protocol = Protocol.from_dict(values["protocol"])
+        if values["protocol_hash"] != protocol.hash:
+            raise ValueError(
+                f"The stored hash {values['protocol_hash']} does not belong to the protocol beside it "
+                f"({protocol.hash}); the file was edited, measure again."
+            )
+        interval = values["interval"]
+        return cls(values["value"], protocol, (interval[0], interval[1]) if interval else None)
+
+
+def compare(a: MetricValue, b: MetricValue) -> float:
+    """``a.value - b.value``; raises ``ValueError`` naming every field in which the protocols differ."""
+    ours, theirs = a.protocol.to_dict(), b.protocol.to_dict()
+    if differing := [f"{name} ({ours[name]} and {theirs[name]})" for name in ours if ours[name] != theirs[name]]:
+        raise ValueError(
+            f"These values of '{a.protocol.name}' and '{b.protocol.name}' cannot be compared: "
+            f"their protocols differ in {', '.join(differing)}. Measure both in the same way."
+        )
+    return a.value - b.value
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (16 hex digits) over names, types, shapes and bytes of a state dict, whatever the order and device."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def bootstrap_interval(
+    samples: Tensor,
+    statistic: Callable[[Tensor], Tensor],
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of independent samples.
+
+    Not for distances between distributions: repeated samples bias those (use ``mmd2_interval``).
+
+    Args:
+        samples: ``[n, ...]``; rows are resampled with replacement.
+        statistic: maps ``[n, ...]`` to a scalar tensor.
+        level: share of the draws inside the interval.
+        draws: resamples.
+        seed: of the resampling.
+
+    Raises:
+        TooFewSamplesError: below 2 samples.
+        ValueError: if ``level`` is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}, expected a number between 0 and 1.")
+    if len(samples) < 2:
+        raise TooFewSamplesError(f"A bootstrap interval needs at least 2 samples, got {len(samples)}.")
+    generator = torch.Generator().manual_seed(seed)
+    picks = torch.randint(len(samples), (draws, len(samples)), generator=generator).to(samples.device)
+    values = torch.stack([statistic(samples[pick]).to(torch.float64) for pick in picks])
+    low, high = values.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).to(values)).tolist()
+    return low, high
