@@ -121,9 +121,9 @@ def _launch_id() -> str | None:
     run = os.environ.get("TORCHELASTIC_RUN_ID")
     if run is None:
         return f"{os.environ['SLURM_JOB_ID']}.{os.environ.get('SLURM_STEP_ID', '0')}"
-    if run != "none" or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return run
-    # "none" is what torchrun calls every run it was given no id for; the first rank to ask its store sets the time
+    # torchrun's own id may be "none" for every run; the first rank to ask its store sets the time for all
     from torch.distributed import TCPStore
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)

@@ -181,6 +181,8 @@ class WandbRun(Logger):
         except (wandb.errors.Error, TimeoutError) as error:
             if mode != "online":
                 raise
+            # the service process still holds the id of the run that never came up
+            wandb.teardown()
             return self._start_offline(arguments, " ".join(str(error).split()).rstrip("."))
 
     def _start_offline(self, arguments: Mapping[str, Any], reason: str) -> Any:

@@ -52,7 +52,12 @@ class Recognizer(IterationModule):
         )
         self.jitter = jitter
         self.network = RecognizerNet(
-            info.need_skeleton(), info.channels, info.num_classes, info.need_normaliser(), width=width, dropout=dropout
+            info.need_skeleton(),
+            info.channels,
+            info.num_classes,
+            width=width,
+            dropout=dropout,
+            normaliser=info.need_normaliser(),
         )
         self.ready()
 
