@@ -91,7 +91,7 @@ def check_config(config: Mapping[str, Any], known_top: Iterable[str]) -> None:
 
 
 #: constructor arguments that the program itself supplies
-LATE = ("info", "recognizer", "reference", "run_dir", "config", "callbacks", "loggers")
+LATE = ("info", "recognizer", "skeleton", "reference", "run_dir", "config", "callbacks", "loggers")
 
 
 def _check_nodes(node: Any, where: str) -> None:
@@ -132,7 +132,9 @@ def build(node: Mapping[str, Any], where: str, **late: Any) -> Any:
     _check_nodes(node, where)
     parameters = inspect.signature(_locate(node["_target_"], where)).parameters
     wanted = {name: value for name, value in late.items() if name in parameters}
-    return instantiate(dict(node), _convert_="all", **wanted)
+    # late arguments bypass Hydra, which would turn dataclasses among them into configs
+    factory = instantiate({**node, "_partial_": True}, _convert_="all")
+    return factory if node.get("_partial_") else factory(**wanted)
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:

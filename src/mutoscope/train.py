@@ -93,7 +93,7 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         loggers=_loggers(config, run_dir, done),
         run_dir=str(run_dir),
     )
-    trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume))
+    trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume), weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     return _objective(config, run_dir)

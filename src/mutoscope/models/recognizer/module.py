@@ -5,11 +5,11 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from mutoscope.models.recognizer.network import RecognizerNet
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mutoscope.models.base import IterationModule, OptimizerFactory, SchedulerFactory
+from mutoscope.models.recognizer.network import RecognizerNet
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch
 
 
@@ -52,7 +52,12 @@ class Recognizer(IterationModule):
         )
         self.jitter = jitter
         self.network = RecognizerNet(
-            info.need_skeleton(), info.channels, info.num_classes, info.need_normaliser(), width=width, dropout=dropout
+            info.need_skeleton(),
+            info.channels,
+            info.num_classes,
+            width=width,
+            dropout=dropout,
+            normaliser=info.need_normaliser(),
         )
         self.ready()
 
