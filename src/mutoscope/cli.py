@@ -21,7 +21,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from mutoscope.config import ConfigError, closest, config_dir
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class
 from mutoscope.jobs import launched_externally, needs_own_processes, run_in_fresh_process
-from mutoscope.sweeps import SweepStart, report_sweep, run_sweep_job, sweep_id
+from mutoscope.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
 
 VERBS = ("train", "evaluate", "generate", "export")
 
@@ -98,6 +98,7 @@ def _register() -> None:
         store.store(group="dataset", name=name, node=node)
     OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
+    set_launcher_defaults()
 
 
 def run_dir_for(name: str, ckpt: str | None) -> str:
@@ -134,6 +135,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         choices = ", ".join(error.options)
+        if group == "hydra/launcher" and name in LAUNCHERS:
+            return f"hydra/launcher={name} needs its plug-in: pip install 'mutoscope[sweep]'."
         return f"There is no {group} '{name}'; did you mean '{closest(name, error.options)}'? Choices: {choices}."
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
         cause = error.__cause__

@@ -4,7 +4,6 @@ import difflib
 import inspect
 import os
 from collections.abc import Iterable, Mapping
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def check_config(config: Mapping[str, Any], known_top: Iterable[str]) -> None:
 
 
 #: constructor arguments that the program itself supplies
-LATE = ("info", "recognizer", "reference", "run_dir", "config", "callbacks", "loggers")
+LATE = ("info", "recognizer", "skeleton", "reference", "run_dir", "config", "callbacks", "loggers")
 
 
 def _check_nodes(node: Any, where: str) -> None:
@@ -133,9 +132,9 @@ def build(node: Mapping[str, Any], where: str, **late: Any) -> Any:
     _check_nodes(node, where)
     parameters = inspect.signature(_locate(node["_target_"], where)).parameters
     wanted = {name: value for name, value in late.items() if name in parameters}
-    # late arguments go past Hydra, which would take dataclasses and nested configs among them apart
+    # late arguments bypass Hydra, which would turn dataclasses among them into configs
     factory = instantiate({**node, "_partial_": True}, _convert_="all")
-    return partial(factory, **wanted) if node.get("_partial_") else factory(**wanted)
+    return factory if node.get("_partial_") else factory(**wanted)
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:

@@ -1,5 +1,8 @@
 """From a trainer config to a Lightning Trainer whose length, bar and checkpoints count iterations."""
 
+import logging
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,11 +15,28 @@ from pytorch_lightning.strategies import DDPStrategy
 from mutoscope.checkpoint import AtomicCheckpointIO
 from mutoscope.config import ConfigError
 
+# Lightning's own remarks about things that are meant here
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+for _remark in (
+    r"Found \d+ module\(s\) in eval mode",
+    r"You're resuming from a checkpoint that ended before the epoch ended",
+    r"The '\w+' does not have many workers",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+):
+    warnings.filterwarnings("ignore", message=_remark)
+
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class IterationBar(TQDMProgressBar):
-    """Lightning's bar without the run number, refreshed rarely enough for log files."""
+    """Lightning's bar, counting the iterations of the run; in a log file it prints rarely."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=10 if sys.stderr.isatty() else 500)
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description("Training")
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
         return {
@@ -104,7 +124,7 @@ def make_trainer(
     if world > 1:
         # each optimiser moves only some of the networks, so every backward leaves parameters unused
         strategy = DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if place == "cpu" else "nccl")
-    bar: list[Callback] = [IterationBar(refresh_rate=10)] if progress else []
+    bar: list[Callback] = [IterationBar()] if progress else []
     return Trainer(
         accelerator=place,
         devices=devices if isinstance(devices, int) or place == "gpu" else 1,

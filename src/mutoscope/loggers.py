@@ -167,9 +167,7 @@ class WandbRun(Logger):
             "job_type": self.job_type,
             "config": self.config,
             "dir": str(self.run_dir),
-            "settings": wandb.Settings(
-                init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, silent=True
-            ),
+            "settings": wandb.Settings(init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, silent=True),
         }
         own = wandb.setup().settings
         mode = self.mode or os.environ.get("WANDB_MODE") or own.mode

@@ -97,7 +97,7 @@ def validation_accuracy(network: RecognizerNet, datamodule: DataModule) -> float
     network.eval()
     device = next(network.parameters()).device
     right = total = 0
-    for batch in datamodule.val_dataloader():
+    for batch in datamodule.once("val"):
         batch = batch.to(device)
         right += int((network(batch.joints).argmax(dim=1) == batch.label).sum())
         total += len(batch)

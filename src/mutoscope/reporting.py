@@ -81,7 +81,8 @@ def write_report(
         info,
         real=evaluation.real.joints[shown],
         per_class=2,
-        note="All players run together. Drag to look from another side. Blue is the left side of the body, orange the right.",
+        note="All players run together. Drag to look from another side. Blue is the left side of the body, orange the "
+        "right.",
     )
     floor = evaluation.rows[-1].name
     report.add_table(

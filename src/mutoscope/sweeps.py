@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.experimental.callback import Callback
+from hydra.plugins.config_source import ConfigLoadError
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.console import say
 from mutoscope.formats.files import replacing
@@ -26,6 +29,34 @@ from mutoscope.jobs import read_result, write_result
 #: what a job was asked for: ``{"number": ..., "overrides": [...]}``
 ABOUT = "job.json"
 TABLE = "sweep.csv"
+
+
+#: settings of launchers that differ from the plug-ins' own
+LAUNCHERS: dict[str, dict[str, Any]] = {
+    # -1 would start a job per CPU core, all of them on the same device
+    "joblib": {"n_jobs": 1},
+    "submitit_local": {
+        # null would hide every GPU from the jobs; it is the number of devices of one job for trainer=ddp
+        "gpus_per_node": 1,
+        # 60 would end longer trainings
+        "timeout_min": 7 * 24 * 60,
+        # the local executor leaves an empty folder named by the job number's placeholder
+        "submitit_folder": "${hydra.sweep.dir}/.submitit",
+    },
+}
+
+
+def set_launcher_defaults() -> None:
+    """Give the launchers that are installed the settings above."""
+    # registers the plug-ins' own settings, once; later ones replace them
+    Plugins.instance()
+    store = ConfigStore.instance()
+    for name, settings in LAUNCHERS.items():
+        try:
+            node = store.load(f"hydra/launcher/{name}.yaml").node
+        except ConfigLoadError:
+            continue
+        store.store(group="hydra/launcher", name=name, node=OmegaConf.merge(node, settings), provider="mutoscope")
 
 
 def sweep_id(mode: RunMode | None, sweep_dir: str) -> str | None:
@@ -122,6 +153,7 @@ def _number(objective: float | None) -> float:
     return math.nan if objective is None else objective
 
 
+#: of the table on disk and on wandb
 COLUMNS = ("job", "overrides", "objective", "best", "status", "directory")
 
 

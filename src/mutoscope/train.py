@@ -95,7 +95,7 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         run_dir=str(run_dir),
     )
     try:
-        trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume))
+        trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume), weights_only=True)
     except SystemExit as error:
         # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from error

@@ -137,9 +137,9 @@ class DataModule(LightningDataModule):
         sampler = StreamSampler(data.label, self.batch_size, self.seed, self.start_batch, rank, world, self.balance)
         return self._loader(data, sampler)
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Every validation item once, in order, shared between ranks without repeats."""
-        data = self.dataset("val")
+    def once(self, split: Split) -> DataLoader[Any]:
+        """Every item of a split once, in order, shared between ranks without repeats."""
+        data = self.dataset(split)
         rank, world = self._rank()
         mine = list(range(rank, len(data), world))
         return self._loader(data, [mine[i : i + self.batch_size] for i in range(0, len(mine), self.batch_size)])

@@ -21,7 +21,7 @@ _SHORTEST = 0.5
 class ToyMotion(MotionDataModule):
     """Random people performing twelve actions, drawn by a program.
 
-    Training and validation people come from different random streams. A clip depends on people_seed, its split, its class
+    Training and validation people come from different random streams. A clip depends on people_seed, split, class
     and its number within the class, not on how many clips or which other classes there are.
 
     Args:

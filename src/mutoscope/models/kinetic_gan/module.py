@@ -5,12 +5,12 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from mutoscope.models.kinetic_gan.discriminator import Discriminator
-from mutoscope.models.kinetic_gan.generator import Generator
-from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
 from torch import Tensor, nn
 
 from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.models.kinetic_gan.discriminator import Discriminator
+from mutoscope.models.kinetic_gan.generator import Generator
+from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Sample
 
 
@@ -93,9 +93,8 @@ class KineticGAN(GenerativeModule):
             skeleton=skeleton,
             channels=info.channels,
             classes=info.num_classes,
-            length=info.length,
             latent=latent,
-            widths=tuple(reversed(widths)),
+            widths=tuple(widths),
         )
         self.ready()
 
@@ -116,10 +115,18 @@ class KineticGAN(GenerativeModule):
         def critic_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
             with torch.no_grad():
                 fake = self._generator(z, label)
-            loss = critic_loss(self.critic, real, fake, label, penalty_weight=self.penalty_weight)
+            loss = critic_loss(
+                self.critic,
+                real,
+                fake,
+                label,
+                penalty_weight=self.penalty_weight,
+                # compiled modules cannot be differentiated twice; forward is the eager critic
+                penalty_critic=self.critic.forward,
+            )
             self.latest |= {
-                "loss/penalty": loss.penalty.detach(),
-                "health/critic_gap": (loss.real_validity - loss.fake_validity).detach(),
+                "loss/penalty": loss.penalty,
+                "health/critic_gap": loss.real - loss.fake,
                 "health/fake_spread": fake.float().std(dim=0).mean(),
                 "health/real_spread": real.std(dim=0).mean(),
             }

@@ -5,11 +5,11 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from mutoscope.models.recognizer.network import RecognizerNet
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mutoscope.models.base import IterationModule, OptimizerFactory, SchedulerFactory
+from mutoscope.models.recognizer.network import RecognizerNet
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch
 
 
