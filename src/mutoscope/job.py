@@ -1,6 +1,5 @@
 """One training from a directory that holds its resolved config: ``python -m mutoscope.job RUN_DIR``."""
 
-import logging
 import os
 import sys
 import threading
@@ -29,13 +28,6 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _show_warnings_only() -> None:
-    # as conf/hydra/job_logging/warnings.yaml does where Hydra configures logging
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.WARNING)
-    logging.basicConfig(handlers=[handler], format="%(message)s")
-
-
 def main() -> int:
     """Train; leave ``result.json`` with the objective or the error, of whichever rank it was.
 
@@ -43,7 +35,6 @@ def main() -> int:
         The exit status.
     """
     end_with_parent()
-    _show_warnings_only()
     run_dir = Path(sys.argv[1])
     config = yaml.safe_load((run_dir / JOB).read_text())
     try:

@@ -58,6 +58,10 @@ class GenerationMetrics(Callback):
     def measure(self, trainer: Trainer, pl_module: GenerativeModule) -> dict[str, float]:
         """One measurement on all processes; every process returns the same numbers."""
         rank, world = trainer.global_rank, trainer.world_size
+        if world > 1:
+            # batch norm counts on every process by itself; measured is what the checkpoint holds, the first process's
+            for buffer in pl_module.averaged.buffers():
+                torch.distributed.broadcast(buffer, src=0)
         labels = class_labels(pl_module.info.num_classes, self.samples_per_class)
         # every chunk has a seed of its own, so the samples do not depend on how many processes share them
         mine = list(enumerate(labels.split(CHUNK)))[rank::world]

@@ -1,0 +1,168 @@
+"""Two processes: a sweep over DDP trainings, and torchrun. Each training starts Python twice, so few share many checks."""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from pytorch_lightning import Callback
+
+from mutoscope.assembly import build_metrics, clips_of, load_model, prepared
+from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.recognition import recognizer_for
+
+ROOT = Path(__file__).parents[1]
+
+TINY = [
+    "trainer=ddp_cpu",
+    "trainer.max_steps=3",
+    "trainer.threads=1",
+    "trainer.progress=false",
+    "trainer.log_every_n_steps=1",
+    "model.widths=[16,16,8,8,8]",
+    "model.latent=16",
+    "dataset.clips_per_class=8",
+    "dataset.val_clips_per_class=2",
+    "dataset.batch_size=4",
+    "recognizer.max_steps=2",
+    "recognizer.model.width=4",
+    "measure.samples_per_class=6",
+    "callbacks=none",
+]
+
+
+def digest(tensors: Any) -> str:
+    joined = b"".join(t.detach().cpu().contiguous().numpy().tobytes() for t in tensors)
+    return hashlib.sha256(joined).hexdigest()
+
+
+class Probe(Callback):
+    """Writes down what its rank saw; fails on ``fail_rank`` if told to."""
+
+    def __init__(self, run_dir: Path, fail_rank: int = -1) -> None:
+        self.run_dir, self.fail_rank = run_dir, fail_rank
+        self.seen: dict[str, Any] = {"batches": [], "noise": []}
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_rank == self.fail_rank:
+            raise RuntimeError(f"rank {self.fail_rank} was told to fail")
+        with torch.random.fork_rng(devices=[]):
+            self.seen["noise"].append(digest([torch.randn(8)]))
+        self.seen["batches"].append([digest([clip]) for clip in batch.joints])
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        generation = next(c for c in trainer.callbacks if isinstance(c, GenerationMetrics))
+        self.seen["metrics"] = generation.measure(trainer, pl_module)
+        self.seen["weights"] = {
+            "learned": digest(pl_module.parameters()),
+            "averaged": digest(pl_module.averaged.state_dict().values()),
+        }
+        (self.run_dir / f"rank{trainer.global_rank}.json").write_text(json.dumps(self.seen))
+
+
+def run(folder: Path, command: list[str], timeout: float = 240) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]),
+        "MUTOSCOPE_PLUGINS": "test_ddp",
+        "MUTOSCOPE_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ddp")
+
+
+@pytest.fixture(scope="module")
+def sweep(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Two DDP jobs: the first succeeds, in the second rank 1 fails while rank 0 waits for it."""
+    probe = "+callbacks.probe={_target_:test_ddp.Probe}"
+    return run(
+        folder,
+        [str(ROOT / "train.py"), "-m", *TINY, probe, "+callbacks.probe.fail_rank=-1,1", "hydra.sweep.dir=sweep"],
+    )
+
+
+@pytest.fixture(scope="module")
+def ranks(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> list[dict[str, Any]]:
+    files = sorted((folder / "sweep" / "0").glob("rank*.json"))
+    assert [f.name for f in files] == ["rank0.json", "rank1.json"], sweep.stderr
+    return [json.loads(f.read_text()) for f in files]
+
+
+pytestmark = pytest.mark.ddp
+
+
+def test_a_failed_job_fails_the_sweep_but_does_not_stop_it(
+    sweep: "subprocess.CompletedProcess[str]", folder: Path
+) -> None:
+    assert sweep.returncode == 1
+    assert "job 1 failed: rank 1 was told to fail" in sweep.stderr
+    assert "Traceback" not in sweep.stderr
+    assert "1 of 2 jobs done, 1 failed; best: job 0" in sweep.stdout
+    rows = list(csv.DictReader((folder / "sweep" / "sweep.csv").open()))
+    assert [r["status"] for r in rows] == ["done", "rank 1 was told to fail"]
+    logged = [json.loads(line) for line in (folder / "sweep" / "0" / "metrics.jsonl").read_text().splitlines()]
+    objective = [row["metric/motion_fid"] for row in logged if "metric/motion_fid" in row][-1]
+    assert float(rows[0]["objective"]) == objective
+    assert math.isfinite(objective)
+    assert rows[1]["objective"] == ""
+
+
+def test_every_job_has_one_directory(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> None:
+    assert {p.name for p in folder.iterdir()} == {"cache", "sweep"}
+    assert {p.name for p in (folder / "sweep").iterdir()} == {"0", "1", "multirun.yaml", "sweep.csv"}
+    config = yaml.safe_load((folder / "sweep" / "0" / "config.yaml").read_text())
+    assert config["sweep"].startswith("sweep-")
+    assert json.loads((folder / "sweep" / "0" / "run.json").read_text())["command"][:2] == ["train.py", "-m"]
+
+
+def test_ranks_share_weights_but_neither_data_nor_noise(ranks: list[dict[str, Any]]) -> None:
+    first, second = ranks
+    assert first["weights"] == second["weights"]
+    assert not set(first["noise"]) & set(second["noise"])
+    assert len(set(first["noise"])) == len(first["noise"]) == 3
+    seen = [clip for rank in ranks for batch in rank["batches"] for clip in batch]
+    # 2 ranks x 3 iterations x 4 clips of the first pass over 96 clips: none comes twice
+    assert len(seen) == len(set(seen)) == 24
+
+
+def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]], folder: Path) -> None:
+    assert ranks[0]["metrics"] == ranks[1]["metrics"]
+    model, config = load_model(folder / "sweep" / "0" / "checkpoints" / "last.ckpt")
+    datamodule = prepared(config["dataset"])
+    recognizer = recognizer_for(datamodule, config["recognizer"], folder / "cache")
+    metrics = build_metrics(config["metrics"], datamodule.info, recognizer, clips_of(datamodule, "train").joints)
+    alone = GenerationMetrics(metrics, clips_of(datamodule, "train"), **config["measure"])
+    values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
+    assert set(values) == set(ranks[0]["metrics"])
+    for name, value in values.items():
+        assert ranks[0]["metrics"][name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
+
+
+def test_torchrun_starts_one_run_in_one_directory(
+    sweep: "subprocess.CompletedProcess[str]", folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").symlink_to(folder / "cache")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = run(tmp_path, [*launcher, str(ROOT / "train.py"), *TINY, "+callbacks.probe={_target_:test_ddp.Probe}"])
+    assert done.returncode == 0, done.stderr
+    (run_dir,) = (tmp_path / "outputs" / "kinetic_gan_toy_motion").iterdir()
+    assert {p.name for p in run_dir.glob("rank*.json")} == {"rank0.json", "rank1.json"}
+    # whoever starts the ranks, the training is the same
+    alike = [json.loads((d / "rank1.json").read_text())["weights"] for d in (run_dir, folder / "sweep" / "0")]
+    assert alike[0] == alike[1]
