@@ -41,7 +41,7 @@ class NoiseInjection(nn.Module):
 
     def forward(self, x: Tensor, plane: Tensor | None) -> Tensor:
         if plane is None:
-            plane = torch.randn(x.shape[0], 1, x.shape[2], x.shape[3])
+            plane = torch.randn(x.shape[0], 1, x.shape[2], x.shape[3], device=x.device)
         return x + self.weight * plane.to(x)
 
 
@@ -179,7 +179,7 @@ class NaiveGenerator(nn.Module):
     ) -> Tensor:
         w = self.map(z, label)
         if truncation is not None:
-            centre = self.centre(torch.randn(1000, self.width))
+            centre = self.centre(torch.randn(1000, self.width, device=z.device))
             w = centre + truncation * (w - centre)
         return self.synthesise(w, noise)
 
@@ -249,7 +249,7 @@ def naive_critic_loss(
     critic: NaiveDiscriminator, real: Tensor, fake: Tensor, label: Tensor, alpha: Tensor | None = None
 ) -> Tensor:
     """The critic's objective; the fakes stay attached, so that its backward pass runs through the generator too."""
-    alpha = torch.rand(len(real), 1, 1, 1) if alpha is None else alpha
+    alpha = torch.rand(len(real), 1, 1, 1, device=real.device) if alpha is None else alpha
     penalty = naive_penalty(critic, real.data, fake.data, label, alpha)
     return -critic(real, label).mean() + critic(fake, label).mean() + 10 * penalty
 
@@ -260,7 +260,11 @@ def naive_generate(
     """Clips for all labels, batch by batch, with gradients recorded and arrays appended."""
     out: np.ndarray | None = None
     for part in label.split(batch):
-        clips = generator(torch.randn(len(part), latent), part, truncation=truncation).data.cpu().numpy()
+        clips = (
+            generator(torch.randn(len(part), latent, device=part.device), part, truncation=truncation)
+            .data.cpu()
+            .numpy()
+        )
         out = clips if out is None else np.concatenate([out, clips])
     assert out is not None
     return out
