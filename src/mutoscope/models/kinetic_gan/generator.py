@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.models.kinetic_gan.graph_layers import SLOPE, ChannelNorm, SpreadingGraphConv, TemporalConv, resize_time
+from mutoscope.models.kinetic_gan.graph_layers import (
+    SLOPE,
+    ChannelNorm,
+    SpreadingGraphConv,
+    TemporalConv,
+    mix_joints,
+    resize_time,
+)
 from mutoscope.structures import GraphPyramid, Skeleton, pyramid_for
 
 Centre = Literal["reference", "class", "latent"]
@@ -55,7 +62,7 @@ class Skip(nn.Module):
     def forward(self, x: Tensor, upsampling: Tensor | None, length: int) -> Tensor:
         y = F.linear(x, self.weight)
         if upsampling is not None:
-            y = upsampling @ y
+            y = mix_joints(upsampling, y)
         return self.norm(resize_time(y + self.bias, length))
 
 
@@ -105,7 +112,7 @@ class GeneratorBlock(nn.Module):
             y = y + self.skip(x, self.graph.upsampling, length)
         elif self.identity:
             up = self.graph.upsampling
-            y = y + resize_time(x if up is None else up @ x, length)
+            y = y + resize_time(x if up is None else mix_joints(up, x), length)
         if self.noise_weight is not None:
             if noise is None:
                 noise = torch.randn(*y.shape[:3], 1, device=y.device, dtype=y.dtype)

@@ -34,6 +34,15 @@ def resize_time(x: Tensor, length: int) -> Tensor:
     return x.index_select(1, frame_index(source, length, x.device))
 
 
+def mix_joints(matrix: Tensor, x: Tensor) -> Tensor:
+    """``[o, v]`` times ``[b, t, v, c]`` over joints: ``[b, t, o, c]``.
+
+    As a batch of small products in place: broadcasting ``matmul`` would transpose the features first.
+    """
+    b, t, v, c = x.shape
+    return torch.bmm(matrix.expand(b * t, -1, -1), x.reshape(b * t, v, c)).unflatten(0, (b, t))
+
+
 class PiecewiseLeakyReLU(torch.autograd.Function):
     """LeakyReLU whose backward pass treats the sign pattern as a constant.
 
@@ -58,23 +67,25 @@ class PiecewiseLeakyReLU(torch.autograd.Function):
 class GraphConv(nn.Module):
     """Graph convolution over three partitions, ``y_i = sum_{k,j} (A_k * M_k)[j, i] W_k x_j`` (equation 2, as released).
 
-    ``A`` is the constant partition stack and ``M`` a learned mask, one for each of the three parts. A graph of one
-    joint has only the first part; the other parameters are kept for the sake of released checkpoints and get zero
-    gradients.
+    ``A`` is the constant partition stack and ``M`` a learned mask, one for each of the three parts. Trailing parts that
+    are void for all joints computed (a single joint has no neighbours, the centre none nearer) are left out; their
+    parameters are kept for the sake of released checkpoints and get zero gradients.
 
     Args:
         c_in: input channels.
         c_out: output channels.
         adjacency: ``[3, v, v]``, row = source joint.
+        keep: joints to compute, or ``None`` for all.
     """
 
     adjacency: Tensor
 
-    def __init__(self, c_in: int, c_out: int, adjacency: Tensor) -> None:
+    def __init__(self, c_in: int, c_out: int, adjacency: Tensor, keep: Sequence[int] | None = None) -> None:
         super().__init__()
         self.mask = nn.Parameter(torch.ones_like(adjacency))
         self.register_buffer("adjacency", adjacency, persistent=False)
-        self.parts = 1 if adjacency.shape[-1] == 1 else 3
+        kept = adjacency if keep is None else adjacency[:, :, list(keep)]
+        self.parts = 1 + int(kept.flatten(1).any(1).nonzero().max())
 
     def matrices(self) -> Tensor:
         """``(A_k * M_k)[j, i]`` of the parts that are not void, ``[k, v, v]``."""
@@ -108,7 +119,7 @@ class SpreadingGraphConv(GraphConv):
         if self.upsampling is not None:
             matrices = self.upsampling.T @ matrices
         mixing = matrices.permute(2, 1, 0).flatten(1)
-        return torch.matmul(mixing, channels.unflatten(3, (parts, c_out)).flatten(2, 3))
+        return mix_joints(mixing, channels.unflatten(3, (parts, c_out)).flatten(2, 3))
 
 
 class GatheringGraphConv(GraphConv):
@@ -126,7 +137,7 @@ class GatheringGraphConv(GraphConv):
     kept: Tensor
 
     def __init__(self, c_in: int, c_out: int, adjacency: Tensor, keep: Sequence[int] | None = None) -> None:
-        super().__init__(c_in, c_out, adjacency)
+        super().__init__(c_in, c_out, adjacency, keep)
         self.weight = nn.Parameter(torch.empty(c_out, 3, c_in).uniform_(-1, 1) / sqrt(c_in))
         joints = range(adjacency.shape[-1]) if keep is None else keep
         self.register_buffer("kept", torch.tensor(joints), persistent=False)
@@ -136,7 +147,7 @@ class GatheringGraphConv(GraphConv):
         parts, (c_out, _, _) = self.parts, self.weight.shape
         mixing = self.matrices().index_select(2, self.kept).permute(2, 0, 1)
         weight = self.weight[:, :parts]
-        gathered = torch.matmul(mixing.flatten(0, 1), x).unflatten(2, (-1, parts)).flatten(3)
+        gathered = mix_joints(mixing.flatten(0, 1), x).unflatten(2, (-1, parts)).flatten(3)
         if constant is None:
             return F.linear(gathered, weight.flatten(1))
         width = constant.shape[1]

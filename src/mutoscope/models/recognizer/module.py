@@ -34,7 +34,7 @@ class Recognizer(IterationModule):
         optimizers: Mapping[str, OptimizerFactory],
         width: int = 32,
         dropout: float = 0.1,
-        jitter: float = 0.01,
+        jitter: float = 0.05,
         schedulers: Mapping[str, SchedulerFactory] | None = None,
         micro_batches: int = 1,
         clip_norm: float | None = None,
