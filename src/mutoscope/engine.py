@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
 from mutoscope.checkpoint import AtomicCheckpointIO
 from mutoscope.config import ConfigError
+from mutoscope.models.base import IterationModule
 
 # Lightning's own remarks about things that are meant here
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -26,6 +27,16 @@ for _remark in (
     warnings.filterwarnings("ignore", message=_remark)
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+class CountIterations(Callback):
+    """Counts first: Lightning asks all callbacks before the module, and they go by the module's count."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, IterationModule)
+        pl_module.finish_iteration(batch)
 
 
 class IterationBar(TQDMProgressBar):
@@ -143,7 +154,7 @@ def make_trainer(
         use_distributed_sampler=False,
         log_every_n_steps=log_every_n_steps,
         default_root_dir=run_dir,
-        callbacks=[*callbacks, *bar],
+        callbacks=[CountIterations(), *callbacks, *bar],
         logger=list(loggers),
         plugins=[AtomicCheckpointIO()],
     )

@@ -164,7 +164,8 @@ class IterationModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(step_seed(self.seed, self.iterations, self.trainer.global_rank))
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def finish_iteration(self, batch: Any) -> None:
+        """Count the iteration and step the schedules; called before any callback sees the end of the batch."""
         schedulers = self.lr_schedulers() or []
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             scheduler.step()  # type: ignore[call-arg]
@@ -237,9 +238,9 @@ class GenerativeModule(IterationModule):
         """The generator to show and to measure: the average where one is kept, else the network itself."""
         return self.generator if self.ema is None else self.ema.network
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def finish_iteration(self, batch: Any) -> None:
         before = self.samples_seen
-        super().on_train_batch_end(outputs, batch, batch_idx)
+        super().finish_iteration(batch)
         if self.ema is not None:
             self.ema.update(self.generator, self.samples_seen - before, self.samples_seen)
 
