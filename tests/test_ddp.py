@@ -1,4 +1,4 @@
-"""Two processes: a sweep over DDP trainings, and torchrun. Each training starts Python twice, so few share many checks."""
+"""Two processes: a sweep over DDP trainings, and torchrun. They start slowly, so few trainings share many checks."""
 
 import csv
 import hashlib

@@ -125,7 +125,7 @@ def _launch_id() -> str | None:
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return run
     # torchrun's own id may be "none" for every run; the first rank to ask its store sets the time for all
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     return store.compare_set("mutoscope/started", "", _now()).decode()

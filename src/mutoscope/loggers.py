@@ -170,7 +170,7 @@ class WandbRun(Logger):
             "settings": wandb.Settings(init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, silent=True),
         }
         own = wandb.setup().settings
-        mode = self.mode or os.environ.get("WANDB_MODE") or own.mode
+        mode: Any = self.mode or os.environ.get("WANDB_MODE") or own.mode
         # asked here, because wandb itself would ask the person at the terminal and wait for the answer
         if mode == "online" and not _has_credentials(own.base_url, own.api_key):
             return self._start_offline(arguments, f"there is no API key for {own.base_url} (see `wandb login`)")
