@@ -24,7 +24,8 @@ class KineticGAN(GenerativeModule):
         info: classes, skeleton, coordinates, clip length and normaliser of the data.
         latent: size of z.
         mapping_depth: layers of the mapping network; 0 feeds [embedding, z] to the first block (Table 1, A-D).
-        widths: channels of blocks 0..4 of the generator; the critic's ladder is the same, read backwards.
+        widths: channels of blocks 0..4 of the generator, coarsest level first.
+        critic_widths: the critic's ladder in the same order; the generator's unless given.
         norm_blocks: generator blocks with batch norm on the temporal convolution.
         use_skip: generator blocks have skip branches (off: Table 1, B).
         use_noise: generator blocks add noise (off: Table 1, A-C).
@@ -46,6 +47,7 @@ class KineticGAN(GenerativeModule):
         latent: int = 512,
         mapping_depth: int = 4,
         widths: Sequence[int] = (512, 256, 128, 64, 32),
+        critic_widths: Sequence[int] | None = None,
         norm_blocks: Sequence[int] = (1, 3, 5),
         use_skip: bool = True,
         use_noise: bool = True,
@@ -94,7 +96,7 @@ class KineticGAN(GenerativeModule):
             channels=info.channels,
             classes=info.num_classes,
             latent=latent,
-            widths=tuple(widths),
+            widths=tuple(critic_widths or widths),
         )
         self.ready()
 
