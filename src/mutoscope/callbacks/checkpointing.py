@@ -44,6 +44,6 @@ class Checkpointing(Callback):
         done = pl_module.iterations
         final = done == trainer.limit_train_batches
         if done % self.every_n_steps == 0 or final:
-            trainer.save_checkpoint(self.folder / "last.ckpt")
+            trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
         if self.milestones_every_n_steps and done % self.milestones_every_n_steps == 0:
-            trainer.save_checkpoint(self.folder / f"step={done:08d}.ckpt")
+            trainer.save_checkpoint(self.folder / f"step={done:08d}.ckpt", weights_only=False)
