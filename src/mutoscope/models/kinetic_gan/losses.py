@@ -55,8 +55,8 @@ def gradient_penalty(
     alpha = torch.rand(shape, device=real.device) if alpha is None else alpha
     if alpha.shape != shape:
         raise ValueError(f"alpha has shape {tuple(alpha.shape)}, expected {shape}: one number per sample.")
-    dtype = torch.promote_types(real.dtype, torch.float32)
-    real, fake, alpha = real.detach().to(dtype), fake.detach().to(dtype), alpha.to(dtype)
+    real, fake = _widen(real.detach()), _widen(fake.detach())
+    alpha = alpha.to(real.dtype)
     mixed = alpha * real + (1 - alpha) * fake
 
     def total_score(joints: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def critic_loss(
     """
     if real.shape != fake.shape:
         raise ValueError(f"Real and fake clips differ in shape: {tuple(real.shape)} and {tuple(fake.shape)}.")
-    scores = critic(torch.cat([real, fake.detach().to(real.dtype)]), torch.cat([label, label])).float()
+    scores = _widen(critic(torch.cat([real, fake.detach().to(real.dtype)]), torch.cat([label, label])))
     real_score, fake_score = (half.mean() for half in scores.chunk(2))
     total = fake_score - real_score
     penalty = torch.zeros_like(total)
@@ -111,4 +111,9 @@ def critic_loss(
 
 def generator_loss(critic: Critic, fake: Tensor, label: Tensor) -> Tensor:
     """``-mean D(fake)``, a scalar; freeze the critic's parameters around it, their gradients are of no use."""
-    return -critic(fake, label).float().mean()
+    return -_widen(critic(fake, label)).mean()
+
+
+def _widen(x: Tensor) -> Tensor:
+    """To float32 where a tensor is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
