@@ -148,6 +148,18 @@ def test_critic_loss_adds_its_parts_and_spares_the_generator() -> None:
     assert fake.grad.any()
 
 
+def test_one_pass_or_two_give_the_same_loss_and_gradients() -> None:
+    critic = small().double()
+    real, fake, label, alpha = clips(critic)
+    one, two = (
+        critic_loss(critic, real, fake, label, alpha=alpha, together=together).total for together in (True, False)
+    )
+    torch.testing.assert_close(one, two)
+    weight = critic.blocks[3].temporal.weight
+    gradients = [torch.autograd.grad(loss, weight)[0] for loss in (one, two)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_a_penalty_critic_may_stand_in_for_a_compiled_one() -> None:
     critic = small()
     real, fake, label, alpha = clips(critic, dtype=torch.float32)
