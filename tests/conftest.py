@@ -1,7 +1,9 @@
-"""Where the suite finds recorded tensors and shared data outside the repository."""
+"""Shared by the whole suite: recorded tensors and data outside the repository, configs, a tiny trained model."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +44,70 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"There is no shared data at '{path}'; set MUTOSCOPE_SHARED to its folder.")
     return path
+
+
+Compose = Callable[..., dict[str, Any]]
+
+#: seconds instead of hours: few people, narrow networks, one thread, nothing measured or drawn
+TINY = (
+    "dataset.clips_per_class=8",
+    "dataset.val_clips_per_class=4",
+    "dataset.classes=[walk,wave,kick]",
+    "dataset.length=16",
+    "dataset.batch_size=8",
+    "model.widths=[16,16,8,8,8]",
+    "model.latent=8",
+    "trainer=cpu",
+    "trainer.threads=1",
+    "trainer.progress=false",
+    "trainer.log_every_n_steps=1",
+    "metrics=none",
+    "callbacks=none",
+)
+
+
+@pytest.fixture(scope="session")
+def compose() -> Compose:
+    """``compose("key=value", ..., verb="train")``: the resolved config the command line would make, without running."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf, open_dict
+
+    from mutoscope import cli
+    from mutoscope.config import config_dir
+
+    def composed(*overrides: str, verb: str = "train") -> dict[str, Any]:
+        cli._register()
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        try:
+            with open_dict(cfg):
+                del cfg["hydra"]
+            return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        finally:
+            HydraConfig.instance().cfg = None
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def tiny(compose: Compose) -> Compose:
+    """``tiny("trainer.max_steps=3", ...)``: a config whose training takes a second."""
+
+    def composed(*overrides: str) -> dict[str, Any]:
+        return compose(*TINY, *overrides)
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run directory of a tiny model after 6 iterations, with an average and a checkpoint at every second one."""
+    from mutoscope.train import train
+
+    run_dir = tmp_path_factory.mktemp("runs") / "trained"
+    train(tiny("trainer.max_steps=6", "trainer.milestones_every_n_steps=2"), run_dir)
+    return run_dir

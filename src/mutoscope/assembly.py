@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.checkpoint import checkpoint_info, read_checkpoint
-from mutoscope.config import ConfigError, _locate, build, build_dataset
+from mutoscope.checkpoint import checkpoint_info, read_checkpoint, read_exported
+from mutoscope.config import ConfigError, build, build_dataset, locate
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
@@ -18,13 +18,25 @@ from mutoscope.recognition import TrainedRecognizer
 from mutoscope.structures import DatasetInfo
 
 
+def model_class(model: Mapping[str, Any]) -> type[IterationModule]:
+    """The class a model node names.
+
+    Raises:
+        ConfigError: if it is no model.
+    """
+    cls = locate(model.get("_target_"), "model")
+    if not (isinstance(cls, type) and issubclass(cls, IterationModule)):
+        raise ConfigError(f"model._target_ is '{model['_target_']}', which is no model; expected an IterationModule.")
+    return cls
+
+
 def check_pair(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
     """Whether a model can train on a dataset.
 
     Raises:
         ConfigError: naming both kinds and the datasets that would fit.
     """
-    takes = _locate(model["_target_"], "model").takes
+    takes = model_class(model).takes
     yields = datamodule_class(dataset["name"]).kind
     if takes != yields:
         fitting = [name for name, cls in datamodules().items() if cls.kind == takes]
@@ -68,20 +80,42 @@ def _brief(value: Any) -> str:
 
 
 def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
-    """A trained model from a checkpoint alone, in evaluation mode, and the config it was trained with.
+    """A trained model from a checkpoint or an exported folder alone, in evaluation mode, and its training's config.
 
     Raises:
-        CheckpointError: if the file is no checkpoint.
+        CheckpointError: if the file or folder is neither.
         ConfigError: if it holds no generative model.
     """
-    data = read_checkpoint(checkpoint)
+    data = read_exported(checkpoint) if checkpoint.is_dir() else read_checkpoint(checkpoint)
     config = data["mutoscope"]["config"]
-    model: IterationModule = build(config["model"], "model", info=checkpoint_info(data))
-    if not isinstance(model, GenerativeModule):
-        raise ConfigError(f"{checkpoint} holds a {type(model).__name__}, which generates nothing.")
+    cls = model_class(config["model"])
+    if not issubclass(cls, GenerativeModule):
+        raise ConfigError(f"{checkpoint} holds a {cls.__name__}, which generates nothing.")
+    model: GenerativeModule = build(config["model"], "model", info=checkpoint_info(data))
+    check_weights(model, data["state_dict"], str(checkpoint))
     model.load_state_dict(data["state_dict"])
     model.on_load_checkpoint(data)
     return model.eval(), config
+
+
+def check_weights(model: IterationModule, weights: Mapping[str, Tensor], whose: str) -> None:
+    """Whether a model can take these weights.
+
+    Raises:
+        ConfigError: naming the first tensor that is missing, superfluous or of another shape.
+    """
+    mine = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in [*mine, *theirs]:
+        if mine.get(name) != theirs.get(name):
+            raise ConfigError(
+                f"'{name}' is {_shape(mine.get(name))} in the model, but {_shape(theirs.get(name))} in {whose}; "
+                "set the model's options as they were in training."
+            )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else f"of shape {list(shape)}"
 
 
 def build_metrics(
@@ -104,6 +138,9 @@ def clips_of(datamodule: DataModule, split: Any, limit: int | None = None, seed:
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     label = data.label[order]
     # position of every item among those of its class: taking the lowest first is even over classes
-    same = label[:, None] == label[None, :]
-    nth = (same & (torch.arange(len(label))[:, None] > torch.arange(len(label))[None, :])).sum(dim=1)
+    by_class = label.argsort(stable=True)
+    count = torch.bincount(label)
+    first = count.cumsum(dim=0) - count
+    nth = torch.empty_like(label)
+    nth[by_class] = torch.arange(len(label)) - first[label[by_class]]
     return data.__getitems__(order[nth.argsort(stable=True)[:limit]].tolist())

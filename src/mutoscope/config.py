@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,17 @@ class ConfigError(ValueError):
     """A config that cannot work; the message is one sentence for the person who wrote it."""
 
 
-#: only these packages may be named by ``_target_``; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
-ALLOWED_PACKAGES = ("mutoscope", "torch", "pytorch_lightning", "torchmetrics")
+#: ``_target_`` may name classes defined below these packages; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
+ALLOWED_PACKAGES = (
+    "mutoscope",
+    "torch.optim",
+    "torch.nn",
+    "pytorch_lightning.callbacks",
+    "pytorch_lightning.loggers",
+    "torchmetrics",
+)
+#: what may be built beside classes
+_FUNCTIONS = ("mutoscope.engine.make_trainer",)
 
 _DIRECTIVES = {"_target_", "_partial_", "_convert_", "_args_", "_recursive_"}
 
@@ -33,7 +42,7 @@ def config_dir() -> Path:
 
 
 def allowed_packages() -> set[str]:
-    """Top-level packages whose classes a config may name."""
+    """Packages whose classes a config may name."""
     plugins = {point.module.split(".")[0] for point in entry_points(group=ENTRY_POINT_GROUP)}
     named = {name.strip() for name in os.environ.get("MUTOSCOPE_PLUGINS", "").split(",") if name.strip()}
     return {*ALLOWED_PACKAGES, *plugins, *named}
@@ -44,50 +53,96 @@ def closest(name: str, known: Iterable[str]) -> str:
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
-def _locate(path: str, where: str) -> Any:
-    package = path.split(".")[0]
-    if package not in allowed_packages():
-        raise ConfigError(
-            f"{where}._target_ is '{path}', but only {', '.join(sorted(allowed_packages()))} may be built from a "
-            f"config; list '{package}' in the environment variable MUTOSCOPE_PLUGINS if you trust it."
-        )
+def locate(path: Any, where: str) -> Any:
+    """The class (or ``make_trainer``) that a ``_target_`` names.
+
+    Configs also come with checkpoints of other people, so neither functions nor anything that a permitted module merely
+    imports can be named: what is found must be a class defined in a permitted package.
+
+    Raises:
+        ConfigError: for anything else, or a name that cannot be imported.
+    """
+    allowed = sorted(allowed_packages())
+    trusted = (
+        f"only classes of {', '.join(allowed)} may be built from a config; list another package in the environment "
+        "variable MUTOSCOPE_PLUGINS if you trust it."
+    )
+    if not isinstance(path, str) or not _below(path, allowed):
+        raise ConfigError(f"{where}._target_ is '{path}', but {trusted}")
     try:
-        return get_object(path)
+        target = get_object(path)
     except Exception as error:
-        raise ConfigError(f"{where}._target_ is '{path}', which cannot be imported: {error}.") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}._target_ is '{path}', which cannot be imported: {reason}") from error
+    if path not in _FUNCTIONS and not (isinstance(target, type) and _below(target.__module__, allowed)):
+        raise ConfigError(f"{where}._target_ is '{path}', a {type(target).__name__}, but {trusted}")
+    return target
 
 
-def _check_keys(target: Any, keys: Iterable[str], where: str, known_late: Iterable[str] = ()) -> None:
+def _below(path: str, packages: Iterable[str]) -> bool:
+    return any(path == package or path.startswith(f"{package}.") for package in packages)
+
+
+def _check_keys(target: Any, keys: Iterable[str], where: str, supplied: Iterable[str] = ()) -> None:
     parameters = inspect.signature(target).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    valid = [name for name, p in parameters.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL]
-    offered = [name for name in valid if name not in set(known_late)]
+    offered = [
+        name
+        for name, p in parameters.items()
+        if p.kind is not inspect.Parameter.VAR_POSITIONAL and name not in set(supplied)
+    ]
+    check_known(keys, offered, where, f"a setting of {getattr(target, '__name__', target)}")
+
+
+def check_known(keys: Iterable[Any], known: Sequence[str], where: str, what: str) -> None:
+    """Whether all ``keys`` of the node ``where`` are known.
+
+    Raises:
+        ConfigError: naming the first that is not, and the known one closest to it.
+    """
     for key in keys:
-        if key not in valid:
-            name = getattr(target, "__name__", str(target))
-            hint = f"did you mean '{closest(key, offered)}'? " if offered else ""
-            raise ConfigError(
-                f"{where}.{key} is not a setting of {name}; {hint}Its settings are {', '.join(offered) or 'none'}."
-            )
+        if key not in known:
+            hint = f"did you mean '{closest(str(key), known)}'? " if known else ""
+            name = f"{where}.{key}" if where else key
+            raise ConfigError(f"{name} is not {what}; {hint}The settings are {', '.join(known) or 'none'}.")
 
 
-def check_config(config: Mapping[str, Any], known_top: Iterable[str]) -> None:
+#: nodes that are read by their keys, and nodes whose entries are all built; both by name in the config
+_PLAIN = {
+    "measure": ("every_n_steps", "samples_per_class", "seed"),
+    "recognizer": ("max_steps", "batch_size", "model"),
+}
+_GROUPS = ("metrics", "logger", "callbacks")
+
+
+def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> None:
     """Check a whole resolved config before anything runs.
 
     Every ``_target_`` node and the dataset node are compared with the signature they will be called with.
 
+    Args:
+        config: resolved.
+        known_top: its keys.
+
     Raises:
         ConfigError: for an unknown key anywhere (also one added with ``+``), with the closest valid name.
     """
-    known_top = list(known_top)
-    for key in config:
-        if key not in known_top:
-            raise ConfigError(
-                f"'{key}' is no setting here; did you mean '{closest(key, known_top)}'? "
-                f"The settings are {', '.join(known_top)}."
-            )
+    check_known(config, known_top, "", "a setting here")
+    for name, keys in _PLAIN.items():
+        check_known(_node(config, name), keys, name, f"a setting of {name}")
+    for group in _GROUPS:
+        for name, node in _node(config, group).items():
+            if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
+                raise ConfigError(f"{group}.{name} is {node}, expected a node with _target_, or null to leave it out.")
     _check_nodes(config, "")
+
+
+def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    node = config.get(name)
+    if node is not None and not isinstance(node, Mapping):
+        raise ConfigError(f"{name} is '{node}', expected settings {name}.<key>=<value>.")
+    return node or {}
 
 
 #: constructor arguments that the program itself supplies
@@ -97,7 +152,7 @@ LATE = ("info", "recognizer", "skeleton", "reference", "run_dir", "config", "cal
 def _check_nodes(node: Any, where: str) -> None:
     if isinstance(node, Mapping):
         if "_target_" in node:
-            target = _locate(node["_target_"], where)
+            target = locate(node["_target_"], where)
             _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, LATE)
         elif where == "dataset" and node.get("name"):
             check_dataset(node)
@@ -127,11 +182,20 @@ def build(node: Mapping[str, Any], where: str, **late: Any) -> Any:
     Late arguments that the target does not ask for are left out, so callers may offer all they have.
 
     Raises:
-        ConfigError: for a target outside the allowed packages or a key the target does not know.
+        ConfigError: for a target outside the allowed packages, a key the target does not know, or one it lacks.
     """
     _check_nodes(node, where)
-    parameters = inspect.signature(_locate(node["_target_"], where)).parameters
+    parameters = inspect.signature(locate(node["_target_"], where)).parameters
     wanted = {name: value for name, value in late.items() if name in parameters}
+    needed = [
+        name
+        for name, p in parameters.items()
+        if p.default is inspect.Parameter.empty
+        and p.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        and name not in {*node, *wanted}
+    ]
+    if needed and not {"_partial_", "_args_"} & set(node):
+        raise ConfigError(f"{where} needs {where}.{needed[0]}; {node['_target_']} cannot be built without it.")
     # late arguments bypass Hydra, which would turn dataclasses among them into configs
     factory = instantiate({**node, "_partial_": True}, _convert_="all")
     return factory if node.get("_partial_") else factory(**wanted)

@@ -1,10 +1,11 @@
 """From a trainer config to a Lightning Trainer whose length, bar and checkpoints count iterations."""
 
+import inspect
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -116,21 +117,10 @@ def make_trainer(
     Raises:
         ConfigError: for settings that cannot work together.
     """
-    if max_steps < 1:
-        raise ConfigError(f"trainer.max_steps is {max_steps}, expected at least 1 iteration.")
-    if precision not in ("32-true", "bf16-mixed", "16-mixed"):
-        raise ConfigError(
-            f"trainer.precision is '{precision}', expected 32-true, bf16-mixed or 16-mixed; the others keep weights in "
-            "low precision, where gradient penalties and averages break down."
-        )
-    place = _accelerator(accelerator)
-    if precision == "16-mixed" and place == "cpu":
-        raise ConfigError("trainer.precision=16-mixed works on GPUs only; use bf16-mixed or 32-true on the CPU.")
+    place = _check(max_steps, accelerator, devices, num_nodes, precision, sync_batchnorm)
     if threads is not None:
         torch.set_num_threads(threads)
     world = processes(devices, accelerator, num_nodes)
-    if world > 1 and precision == "16-mixed" and sync_batchnorm:
-        raise ConfigError("16-mixed with sync_batchnorm is not supported; use bf16-mixed.")
     strategy: Any = "auto"
     if world > 1:
         # each optimiser moves only some of the networks, so every backward leaves parameters unused
@@ -158,6 +148,35 @@ def make_trainer(
         logger=list(loggers),
         plugins=[AtomicCheckpointIO()],
     )
+
+
+def check_trainer(node: Mapping[str, Any]) -> None:
+    """Whether the settings of a trainer node can work together; costs nothing.
+
+    Raises:
+        ConfigError: if not.
+    """
+    chosen = {name: p.default for name, p in inspect.signature(make_trainer).parameters.items()} | dict(node)
+    _check(*(chosen[name] for name in inspect.signature(_check).parameters))
+
+
+def _check(
+    max_steps: int, accelerator: str, devices: int | str, num_nodes: int, precision: str, sync_batchnorm: bool
+) -> str:
+    """The accelerator, if the settings can work together; otherwise a ``ConfigError``."""
+    if not isinstance(max_steps, int) or max_steps < 1:
+        raise ConfigError(f"trainer.max_steps is {max_steps}, expected at least 1 iteration.")
+    if precision not in get_args(Precision):
+        raise ConfigError(
+            f"trainer.precision is '{precision}', expected 32-true, bf16-mixed or 16-mixed; the others keep weights in "
+            "low precision, where gradient penalties and averages break down."
+        )
+    place = _accelerator(accelerator)
+    if precision == "16-mixed" and place == "cpu":
+        raise ConfigError("trainer.precision=16-mixed works on GPUs only; use bf16-mixed or 32-true on the CPU.")
+    if processes(devices, accelerator, num_nodes) > 1 and precision == "16-mixed" and sync_batchnorm:
+        raise ConfigError("16-mixed with sync_batchnorm is not supported; use bf16-mixed.")
+    return place
 
 
 def place(accelerator: str) -> torch.device:

@@ -16,7 +16,7 @@ from mutoscope.console import say
 from mutoscope.engine import place
 from mutoscope.formats.files import replacing
 from mutoscope.metrics.motion import RecognitionAccuracy
-from mutoscope.models.base import GenerativeModule
+from mutoscope.models.base import GenerativeModule, seeded
 from mutoscope.recognition import TrainedRecognizer, recognizer_for
 from mutoscope.reporting import write_report
 from mutoscope.structures import MotionBatch
@@ -85,7 +85,7 @@ def evaluate(config: Mapping[str, Any], explicit_dataset: Mapping[str, Any] | No
     dataset = _dataset(config["dataset"], trained_config["dataset"], explicit_dataset or {})
     datamodule = prepared(dataset)
     same_data(datamodule.info, model.info, f"checkpoint {checkpoint}")
-    out = Path(config["out"]) if config["out"] else checkpoint.resolve().parents[1] / "evaluation"
+    out = Path(config["out"]) if config["out"] else _beside(checkpoint)
     device = place(config["accelerator"])
 
     recognizer = recognizer_for(datamodule, config["recognizer"])
@@ -95,7 +95,8 @@ def evaluate(config: Mapping[str, Any], explicit_dataset: Mapping[str, Any] | No
     held_out = clips_of(datamodule, "val", limit=config["samples_per_class"] * info.num_classes, seed=config["seed"])
     metrics = build_metrics(config["metrics"], info, recognizer, train.joints)
 
-    untrained: GenerativeModule = build(trained_config["model"], "model", info=info).eval()
+    with seeded(config["seed"], torch.device("cpu")):
+        untrained: GenerativeModule = build(trained_config["model"], "model", info=info).eval()
     rows, fake = [], None
     for name, candidate in (("untrained", untrained), ("trained", model)):
         sample = candidate.to(device).generate(held_out, seed=config["seed"], truncation=config["truncation"])
@@ -117,12 +118,18 @@ def evaluate(config: Mapping[str, Any], explicit_dataset: Mapping[str, Any] | No
     return evaluation
 
 
+def _beside(checkpoint: Path) -> Path:
+    """``evaluation`` in the exported folder, or in the run directory that holds the checkpoint."""
+    path = checkpoint.resolve()
+    if path.is_dir():
+        return path / "evaluation"
+    return (path.parents[1] if path.parent.name == "checkpoints" else path.parent) / "evaluation"
+
+
 def _dataset(
     chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if chosen is None:
-        return {**trained, **explicit}
-    if chosen["name"] == trained["name"]:
+    if chosen is None or chosen.get("name") in (None, trained["name"]):
         return {**trained, **explicit}
     # another dataset is cut the way the model's own was, unless the user says otherwise
     shared = ("length", "fps", "skeleton", "channels", "root_rule", "align_heading")

@@ -48,7 +48,8 @@ def generate(config: Mapping[str, Any]) -> Sample:
     fake = sample.fake.cpu().numpy()
     _save(out / "joints.npy", fake)
     _save(out / "labels.npy", wanted.numpy())
-    (out / "info.json").write_text(json.dumps(sample.info.to_dict(), indent=2))
+    with replacing(out / "info.json") as temporary:
+        temporary.write_text(json.dumps(sample.info.to_dict(), indent=2), encoding="utf-8")
     paths = save_motion_gallery(out, fake, wanted.numpy(), sample.info, gif=config["gif"])
     say(
         f"Wrote {len(fake)} sequences of {fake.shape[1]} frames to {out}: joints.npy, labels.npy, info.json, "
@@ -62,6 +63,8 @@ def _labels(asked: Any, info: DatasetInfo) -> list[int]:
     if asked == "all" or asked == -1:
         return list(range(info.num_classes))
     names = asked if isinstance(asked, list) else [asked]
+    if not names:
+        raise ConfigError(f"label is empty; name classes among {', '.join(info.classes)}, or all.")
     try:
         return [info.label(name) for name in names]
     except ValueError as error:

@@ -113,12 +113,14 @@ def write_report(
         [{"class": name, **{row: values.get(name) for row, values in accuracy.items()}} for name in trained.per_class],
         note=f"Of the held-out real clips the recogniser names {protocol['recognizer_val_accuracy']:.1%} rightly.",
     )
-    rows = read_metrics(checkpoint.parent.parent / "metrics.jsonl")
+    # an exported folder has no history beside it
+    run_dir = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
+    rows = read_metrics(run_dir / "metrics.jsonl")
     charts = [chart for chart in _CHARTS if all(any(line in row for row in rows) for line in chart.lines)]
     if charts:
         report.add_curves("How it learned", rows, charts, note="The horizontal axis counts iterations (mini-batches).")
     report.add_details("Protocol", yaml.safe_dump(dict(protocol), sort_keys=False))
-    config = checkpoint.parent.parent / "config.yaml"
+    config = run_dir / "config.yaml"
     if config.is_file():
         report.add_details("Training configuration", config.read_text())
     report.add_details("Made with", yaml.safe_dump(dict(facts), sort_keys=False))

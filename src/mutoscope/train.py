@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,13 +16,14 @@ import yaml
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.loggers.logger import Logger
 
-from mutoscope.assembly import build_metrics, check_pair, clips_of, prepared, same_data
+from mutoscope.assembly import build_metrics, check_pair, check_weights, clips_of, prepared, same_data
 from mutoscope.callbacks.checkpointing import Checkpointing
 from mutoscope.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.callbacks.run_log import RunLog
 from mutoscope.checkpoint import checkpoint_info, read_checkpoint
 from mutoscope.config import ConfigError, build, check_config
 from mutoscope.console import first_process, say
+from mutoscope.engine import check_trainer
 from mutoscope.formats.files import replacing
 from mutoscope.loggers import FileLogger, read_metrics
 from mutoscope.models.base import GenerativeModule, IterationModule
@@ -34,7 +36,6 @@ KEYS = (
     "name",
     "model",
     "dataset",
-    "pair",
     "trainer",
     "logger",
     "metrics",
@@ -66,20 +67,24 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     config = dict(config)
     check_config(config, KEYS)
     check_pair(config["model"], config["dataset"])
+    check_trainer(config["trainer"])
     resume = _resume_from(config, run_dir)
-    seed_everything(config["seed"], verbose=False)
     run_dir.mkdir(parents=True, exist_ok=True)
     if first_process():
         write_config(config, run_dir)
-        (run_dir / "run.json").write_text(json.dumps(run_facts(), indent=2))
+        with replacing(run_dir / "run.json") as temporary:
+            temporary.write_text(json.dumps(run_facts(), indent=2))
 
     datamodule = prepared(config["dataset"])
+    # after the data, whose preparation may or may not draw random numbers (it is cached)
+    seed_everything(config["seed"], verbose=False)
     model: IterationModule = build(config["model"], "model", info=datamodule.info)
     say(f"Model {type(model).__name__}: " + ", ".join(_sizes(model)) + ".")
     done = 0
     if resume is not None:
         checkpoint = read_checkpoint(resume)
         same_data(datamodule.info, checkpoint_info(checkpoint), str(resume))
+        check_weights(model, checkpoint["state_dict"], str(resume))
         done = checkpoint["mutoscope"]["iterations"]
         datamodule.start_batch = done
         say(f"Resuming from {resume} at iteration {done}.")
@@ -112,17 +117,20 @@ def _resume_from(config: Mapping[str, Any], run_dir: Path) -> Path | None:
             say(f"There is no {last} to resume from; the run starts at iteration 0.")
             return None
         return last
-    if config["ckpt"] is not None:
-        return Path(config["ckpt"])
+    other = None if config["ckpt"] is None else Path(config["ckpt"])
+    if other is not None and other.resolve().parent == last.resolve().parent:
+        return other
     if last.is_file() and first_process():
         if not config["overwrite"]:
             raise ConfigError(
                 f"{run_dir} already holds a run; add ckpt=last to continue it, overwrite=true to start it anew, or set "
                 "another hydra.run.dir."
             )
-        last.unlink()
-        (run_dir / "metrics.jsonl").unlink(missing_ok=True)
-    return None
+        # nothing of the old run may be taken for a part of the new one
+        for path in [*last.parent.glob("*.ckpt"), *run_dir.glob("metrics.*")]:
+            path.unlink()
+        shutil.rmtree(run_dir / "media", ignore_errors=True)
+    return other
 
 
 def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule, datamodule: Any) -> list[Callback]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from mutoscope.callbacks.run_log import check_finite, watched
 from mutoscope.models.base import IterationModule
 
 
@@ -42,8 +43,13 @@ class Checkpointing(Callback):
     ) -> None:
         assert isinstance(pl_module, IterationModule)
         done = pl_module.iterations
-        final = done == trainer.limit_train_batches
-        if done % self.every_n_steps == 0 or final:
-            trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
+        due = []
+        if done % self.every_n_steps == 0 or done == trainer.limit_train_batches:
+            due.append("last.ckpt")
         if self.milestones_every_n_steps and done % self.milestones_every_n_steps == 0:
-            trainer.save_checkpoint(self.folder / f"step={done:08d}.ckpt", weights_only=False)
+            due.append(f"step={done:08d}.ckpt")
+        if due:
+            # weights that are spoilt already must not replace the good ones of the checkpoint before
+            check_finite({name: float(value) for name, value in watched(trainer, pl_module).items()}, done)
+        for name in due:
+            trainer.save_checkpoint(self.folder / name, weights_only=False)

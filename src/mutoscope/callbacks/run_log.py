@@ -2,16 +2,41 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from mutoscope.models.base import IterationModule
 
 
 class TrainingDivergedError(RuntimeError):
     """A loss became NaN or infinite."""
+
+
+def check_finite(numbers: Mapping[str, float], iteration: int) -> None:
+    """Raise :class:`TrainingDivergedError` for the first number that is NaN or infinite."""
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise TrainingDivergedError(
+                f"{name} became {value} at iteration {iteration}; the last checkpoint before it is kept. "
+                "Lower the learning rates, use 32-true precision or set model.clip_norm."
+            )
+
+
+def watched(trainer: Trainer, pl_module: IterationModule) -> dict[str, Tensor]:
+    """The latest numbers that must be finite.
+
+    With 16-mixed, gradients overflow now and then; the scaler then leaves out the step and lowers its scale.
+    """
+    overflows = trainer.precision == "16-mixed"
+    return {
+        name: value
+        for name, value in sorted(pl_module.latest.items())
+        if not (overflows and name.startswith("health/grad_norm"))
+    }
 
 
 class RunLog(Callback):
@@ -59,9 +84,5 @@ class RunLog(Callback):
         )
         for logger in trainer.loggers:
             logger.log_metrics(row, step=iterations)
-        for name, value in row.items():
-            if not math.isfinite(value):
-                raise TrainingDivergedError(
-                    f"{name} became {value} at iteration {iterations}; the last checkpoint before it is kept. "
-                    "Lower the learning rates, use 32-true precision or set model.clip_norm."
-                )
+        must = watched(trainer, pl_module)
+        check_finite({name: value for name, value in row.items() if name in must}, iterations)

@@ -121,6 +121,19 @@ class IterationModule(LightningModule):
         ]
         return optimizers, schedulers
 
+    def parts(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """The mini-batch ``[b, ...]`` of every tensor in ``micro_batches`` equal parts.
+
+        Raises:
+            ValueError: if it cannot be divided evenly; the mean over unequal parts would not be that of the batch.
+        """
+        if len(tensors[0]) % self.micro_batches:
+            raise ValueError(
+                f"A mini-batch of {len(tensors[0])} cannot be worked off in {self.micro_batches} equal parts; make "
+                "dataset.batch_size a multiple of model.micro_batches."
+            )
+        return list(zip(*(tensor.chunk(self.micro_batches) for tensor in tensors), strict=True))
+
     # --- the step ---------------------------------------------------------------------------------------------------
 
     def update(self, name: str, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
@@ -180,11 +193,14 @@ class IterationModule(LightningModule):
             "iterations": self.iterations,
             "samples_seen": self.samples_seen,
             "info": self.info.to_dict(),
+            # losses of networks that move only now and then are logged in between, also by a resumed run
+            "latest": {name: value.detach().cpu() for name, value in self.latest.items()},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["mutoscope"]
         self.iterations, self.samples_seen = state["iterations"], state["samples_seen"]
+        self.latest = dict(state.get("latest", {}))
 
 
 class GenerativeModule(IterationModule):

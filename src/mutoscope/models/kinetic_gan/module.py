@@ -108,11 +108,8 @@ class KineticGAN(GenerativeModule):
         return {"critic": [self.critic], "generator": [self._generator]}
 
     def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
-        normaliser = self.info.need_normaliser()
-        reals = normaliser.normalise(batch.joints).chunk(self.micro_batches)
-        labels = batch.label.chunk(self.micro_batches)
-        zs = torch.randn(len(batch), self.latent, device=self.device).chunk(self.micro_batches)
-        parts = list(zip(reals, labels, zs, strict=True))
+        real_clips = self.info.need_normaliser().normalise(batch.joints)
+        parts = self.parts(real_clips, batch.label, torch.randn(len(batch), self.latent, device=self.device))
 
         def critic_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
             with torch.no_grad():
@@ -129,8 +126,8 @@ class KineticGAN(GenerativeModule):
             self.latest |= {
                 "loss/penalty": loss.penalty,
                 "health/critic_gap": loss.real - loss.fake,
-                "health/fake_spread": fake.float().std(dim=0).mean(),
-                "health/real_spread": real.std(dim=0).mean(),
+                "health/fake_spread": fake.float().std(dim=0, correction=0).mean(),
+                "health/real_spread": real.std(dim=0, correction=0).mean(),
             }
             return loss.total
 

@@ -66,7 +66,7 @@ class Recognizer(IterationModule):
 
     def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
         joints = batch.joints + self.jitter * torch.randn_like(batch.joints)
-        parts = zip(joints.chunk(self.micro_batches), batch.label.chunk(self.micro_batches), strict=True)
+        parts = self.parts(joints, batch.label)
 
         def loss(x: Tensor, label: Tensor) -> Tensor:
             logits = self.network(x)
