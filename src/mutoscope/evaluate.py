@@ -82,7 +82,7 @@ def evaluate(config: Mapping[str, Any], explicit_dataset: Mapping[str, Any] | No
     check_config(config, KEYS)
     checkpoint = Path(config["checkpoint"])
     model, trained_config = load_model(checkpoint)
-    dataset = _dataset(config["dataset"], trained_config["dataset"], explicit_dataset or {})
+    dataset = _dataset(config.get("dataset"), trained_config["dataset"], explicit_dataset or {})
     datamodule = prepared(dataset)
     same_data(datamodule.info, model.info, f"checkpoint {checkpoint}")
     out = Path(config["out"]) if config["out"] else _beside(checkpoint)
