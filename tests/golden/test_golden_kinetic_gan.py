@@ -105,6 +105,16 @@ class Golden:
             error = float((found[key] - expected).abs().max())
             assert error <= allowed, f"{self.path.name}, {prefix}{key}: off by {error:.2e}, allowed {allowed:.2e}."
 
+    def check_trained(self, key: str, found: Tensor, moved: float) -> None:
+        """A parameter after Adam, whose step does not shrink with the gradient.
+
+        One entry in a thousand may have a gradient of the size of rounding and go anywhere within ``moved``.
+        """
+        wrong = ~torch.isclose(found, self[key], atol=ATOL, rtol=RTOL)
+        if int(wrong.sum()) > found.numel() // 1000:
+            self.check(key, found)
+        self.check(key, found, atol=moved)
+
     @property
     def pyramid(self) -> GraphPyramid:
         """By the joint count of whatever the file holds, else by the data set's name."""
@@ -237,7 +247,7 @@ class Implementation:
         return network.head
 
     def critic_loss(self, network: nn.Module, real: Tensor, fake: Tensor, label: Tensor, alpha: Tensor) -> Tensor:
-        return critic_loss(network, first(real), first(fake), label, alpha=alpha).total
+        return critic_loss(network, first(real), first(fake), label, alpha=alpha, together=False).total
 
     def penalty(self, network: nn.Module, real: Tensor, fake: Tensor, label: Tensor, alpha: Tensor) -> Tensor:
         return gradient_penalty(network, first(real), first(fake), label, alpha)
@@ -453,8 +463,9 @@ def replay_wgan_gp(golden: Golden, made: Implementation) -> None:
 
 def replay_train_loop(golden: Golden, made: Implementation) -> None:
     network, critic = made.generator(golden, golden.length()).train(), made.discriminator(golden).train()
+    lr = 2e-4
     optimise_g, optimise_d = (
-        torch.optim.Adam(part.parameters(), lr=2e-4, betas=(0.5, 0.999)) for part in (network, critic)
+        torch.optim.Adam(part.parameters(), lr=lr, betas=(0.5, 0.999)) for part in (network, critic)
     )
     losses_d: list[Tensor] = []
     losses_g: list[Tensor] = []
@@ -481,8 +492,10 @@ def replay_train_loop(golden: Golden, made: Implementation) -> None:
         for key in golden.under(prefix):
             if NOISE_BIASES.fullmatch(key) and prefix == "out/final_G/":
                 golden.unread.discard(prefix + key)
+            elif key.endswith("running_mean"):
+                golden.check(prefix + key, found[key], atol=1e-3)
             else:
-                golden.check(prefix + key, found[key], atol=1e-3 if key.endswith("running_mean") else ATOL)
+                golden.check_trained(prefix + key, found[key], moved=2 * lr * int(golden.config["iters"]))
 
 
 def replay_full_width(golden: Golden, made: Implementation) -> None:

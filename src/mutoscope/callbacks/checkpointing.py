@@ -52,4 +52,4 @@ class Checkpointing(Callback):
             # weights that are spoilt already must not replace the good ones of the checkpoint before
             check_finite({name: float(value) for name, value in watched(trainer, pl_module).items()}, done)
         for name in due:
-            trainer.save_checkpoint(self.folder / name)
+            trainer.save_checkpoint(self.folder / name, weights_only=False)

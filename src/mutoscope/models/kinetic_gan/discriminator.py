@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mutoscope.models.kinetic_gan.generator import check_label, check_length, check_pyramid, check_sizes
-from mutoscope.models.kinetic_gan.graph_layers import GatheringGraphConv, PiecewiseLeakyReLU, TemporalConv, resize_time
+from mutoscope.models.kinetic_gan.graph_layers import (
+    GatheringGraphConv,
+    TemporalConv,
+    piecewise_leaky_relu,
+    resize_time,
+)
 from mutoscope.structures import GraphPyramid, Skeleton
 
 #: (level of the graph convolution, level kept, divisor of the length) of each block.
@@ -40,7 +45,7 @@ class DiscriminatorBlock(nn.Module):
             if self.selects:
                 short = short.index_select(2, self.graph.kept)
             y = y + (short if self.skip is None else self.skip(short))
-        return PiecewiseLeakyReLU.apply(y)
+        return piecewise_leaky_relu(y)
 
 
 class Discriminator(nn.Module):

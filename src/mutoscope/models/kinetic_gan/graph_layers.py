@@ -64,6 +64,15 @@ class PiecewiseLeakyReLU(torch.autograd.Function):
         return torch.ops.aten.leaky_relu_backward(gradient, output.detach(), SLOPE, True)
 
 
+def piecewise_leaky_relu(x: Tensor) -> Tensor:
+    """LeakyReLU for networks that are differentiated twice.
+
+    The built-in one under ``torch.compile``, which removes the zeros by itself but loses the parameters' gradients when
+    ``torch.func.grad`` meets a custom function.
+    """
+    return F.leaky_relu(x, SLOPE) if torch.compiler.is_compiling() else PiecewiseLeakyReLU.apply(x)
+
+
 class GraphConv(nn.Module):
     """Graph convolution over three partitions, ``y_i = sum_{k,j} (A_k * M_k)[j, i] W_k x_j`` (equation 2, as released).
 

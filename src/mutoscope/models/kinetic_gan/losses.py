@@ -55,8 +55,8 @@ def gradient_penalty(
     alpha = torch.rand(shape, device=real.device) if alpha is None else alpha
     if alpha.shape != shape:
         raise ValueError(f"alpha has shape {tuple(alpha.shape)}, expected {shape}: one number per sample.")
-    dtype = torch.promote_types(real.dtype, torch.float32)
-    real, fake, alpha = real.detach().to(dtype), fake.detach().to(dtype), alpha.to(dtype)
+    real, fake = _widen(real.detach()), _widen(fake.detach())
+    alpha = alpha.to(real.dtype)
     mixed = alpha * real + (1 - alpha) * fake
 
     def total_score(joints: Tensor) -> Tensor:
@@ -82,8 +82,9 @@ def critic_loss(
     penalty_weight: float = 10.0,
     alpha: Tensor | None = None,
     penalty_critic: Critic | None = None,
+    together: bool = True,
 ) -> CriticLoss:
-    """``-mean D(real) + mean D(fake) + weight * penalty``; real and fake pass the critic together.
+    """``-mean D(real) + mean D(fake) + weight * penalty``.
 
     Args:
         critic: ``(joints, label) -> [b, 1]``.
@@ -93,14 +94,22 @@ def critic_loss(
         penalty_weight: lambda of the penalty; 0 leaves it out.
         alpha: see ``gradient_penalty``.
         penalty_critic: the eager critic, where ``critic`` is a compiled wrapper of it.
+        together: real and fake pass the critic in one batch. In two passes, as released, the gradients of biases whose
+            units look alike on both cancel to the last bit; in one they leave rounding noise, which Adam turns into
+            steps of its learning rate. That shifts all scores alike and does no harm, but
+            replaying a recorded run needs two.
 
     Raises:
         ValueError: if real and fake differ in shape.
     """
     if real.shape != fake.shape:
         raise ValueError(f"Real and fake clips differ in shape: {tuple(real.shape)} and {tuple(fake.shape)}.")
-    scores = critic(torch.cat([real, fake.detach().to(real.dtype)]), torch.cat([label, label])).float()
-    real_score, fake_score = (half.mean() for half in scores.chunk(2))
+    fake = fake.detach().to(real.dtype)
+    if together:
+        real_scores, fake_scores = critic(torch.cat([real, fake]), torch.cat([label, label])).chunk(2)
+    else:
+        real_scores, fake_scores = critic(real, label), critic(fake, label)
+    real_score, fake_score = _widen(real_scores).mean(), _widen(fake_scores).mean()
     total = fake_score - real_score
     penalty = torch.zeros_like(total)
     if penalty_weight:
@@ -111,4 +120,9 @@ def critic_loss(
 
 def generator_loss(critic: Critic, fake: Tensor, label: Tensor) -> Tensor:
     """``-mean D(fake)``, a scalar; freeze the critic's parameters around it, their gradients are of no use."""
-    return -critic(fake, label).float().mean()
+    return -_widen(critic(fake, label)).mean()
+
+
+def _widen(x: Tensor) -> Tensor:
+    """To float32 where a tensor is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -11,6 +11,7 @@ from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerF
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
 from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
+from mutoscope.nn.motion_features import MotionFeatures, Stream
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Sample
 
 
@@ -26,6 +27,8 @@ class KineticGAN(GenerativeModule):
         mapping_depth: layers of the mapping network; 0 feeds [embedding, z] to the first block (Table 1, A-D).
         widths: channels of blocks 0..4 of the generator, coarsest level first.
         critic_widths: the critic's ladder in the same order; the generator's unless given.
+        critic_streams: what the critic sees of a motion; the paper's sees ``joints`` alone, ``bones`` and
+            ``velocities`` beside them teach rigid limbs and steady movement sooner.
         norm_blocks: generator blocks with batch norm on the temporal convolution.
         use_skip: generator blocks have skip branches (off: Table 1, B).
         use_noise: generator blocks add noise (off: Table 1, A-C).
@@ -48,6 +51,7 @@ class KineticGAN(GenerativeModule):
         mapping_depth: int = 4,
         widths: Sequence[int] = (512, 256, 128, 64, 32),
         critic_widths: Sequence[int] | None = None,
+        critic_streams: Sequence[Stream] = ("joints",),
         norm_blocks: Sequence[int] = (1, 3, 5),
         use_skip: bool = True,
         use_noise: bool = True,
@@ -91,9 +95,10 @@ class KineticGAN(GenerativeModule):
             use_skip=use_skip,
             use_noise=use_noise,
         )
+        self.features = MotionFeatures(skeleton, critic_streams)
         self.critic = Discriminator(
             skeleton=skeleton,
-            channels=info.channels,
+            channels=info.channels * len(critic_streams),
             classes=info.num_classes,
             latent=latent,
             widths=tuple(critic_widths or widths),
@@ -107,6 +112,14 @@ class KineticGAN(GenerativeModule):
     def networks(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"critic": [self.critic], "generator": [self._generator]}
 
+    def judge(self, joints: Tensor, label: Tensor) -> Tensor:
+        """The critic's score ``[b, 1]`` of motions ``[b, t, v, c]`` in network units."""
+        return self.critic(self.features(joints), label)
+
+    def judge_eagerly(self, joints: Tensor, label: Tensor) -> Tensor:
+        """The same past ``torch.compile``, whose graphs cannot be differentiated twice."""
+        return self.critic.forward(self.features(joints), label)
+
     def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
         real_clips = self.info.need_normaliser().normalise(batch.joints)
         parts = self.parts(real_clips, batch.label, torch.randn(len(batch), self.latent, device=self.device))
@@ -115,13 +128,12 @@ class KineticGAN(GenerativeModule):
             with torch.no_grad():
                 fake = self._generator(z, label)
             loss = critic_loss(
-                self.critic,
+                self.judge,
                 real,
                 fake,
                 label,
                 penalty_weight=self.penalty_weight,
-                # compiled modules cannot be differentiated twice; forward is the eager critic
-                penalty_critic=self.critic.forward,
+                penalty_critic=self.judge_eagerly,
             )
             self.latest |= {
                 "loss/penalty": loss.penalty,
@@ -132,7 +144,7 @@ class KineticGAN(GenerativeModule):
             return loss.total
 
         def generator_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
-            return generator_loss(self.critic, self._generator(z, label), label)
+            return generator_loss(self.judge, self._generator(z, label), label)
 
         self.latest["loss/critic"] = self.update("critic", [partial(critic_part, *part) for part in parts])
 

@@ -1,0 +1,45 @@
+"""What a critic may look at beside joint positions."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mutoscope.structures import Skeleton
+
+Stream = Literal["joints", "bones", "velocities"]
+
+
+class MotionFeatures(nn.Module):
+    """Positions, bone vectors and velocities of a motion, side by side as channels.
+
+    A linear map: gradients with respect to joints pass through it, so gradient penalties keep their meaning. Bones and
+    velocities are small beside positions; the gain brings them to a like size (two-stream networks, Shi et al. 2019).
+
+    Args:
+        skeleton: names the parents.
+        streams: which features, in this order.
+        gain: factor on bones and velocities.
+    """
+
+    parents: Tensor
+
+    def __init__(self, skeleton: Skeleton, streams: Sequence[Stream] = ("joints",), gain: float = 4.0) -> None:
+        super().__init__()
+        if not streams or not set(streams) <= set(get_args(Stream)):
+            raise ValueError(f"Motion features are {list(streams)}, expected some of {', '.join(get_args(Stream))}.")
+        self.streams, self.gain = tuple(streams), gain
+        # the root is its own parent: its bone is zero
+        parents = [j if p == -1 else p for j, p in enumerate(skeleton.parents)]
+        self.register_buffer("parents", torch.tensor(parents), persistent=False)
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """``[b, t, v, c] -> [b, t, v, c * streams]``."""
+        features = {
+            "joints": lambda: joints,
+            "bones": lambda: self.gain * (joints - joints.index_select(2, self.parents)),
+            "velocities": lambda: self.gain * F.pad(joints.diff(dim=1), (0, 0, 0, 0, 1, 0)),
+        }
+        return torch.cat([features[stream]() for stream in self.streams], dim=-1)
