@@ -77,6 +77,8 @@ def read_exported(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != EXPORT_FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
         raise CheckpointError(f"{path} has the format '{found}', expected '{EXPORT_FORMAT}'; export the model anew.")
+    if lacking := [key for key in ("model", "dataset", "info", "iterations", "samples_seen") if key not in config]:
+        raise CheckpointError(f"{path} lacks '{lacking[0]}'; export the model anew.")
     try:
         state = load_file(weights)
     except (SafetensorError, OSError) as error:

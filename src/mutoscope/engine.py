@@ -23,6 +23,7 @@ for _remark in (
     r"Found \d+ module\(s\) in eval mode",
     r"You're resuming from a checkpoint that ended before the epoch ended",
     r"The '\w+' does not have many workers",
+    r"The number of training batches \(\d+\) is smaller than the logging interval",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 ):
     warnings.filterwarnings("ignore", message=_remark)
@@ -44,7 +45,7 @@ class IterationBar(TQDMProgressBar):
     """Lightning's bar, counting the iterations of the run; in a log file it prints rarely."""
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=10 if sys.stderr.isatty() else 500)
+        super().__init__(refresh_rate=10 if sys.stdout.isatty() else 500)
 
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
         super().on_train_epoch_start(trainer, *args)

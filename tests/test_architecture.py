@@ -1,0 +1,104 @@
+"""The rules of the house, read from the sources."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "mutoscope"
+FILES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
+
+#: floors from the ground up; what is not named stands on top, with the verbs
+FLOORS = (("structures",), ("formats", "nn", "metrics", "render"), ("data", "models"), ("callbacks", "loggers.py"))
+#: machinery that the floors below the verbs share: knows files and Lightning, but no data, model or verb
+BASEMENT = ("console.py", "checkpoint.py")
+#: a logger is set up by the config and complains as one
+FOR_ITS_ERROR = {("loggers.py", "config.py")}
+#: networks, losses and metrics can be taken into anyone's code
+PURE = ("nn/", "metrics/", "structures/")
+PURE_NAMES = ("generator.py", "discriminator.py", "graph_layers.py", "losses.py", "network.py", "ema.py")
+
+
+def floor(path: str) -> int:
+    part = path.split("/")[0]
+    return next((number for number, names in enumerate(FLOORS) if part in names), len(FLOORS))
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of all imported modules, those inside functions and type checks included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def house_files(tree: ast.Module) -> set[str]:
+    """Files of the house that a file imports."""
+    found = set()
+    for name in imports(tree):
+        if name.startswith("mutoscope."):
+            path = name.removeprefix("mutoscope.").replace(".", "/")
+            found |= {p for p in (f"{path}.py", f"{path}/__init__.py") if p in FILES}
+    return found
+
+
+def calls(tree: ast.Module, name: str) -> list[ast.Call]:
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == name]
+
+
+def test_imports_only_go_down() -> None:
+    upward = [
+        f"{path} imports {other}"
+        for path, tree in FILES.items()
+        for other in house_files(tree)
+        if other not in BASEMENT and floor(other) > floor(path) and (path, other) not in FOR_ITS_ERROR
+    ]
+    assert not upward
+    assert not [path for name in BASEMENT for path in house_files(FILES[name]) if floor(path) > 1]
+
+
+def test_models_and_data_meet_in_structures_only() -> None:
+    for here, there in (("data/", "models/"), ("models/", "data/")):
+        met = [(p, o) for p, t in FILES.items() if p.startswith(here) for o in house_files(t) if o.startswith(there)]
+        assert not met
+
+
+def test_models_know_nothing_of_each_other() -> None:
+    for path, tree in FILES.items():
+        if path.startswith("models/") and path.count("/") == 2:
+            mine = path.rsplit("/", 1)[0] + "/"
+            others = [o for o in house_files(tree) if o.startswith("models/") and o.count("/") == 2]
+            assert all(o.startswith(mine) for o in others), path
+
+
+def test_networks_and_metrics_know_neither_lightning_nor_hydra_nor_files() -> None:
+    checked = [p for p in FILES if p.startswith(PURE) or p.rsplit("/", 1)[-1] in PURE_NAMES]
+    assert len(checked) > 10
+    foreign = ("pytorch_lightning", "lightning", "lightning_fabric", "hydra", "omegaconf", "mutoscope.formats")
+    for path in checked:
+        assert not [name for name in imports(FILES[path]) if name.startswith(foreign)], path
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_constructors_take_named_arguments_only(path: str) -> None:
+    for node in ast.walk(FILES[path]):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            assert node.args.kwarg is None, f"{path}:{node.lineno} takes **{node.args.kwarg and node.args.kwarg.arg}"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_nothing_is_printed_or_unpickled(path: str) -> None:
+    tree = FILES[path]
+    assert not calls(tree, "print")
+    for call in calls(tree, "torch.load"):
+        given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        assert given.get("weights_only") == "True", f"{path}:{call.lineno}"
+    for call in calls(tree, "np.load") + calls(tree, "np.save"):
+        given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        assert given.get("allow_pickle") == "False", f"{path}:{call.lineno}"
+    assert not {"pickle.load", "pickle.loads", "pickle.Unpickler", "dill", "cloudpickle", "joblib"} & set(imports(tree))
+    assert not [call for name in ("load", "loads", "Unpickler") for call in calls(tree, f"pickle.{name}")]

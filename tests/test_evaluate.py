@@ -1,0 +1,148 @@
+"""``evaluate``: a table with its floor, how it was measured, and a page that stands alone."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mutoscope.assembly import clips_of
+from mutoscope.config import ConfigError, build_dataset
+from mutoscope.evaluate import Evaluation, evaluate
+from mutoscope.pretrained import export
+
+Compose = Callable[..., dict[str, Any]]
+Explicit = dict[str, Any] | None
+
+
+@pytest.fixture(scope="module")
+def run(compose: Compose, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Evaluation]:
+    """``evaluate`` the tiny model with a recogniser of two iterations, cached for all tests here."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def ran(*overrides: str, explicit: Explicit = None, **changes: Any) -> Evaluation:
+        config = compose(
+            "checkpoint=x",
+            "recognizer.max_steps=2",
+            "samples_per_class=3",
+            "accelerator=cpu",
+            *overrides,
+            verb="evaluate",
+        )
+        config |= {"checkpoint": str(trained / "checkpoints" / "last.ckpt"), **changes}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MUTOSCOPE_CACHE", str(cache))
+            return evaluate(config, explicit)
+
+    return ran
+
+
+@pytest.fixture(scope="module")
+def result(run: Callable[..., Evaluation], tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
+    out = tmp_path_factory.mktemp("evaluation") / "out"
+    return run(out=str(out)), out
+
+
+def test_the_table_holds_model_start_and_floor(result: tuple[Evaluation, Path]) -> None:
+    evaluation, out = result
+    written = json.loads((out / "metrics.json").read_text())
+    names = [row["name"] for row in written["rows"]]
+    assert names == ["untrained", "trained", "real, held out (floor)"]
+    assert [row["clips"] for row in written["rows"]] == [9, 9, 9]
+    for row, mine in zip(written["rows"], evaluation.rows, strict=True):
+        assert row["metrics"] == mine.values
+        assert set(row["metrics"]) == {"motion_fid", "motion_mmd", "accuracy", "bone_drift", "nearest_train"}
+        assert all(math.isfinite(value) for value in row["metrics"].values())
+        assert set(row["accuracy_per_class"]) == {"walk", "wave", "kick"}
+    untrained, _, floor = evaluation.rows
+    # real people are rigid and alike, noise is not
+    assert floor.values["bone_drift"] < untrained.values["bone_drift"]
+    assert floor.values["motion_fid"] < untrained.values["motion_fid"]
+
+
+def test_the_protocol_says_how_it_was_measured(result: tuple[Evaluation, Path], trained: Path) -> None:
+    protocol = json.loads((result[1] / "metrics.json").read_text())["protocol"]
+    expected = {
+        "dataset": "toy_motion",
+        "skeleton": "ntu25",
+        "length": 16,
+        "clips_per_row": 9,
+        "reference_clips": 24,
+        "truncation": None,
+        "seed": 1234,
+        "checkpoint": str(trained / "checkpoints" / "last.ckpt"),
+    }
+    assert {name: protocol[name] for name in expected} == expected
+    assert re.fullmatch("[0-9a-f]{64}", protocol["recognizer_sha256"])
+    assert protocol["dataset_fingerprint"]
+
+
+def test_the_report_stands_alone(result: tuple[Evaluation, Path]) -> None:
+    page = (result[1] / "report.html").read_text()
+    for text in ("KineticGAN on toy_motion", "real, held out (floor)", "walk", "motion_fid", "How it learned"):
+        assert text in page
+    # nothing is fetched: no address in anything that loads, no import, no file beside the page
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)[^"']+""", page)
+    assert "@import" not in page
+    assert not re.findall(r"url\((?!['\"]?data:)", page)
+
+
+def test_numbers_repeat(run: Callable[..., Evaluation], result: tuple[Evaluation, Path], tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    again = run(out=str(tmp_path))
+    assert [row.values for row in again.rows] == [row.values for row in result[0].rows]
+    assert torch.equal(again.fake, result[0].fake)
+
+
+def test_an_export_is_measured_like_its_checkpoint(
+    run: Callable[..., Evaluation], result: tuple[Evaluation, Path], trained: Path, tmp_path: Path
+) -> None:
+    folder = export(trained / "checkpoints" / "last.ckpt", tmp_path / "model")
+    again = run(checkpoint=str(folder))
+    assert [row.values for row in again.rows] == [row.values for row in result[0].rows]
+    assert (folder / "evaluation" / "report.html").is_file()
+
+
+def test_results_lie_beside_the_runs_checkpoints_by_default(run: Callable[..., Evaluation], trained: Path) -> None:
+    run("metrics=none", "+metrics.accuracy._target_=mutoscope.metrics.RecognitionAccuracy")
+    assert (trained / "evaluation" / "metrics.json").is_file()
+
+
+def test_other_data_must_look_like_what_the_model_learned(run: Callable[..., Evaluation], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"The dataset's classes is .*, but checkpoint .* was made with \['walk'"):
+        run(out=str(tmp_path), explicit={"classes": ["walk", "turn", "kick"]})
+    with pytest.raises(ConfigError, match=r"The dataset's length is 32, but checkpoint .* was made with 16"):
+        run(out=str(tmp_path), explicit={"length": 32})
+    with pytest.raises(ConfigError, match=r"dataset\.lenght is not a setting of ToyMotion; did you mean 'length'"):
+        run(out=str(tmp_path), explicit={"lenght": 32})
+    # the group's own defaults do not count as the user's wishes, the setting typed does
+    evaluation = run("dataset=toy_motion", out=str(tmp_path), explicit={"val_clips_per_class": 2})
+    assert evaluation.rows[0].count == 6
+
+
+def test_a_dataset_of_another_name_is_cut_like_the_models_own(run: Callable[..., Evaluation], tmp_path: Path) -> None:
+    changes = {"dataset": {"name": "cmu_mocap", "root": str(tmp_path / "nowhere"), "length": 64}}
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*dataset\.root="):
+        run(out=str(tmp_path), **changes)
+
+
+def test_typed_settings_need_no_name(run: Callable[..., Evaluation], tmp_path: Path) -> None:
+    typed = {"val_clips_per_class": 2}
+    evaluation = run(out=str(tmp_path), dataset=typed, explicit=typed)
+    assert evaluation.rows[0].count == 6
+
+
+def test_clips_are_drawn_evenly_over_classes_and_without_repeats(compose: Compose) -> None:
+    config = compose("dataset.clips_per_class=9", "dataset.classes=[walk,wave,kick]", "dataset.length=16")
+    data = build_dataset(config["dataset"])
+    data.setup()
+    drawn = clips_of(data, "train", limit=13, seed=3)
+    assert torch.bincount(drawn.label).sort().values.tolist() == [4, 4, 5]
+    assert len({clip.numpy().tobytes() for clip in drawn.joints}) == 13
+    assert torch.equal(drawn.joints, clips_of(data, "train", limit=13, seed=3).joints)
+    assert not torch.equal(drawn.joints, clips_of(data, "train", limit=13, seed=4).joints)
+    assert len(clips_of(data, "train")) == len(clips_of(data, "train", limit=99)) == 27
