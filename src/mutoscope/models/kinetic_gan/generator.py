@@ -133,9 +133,9 @@ class Generator(nn.Module):
         length: frames made where ``forward`` is given no other length; at least 16.
         mapping_depth: layers of the mapping network; 0 feeds embedding and ``z`` to the first block directly.
         widths: channels of the first five blocks, coarsest first.
-        last_width: channels between the last two blocks; the paper's are the coordinates themselves, so that joints which
-            appear with the last up-sampling are mixtures of their neighbours' positions. Wider gives them a place of
-            their own.
+        last_width: channels between the last two blocks; the paper's are the coordinates themselves, so that joints
+            which appear with the last up-sampling are mixtures of their neighbours' positions. Wider gives them a
+            place of their own.
         norm_blocks: blocks with batch norm on the temporal convolution (table 1: A and B all seven, C to E 1, 3, 5).
         use_skip: skip branches (table 1: off in B).
         use_noise: noise injection (table 1: D and E).
