@@ -1,0 +1,257 @@
+"""Every choice of the configs is one that works; everything else stops with a sentence before anything runs."""
+
+import importlib.util
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mutoscope import cli
+from mutoscope.assembly import check_pair, prepared
+from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
+from mutoscope.data import registry
+from mutoscope.data.datamodule import DataModule
+from mutoscope.engine import check_trainer
+from mutoscope.evaluate import KEYS as EVALUATE_KEYS
+from mutoscope.generate import KEYS as GENERATE_KEYS
+from mutoscope.models.base import GenerativeModule, IterationModule
+from mutoscope.train import KEYS, train
+
+Compose = Callable[..., dict[str, Any]]
+
+
+def choices(group: str) -> list[str]:
+    """What can be chosen of a group, from the files."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml") if not path.stem.startswith("_"))
+
+
+#: enough of every dataset to be set up
+SMALL = {
+    "toy_motion": ["dataset.clips_per_class=2", "dataset.val_clips_per_class=1"],
+    "cmu_mocap": ["dataset.length=16"],
+}
+
+
+@pytest.fixture(scope="module")
+def mocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up ASF/AMC tree."""
+    spec = importlib.util.spec_from_file_location("cmu_tree", Path(__file__).parent / "data" / "test_cmu_mocap.py")
+    assert spec is not None
+    assert spec.loader is not None
+    helpers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(helpers)
+    return helpers.write_tree(tmp_path_factory.mktemp("mocap") / "tree")
+
+
+@pytest.fixture
+def small(mocap: Path) -> Callable[[str], list[str]]:
+    """Overrides that make a dataset quick to set up."""
+
+    def overrides(dataset: str) -> list[str]:
+        place = [f"dataset.root={mocap}", f"dataset.cache_dir={mocap.parent}/cache"] if dataset == "cmu_mocap" else []
+        return [f"dataset={dataset}", *SMALL[dataset], *place]
+
+    return overrides
+
+
+def instantiate(config: dict[str, Any]) -> IterationModule:
+    """What ``train`` builds, short of training."""
+    check_config(config, KEYS)
+    check_pair(config["model"], config["dataset"])
+    check_trainer(config["trainer"])
+    data = prepared(config["dataset"])
+    model = build(config["model"], "model", info=data.info)
+    assert isinstance(model, IterationModule)
+    model.configure_optimizers()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "experiment"),
+    [
+        *((m, d, None) for m, d in itertools.product(choices("model"), choices("dataset"))),
+        *((None, None, e) for e in choices("experiment")),
+    ],
+)
+def test_every_combination_is_built(
+    compose: Compose, small: Callable[[str], list[str]], model: str | None, dataset: str | None, experiment: str | None
+) -> None:
+    if experiment is None:
+        assert dataset is not None
+        config = compose(f"model={model}", *small(dataset))
+    else:
+        chosen = compose(f"experiment={experiment}")["dataset"]["name"]
+        config = compose(f"experiment={experiment}", *(o for o in small(chosen) if not o.startswith("dataset=")))
+    built = instantiate(config)
+    assert built.info.name == config["dataset"]["name"]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        f"{group}={name}"
+        for group in ("trainer", "metrics", "callbacks", "logger", "recognizer")
+        for name in choices(group)
+    ],
+)
+def test_every_choice_composes_and_passes_the_checks(compose: Compose, choice: str) -> None:
+    check_config(compose(choice), KEYS)
+
+
+@pytest.mark.parametrize("metrics", choices("metrics"))
+def test_evaluate_generate_and_export_compose(compose: Compose, metrics: str) -> None:
+    check_config(compose("checkpoint=x", f"metrics={metrics}", "dataset=toy_motion", verb="evaluate"), EVALUATE_KEYS)
+    check_config(compose("checkpoint=x", verb="evaluate"), EVALUATE_KEYS)
+    check_config(compose("checkpoint=x", verb="generate"), GENERATE_KEYS)
+    assert set(compose("checkpoint=x", "out=y", verb="export")) == {"checkpoint", "out", "debug"}
+
+
+def test_what_one_model_needs_on_one_dataset_is_found_by_both_names(compose: Compose, tmp_path: Path) -> None:
+    (tmp_path / "pair").mkdir()
+    (tmp_path / "pair" / "recognizer_toy_motion.yaml").write_text("# @package _global_\nmodel:\n  width: 7\n")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    assert compose(path, "model=recognizer")["model"]["width"] == 7
+    assert compose(path, "model=recognizer", "model.width=9")["model"]["width"] == 9
+    assert compose(path, "model=recognizer", "dataset=cmu_mocap")["model"]["width"] == 32
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+model.latnt=3", r"model\.latnt is not a setting of KineticGAN; did you mean 'latent'\?"),
+        ("+dataset.lenght=3", r"dataset\.lenght is not a setting of ToyMotion; did you mean 'length'\?"),
+        ("+trainer.max_step=3", r"trainer\.max_step is not a setting of make_trainer; did you mean 'max_steps'\?"),
+        ("+callbacks.media.every_n_step=3", r"callbacks\.media\.every_n_step is not .* did you mean 'every_n_steps'"),
+        ("+metrics.motion_fid.dof=1", r"metrics\.motion_fid\.dof is not a setting of MotionFID; did you mean 'ddof'"),
+        ("+model.optimizers.critic.learning_rate=1", r"critic\.learning_rate is not a setting of Adam"),
+        ("+measure.every_steps=3", r"measure\.every_steps is not a setting of measure; did you mean 'every_n_steps'"),
+        ("+recognizer.max_step=3", r"recognizer\.max_step is not a setting of recognizer; did you mean 'max_steps'"),
+        ("+recognizer.model.widht=3", r"recognizer\.model\.widht is not a setting of Recognizer; did you mean 'width'"),
+        ("+sed=3", r"^sed is not a setting here; did you mean 'seed'\?"),
+        ("+trainer.run_dir=elsewhere", r"trainer\.run_dir is not a setting"),
+        ("+metrics.speed=3", r"metrics\.speed is 3, expected a node with _target_, or null"),
+        ("+callbacks.mine.every=3", r"callbacks\.mine is .*, expected a node with _target_"),
+        ("measure=3", r"measure is '3', expected settings measure\.<key>=<value>"),
+    ],
+)
+def test_unknown_settings_stop_everything_with_the_closest_name(
+    compose: Compose, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(compose(override), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model.latnt=3"], "'model.latnt' is no setting of model; did you mean 'latent'?"),
+        (["+model.latnt=3"], "model.latnt is not a setting of KineticGAN; did you mean 'latent'?"),
+        (["trainer.max_step=3"], "'trainer.max_step' is no setting of trainer; did you mean 'max_steps'?"),
+        (["dataset=toy_moton"], "There is no dataset 'toy_moton'; did you mean 'toy_motion'?"),
+        (["model=kinetic_gn"], "There is no model 'kinetic_gn'; did you mean 'kinetic_gan'?"),
+        (["dataset=cmu_mocap"], "dataset.root"),
+        (["trainer=cpu", "trainer.precision=16-mixed"], "16-mixed works on GPUs only"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_in_one_sentence(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "hydra.run.dir=run", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main("train")
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("os.system", "but only classes of .*mutoscope.* MUTOSCOPE_PLUGINS if you trust it"),
+        ("builtins.eval", "but only classes of"),
+        ("mutoscope.train.subprocess.run", "but only classes of"),
+        ("mutoscope.train.os.system", "but only classes of"),
+        ("mutoscope.train.train", "a function, but only classes of"),
+        ("mutoscope.train", "a module, but only classes of"),
+        ("mutoscope.engine.Trainer", "but only classes of"),
+        ("torch.hub.load", "but only classes of"),
+        ("torch.optimal.Adam", "but only classes of"),
+        ("torch.optim.Adm", "which cannot be imported"),
+        (3, "but only classes of"),
+    ],
+)
+def test_only_classes_of_permitted_packages_are_built(target: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"model\._target_ is '{target}', .*{message}"):
+        build({"_target_": target}, "model")
+
+
+def test_a_package_named_in_the_environment_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="but only classes of"):
+        locate("fractions.Fraction", "x")
+    monkeypatch.setenv("MUTOSCOPE_PLUGINS", "numbers, fractions")
+    assert build({"_target_": "fractions.Fraction", "numerator": 3}, "x") == 3
+
+
+def test_what_is_missing_is_named(compose: Compose) -> None:
+    node = compose()["model"]
+    del node["optimizers"]
+    with pytest.raises(ConfigError, match=r"model needs model\.optimizers; .*KineticGAN cannot be built without it"):
+        build(node, "model", info=None)
+
+
+class Films(DataModule):
+    """Yields video."""
+
+    kind = "video"
+
+    def __init__(self, *, root: str, batch_size: int = 2) -> None:
+        super().__init__(batch_size=batch_size)
+        self.root = root
+
+
+def test_a_model_refuses_data_of_another_kind(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.datamodules()
+    monkeypatch.setitem(registry._classes, "films", Films)
+    config = compose()
+    config["dataset"] = {"name": "films", "root": "x"}
+    with pytest.raises(
+        ConfigError,
+        match="KineticGAN takes motion data, but dataset 'films' yields video; datasets that fit: cmu_mocap, toy",
+    ):
+        train(config, tmp_path / "run")
+    del config["dataset"]["root"]
+    with pytest.raises(ConfigError, match=r"dataset=films needs dataset\.root=<value>; it has no default"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
+    config = compose()["dataset"] | {"name": "toy_moton"}
+    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: cmu_mocap, .* mean 'toy_motion'"):
+        build_dataset(config)
+
+
+def test_names_are_taken_once() -> None:
+    with pytest.raises(ValueError, match=r"Dataset name 'toy_motion' is taken by .*ToyMotion; register .*Films under"):
+        registry.register("toy_motion")(Films)
+
+
+def test_the_settings_of_measure_are_those_of_the_callback(compose: Compose) -> None:
+    callback = GenerationMetrics({}, None, **compose()["measure"])  # type: ignore[arg-type]
+    assert callback.every_n_steps == 2000
+    assert issubclass(locate(compose()["model"]["_target_"], "model"), GenerativeModule)
