@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+# before torch starts its threads: waiting ones must not spin while processes share the cores
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def shared_path() -> Path:
     """The folder of shared data: ``MUTOSCOPE_SHARED``, or ``shared`` beside the repository."""

@@ -44,6 +44,8 @@ def main(verb: str | None = None) -> None:
 
 
 def _run(verb: str) -> int:
+    # threads that wait must not spin: beside any other work that makes a step of milliseconds take a second
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # jobs run elsewhere, but record the command that a person typed
     os.environ["MUTOSCOPE_COMMAND"] = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
     status = _run_task(verb)

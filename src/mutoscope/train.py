@@ -34,6 +34,7 @@ REFERENCE_CLIPS = 2000
 
 KEYS = (
     "name",
+    "note",
     "model",
     "dataset",
     "trainer",
@@ -75,6 +76,8 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         with replacing(run_dir / "run.json") as temporary:
             temporary.write_text(json.dumps(run_facts(), indent=2))
 
+    if config["note"]:
+        say(config["note"])
     datamodule = prepared(config["dataset"])
     # after the data, whose preparation may or may not draw random numbers (it is cached)
     seed_everything(config["seed"], verbose=False)
