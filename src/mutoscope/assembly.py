@@ -121,13 +121,21 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 def build_metrics(
     nodes: Mapping[str, Any], info: DatasetInfo, recognizer: TrainedRecognizer | None, reference: Tensor | None
 ) -> dict[str, Metric]:
-    """The metrics of a config, each given what it asks for."""
+    """The metrics of a config, each given what it asks for; those that make no sense here are left out, aloud."""
     late: dict[str, Any] = {"info": info, "skeleton": info.skeleton}
     if recognizer is not None:
         late["recognizer"] = recognizer.network
     if reference is not None:
         late["reference"] = reference
-    return {name: build(node, f"metrics.{name}", **late) for name, node in nodes.items() if node is not None}
+    metrics = {}
+    for name, node in nodes.items():
+        if node is None:
+            continue
+        if info.channels == 2 and getattr(locate(node["_target_"], f"metrics.{name}"), "spatial", False):
+            say(f"The metric {name} is left out: it needs three dimensions, and '{info.name}' has two.")
+            continue
+        metrics[name] = build(node, f"metrics.{name}", **late)
+    return metrics
 
 
 def clips_of(datamodule: DataModule, split: Any, limit: int | None = None, seed: int = 0) -> Any:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mutoscope.config import ConfigError, closest, config_dir
-from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class
+from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.jobs import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
 
@@ -82,12 +81,9 @@ def _run_task(verb: str) -> int:
 
 
 def _register() -> None:
-    """Make every dataset of a plug-in a choice of ``dataset=`` and teach Hydra where runs go.
-
-    The datasets of this package have a YAML each; importing them here would cost every command several seconds.
-    """
+    """Make every dataset a choice of ``dataset=``, also those without a YAML, and teach Hydra where runs go."""
     store = ConfigStore.instance()
-    for name in sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)):
+    for name in names_without_import():
         if (config_dir() / "dataset" / f"{name}.yaml").is_file():
             continue
         node: dict[str, Any] = {"name": name}

@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from hydra.utils import get_object, instantiate
 
-from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class
+from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
 
 
 class ConfigError(ValueError):
@@ -43,9 +42,8 @@ def config_dir() -> Path:
 
 def allowed_packages() -> set[str]:
     """Packages whose classes a config may name."""
-    plugins = {point.module.split(".")[0] for point in entry_points(group=ENTRY_POINT_GROUP)}
-    named = {name.strip() for name in os.environ.get("MUTOSCOPE_PLUGINS", "").split(",") if name.strip()}
-    return {*ALLOWED_PACKAGES, *plugins, *named}
+    installed = {point.module.split(".")[0] for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return {*ALLOWED_PACKAGES, *installed, *plugins()}
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from mutoscope.formats.files import replacing
 from mutoscope.metrics.motion import RecognitionAccuracy
 from mutoscope.models.base import GenerativeModule, seeded
 from mutoscope.recognition import TrainedRecognizer, recognizer_for
+from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.reporting import write_report
 from mutoscope.structures import MotionBatch
 from mutoscope.train import run_facts
@@ -114,7 +115,8 @@ def evaluate(config: Mapping[str, Any], explicit_dataset: Mapping[str, Any] | No
     _write_json(evaluation, out / "metrics.json")
     say(_table(evaluation, metrics))
     report = write_report(out, evaluation, metrics, model, checkpoint, run_facts())
-    say(f"Wrote {out / 'metrics.json'} and {report}.")
+    save_motion_gallery(out / "media", fake, held_out.label, info, real=held_out.joints, per_class=2)
+    say(f"Wrote {out / 'metrics.json'}, {out / 'media'} and {report}.")
     return evaluation
 
 

@@ -2,9 +2,12 @@
 
 import difflib
 import importlib
+import os
 import pkgutil
+import re
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -37,12 +40,29 @@ def register(name: str) -> Callable[[type[D]], type[D]]:
     return decorate
 
 
+def plugins() -> list[str]:
+    """Modules and packages named in ``$MUTOSCOPE_PLUGINS`` (comma-separated): code of yours that configs may use."""
+    return [name.strip() for name in os.environ.get("MUTOSCOPE_PLUGINS", "").split(",") if name.strip()]
+
+
+def names_without_import() -> list[str]:
+    """Names of all datasets. Files of this folder are read, not imported, which would take seconds."""
+    names = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}
+    for path in Path(__file__).parent.glob("*.py"):
+        names |= set(re.findall(r'^@register\("(\w+)"\)', path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    if plugins():
+        names |= set(datamodules())
+    return sorted(names)
+
+
 def datamodules() -> dict[str, type["DataModule"]]:
-    """All known DataModules: every file of ``mutoscope.data`` and every installed entry point, by name."""
+    """All known DataModules by name: files of ``mutoscope.data``, installed entry points, modules of plug-ins."""
     import mutoscope.data as package
 
     for module in pkgutil.iter_modules(package.__path__, prefix="mutoscope.data."):
         importlib.import_module(module.name)
+    for name in plugins():
+        importlib.import_module(name)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         register(point.name)(point.load())
     return dict(sorted(_classes.items()))

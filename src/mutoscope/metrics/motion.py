@@ -31,6 +31,8 @@ class MotionMetric(Metric):
 
     #: what the number is, and its unit, in one line for reports
     meaning: ClassVar[str]
+    #: whether it means something in three dimensions only
+    spatial: ClassVar[bool] = False
 
     def update(self, joints: Tensor, label: Tensor, mask: Tensor | None = None, *, real: bool) -> None:
         """Add clips of one side.
@@ -207,6 +209,7 @@ class BoneDrift(_Average):
         of: which side to look at.
     """
 
+    spatial = True
     meaning = "standard deviation of bone lengths over time, relative to their mean; fraction"
     higher_is_better = False
 
@@ -244,6 +247,7 @@ class FootSkate(_Average):
         ValueError: if ``root_rule`` is ``none``, or ``fps`` or ``height`` is not positive.
     """
 
+    spatial = True
     meaning = "horizontal speed of feet that touch the ground; metres per second"
     higher_is_better = False
 

@@ -133,6 +133,9 @@ class Generator(nn.Module):
         length: frames made where ``forward`` is given no other length; at least 16.
         mapping_depth: layers of the mapping network; 0 feeds embedding and ``z`` to the first block directly.
         widths: channels of the first five blocks, coarsest first.
+        last_width: channels between the last two blocks; the paper's are the coordinates themselves, so that joints
+            which appear with the last up-sampling are mixtures of their neighbours' positions. Wider gives them a
+            place of their own.
         norm_blocks: blocks with batch norm on the temporal convolution (table 1: A and B all seven, C to E 1, 3, 5).
         use_skip: skip branches (table 1: off in B).
         use_noise: noise injection (table 1: D and E).
@@ -151,6 +154,7 @@ class Generator(nn.Module):
         length: int = 64,
         mapping_depth: int = 4,
         widths: Sequence[int] = (512, 256, 128, 64, 32),
+        last_width: int | None = None,
         norm_blocks: Sequence[int] = (1, 3, 5),
         use_skip: bool = True,
         use_noise: bool = True,
@@ -167,7 +171,7 @@ class Generator(nn.Module):
         self.width = latent + classes
         self.embedding = nn.Embedding(classes, classes)
         self.mapping = MappingNetwork(self.width, mapping_depth)
-        ladder = (self.width, *widths, channels, channels)
+        ladder = (self.width, *widths, channels if last_width is None else last_width, channels)
         blocks: list[GeneratorBlock] = []
         before = len(self.pyramid.levels) - 1
         for number, (level, _) in enumerate(_PLAN):

@@ -26,6 +26,7 @@ class KineticGAN(GenerativeModule):
         latent: size of z.
         mapping_depth: layers of the mapping network; 0 feeds [embedding, z] to the first block (Table 1, A-D).
         widths: channels of blocks 0..4 of the generator, coarsest level first.
+        last_width: channels between the generator's last two blocks; the paper's are the coordinates.
         critic_widths: the critic's ladder in the same order; the generator's unless given.
         critic_streams: what the critic sees of a motion; the paper's sees ``joints`` alone, ``bones`` and
             ``velocities`` beside them teach rigid limbs and steady movement sooner.
@@ -50,6 +51,7 @@ class KineticGAN(GenerativeModule):
         latent: int = 512,
         mapping_depth: int = 4,
         widths: Sequence[int] = (512, 256, 128, 64, 32),
+        last_width: int | None = None,
         critic_widths: Sequence[int] | None = None,
         critic_streams: Sequence[Stream] = ("joints",),
         norm_blocks: Sequence[int] = (1, 3, 5),
@@ -91,6 +93,7 @@ class KineticGAN(GenerativeModule):
             latent=latent,
             mapping_depth=mapping_depth,
             widths=tuple(widths),
+            last_width=last_width,
             norm_blocks=tuple(norm_blocks),
             use_skip=use_skip,
             use_noise=use_noise,
