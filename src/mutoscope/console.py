@@ -1,11 +1,13 @@
 """What the program says to the person who runs it: only from the first process."""
 
 import os
+import sys
 
 from rich.console import Console
 from rich.table import Table
 
-_console = Console(soft_wrap=True, highlight=False)
+# a log file is as wide as its tables
+_console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def first_process() -> bool:
