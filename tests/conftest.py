@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-# before torch starts its threads: waiting ones must not spin while processes share the cores
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# before torch starts its threads: waiting ones must not spin for long while processes share the cores
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def shared_path() -> Path:
