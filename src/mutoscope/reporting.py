@@ -104,13 +104,14 @@ def write_report(
         note=f"Every row counts {protocol['clips_per_row']} clips with the same classes and is held against "
         f"{protocol['reference_clips']} training clips. The last row puts held-out real clips in the generator's "
         "place: it is what a perfect generator would score.",
-        command=f"python evaluate.py checkpoint={checkpoint}",
+        command=f"python evaluate.py checkpoint={checkpoint} seed={protocol['seed']}",
         reference=[floor],
     )
     accuracy = {row.name: row.per_class for row in evaluation.rows}
     report.add_table(
         "Recognised as asked, class by class",
         [{"class": name, **{row: values.get(name) for row, values in accuracy.items()}} for name in trained.per_class],
+        [Column("class"), *(Column(name, digits=2) for name in accuracy)],
         note=f"Of the held-out real clips the recogniser names {protocol['recognizer_val_accuracy']:.1%} rightly.",
     )
     # an exported folder has no history beside it
