@@ -210,10 +210,7 @@ class BoneDrift(_Average):
     """
 
     spatial = True
-    meaning = (
-        "standard deviation of bone lengths over time, relative to their mean; fraction "
-        "(a body that does not move has little of it, whatever it looks like)"
-    )
+    meaning = "deviation of bone lengths over time, relative to their mean (low for still bodies too); fraction"
     higher_is_better = False
 
     def __init__(self, skeleton: Skeleton, of: Side = "fake") -> None:
