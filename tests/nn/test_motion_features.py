@@ -16,8 +16,20 @@ def test_bones_are_offsets_from_the_parent() -> None:
     joints = torch.randn(2, 8, 16, 3)
     features = MotionFeatures(H36M16, ("bones",), gain=2.0)(joints)
     for parent, child in H36M16.bones:
-        torch.testing.assert_close(features[:, :, child], 2 * (joints[:, :, child] - joints[:, :, parent]))
+        elder = sum(p == parent and c < child for p, c in H36M16.bones)
+        bone = joints[:, :, child] - joints[:, :, parent]
+        torch.testing.assert_close(features[:, :, child], (2 + elder) * bone)
     assert not features[:, :, H36M16.root].any()
+
+
+def test_twins_that_part_are_seen_in_the_sum_of_their_bones() -> None:
+    tip, thumb = NTU25.index("right_hand_tip"), NTU25.index("right_thumb")
+    apart = torch.zeros(1, 4, 25, 3)
+    apart[:, :, tip], apart[:, :, thumb] = 1.0, -1.0
+    features = MotionFeatures(NTU25, ("joints", "bones"))(apart)
+    seen = features[:, :, tip] + features[:, :, thumb]
+    assert not seen[..., :3].any()
+    assert (seen[..., 3:].abs() > 1).all()
 
 
 def test_velocities_are_frame_differences_and_begin_with_rest() -> None:

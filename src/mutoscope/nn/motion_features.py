@@ -18,13 +18,17 @@ class MotionFeatures(nn.Module):
     A linear map: gradients with respect to joints pass through it, so gradient penalties keep their meaning. Bones and
     velocities are small beside positions; the gain brings them to a like size (two-stream networks, Shi et al. 2019).
 
+    Siblings' bones get different gains. A graph convolution adds neighbours up; finger tip and thumb, which hang on the
+    hand alone, could otherwise fly apart in opposite directions without a critic noticing.
+
     Args:
         skeleton: names the parents.
         streams: which features, in this order.
-        gain: factor on bones and velocities.
+        gain: factor on bones and velocities; on the bones of second, third ... siblings half of it more each.
     """
 
     parents: Tensor
+    bone_gain: Tensor
 
     def __init__(self, skeleton: Skeleton, streams: Sequence[Stream] = ("joints",), gain: float = 4.0) -> None:
         super().__init__()
@@ -34,12 +38,14 @@ class MotionFeatures(nn.Module):
         # the root is its own parent: its bone is zero
         parents = [j if p == -1 else p for j, p in enumerate(skeleton.parents)]
         self.register_buffer("parents", torch.tensor(parents), persistent=False)
+        rank = [skeleton.parents[:j].count(p) for j, p in enumerate(skeleton.parents)]
+        self.register_buffer("bone_gain", gain * (1 + torch.tensor(rank)[:, None] / 2), persistent=False)
 
     def forward(self, joints: Tensor) -> Tensor:
         """``[b, t, v, c] -> [b, t, v, c * streams]``."""
         features = {
             "joints": lambda: joints,
-            "bones": lambda: self.gain * (joints - joints.index_select(2, self.parents)),
+            "bones": lambda: self.bone_gain * (joints - joints.index_select(2, self.parents)),
             "velocities": lambda: self.gain * F.pad(joints.diff(dim=1), (0, 0, 0, 0, 1, 0)),
         }
         return torch.cat([features[stream]() for stream in self.streams], dim=-1)
