@@ -1,4 +1,4 @@
-"""Longer checks, run by ``make soak``: that training learns, and that a resumed run on two processes is the same run."""
+"""Longer checks, run by ``make soak``: training learns, and a resumed run on two processes is the same run."""
 
 import json
 import subprocess
