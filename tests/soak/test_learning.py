@@ -17,7 +17,9 @@ def command(*arguments: str) -> None:
 
 def test_the_quickstart_learns(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command("train.py", "experiment=quickstart", "trainer.max_steps=3000", f"hydra.run.dir={run}", "callbacks=none")
+    command(
+        "train.py", "experiment=quickstart", "trainer.max_steps=3000", f"hydra.run.dir={run}", "callbacks.media=null"
+    )
     command("evaluate.py", f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path}/evaluation")
     rows = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["rows"]
     untrained, trained, floor = (row["metrics"] for row in rows)
