@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torchmetrics import Metric
 
 from mutoscope.models.base import GenerativeModule
-from mutoscope.structures import MotionBatch
+from mutoscope.structures import MotionBatch, MotionSample
 
 #: samples generated from one seed
 CHUNK = 32
@@ -74,6 +74,7 @@ class GenerationMetrics(Callback):
         for name, metric in self.metrics.items():
             metric.to(pl_module.device).reset()
             for fake in fakes:
+                assert isinstance(fake, MotionSample)
                 metric.update(fake.fake, fake.label, real=False)
             metric.update(real.joints, real.label, real.mask, real=True)
             values[name] = float(metric.compute())

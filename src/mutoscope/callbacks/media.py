@@ -9,6 +9,7 @@ from mutoscope.callbacks.generation_metrics import class_labels
 from mutoscope.loggers import MediaLogger
 from mutoscope.models.base import GenerativeModule
 from mutoscope.render.sheet import save_motion_gallery
+from mutoscope.structures import MotionSample
 
 
 class SampleMedia(Callback):
@@ -36,6 +37,7 @@ class SampleMedia(Callback):
         if done % self.every_n_steps == 0 or done == trainer.limit_train_batches:
             labels = class_labels(pl_module.info.num_classes, self.per_class)
             sample = pl_module.generate(labels, seed=self.seed)
+            assert isinstance(sample, MotionSample)
             folder = self.run_dir / "media" / f"step={done:08d}"
             written = save_motion_gallery(
                 folder, sample.fake.cpu(), sample.label.cpu(), sample.info, per_class=self.per_class

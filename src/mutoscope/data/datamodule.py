@@ -11,11 +11,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mutoscope.structures import DatasetInfo, Kind
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "test"]
 
 
 class LabelledDataset(Protocol):
-    """A map-style dataset that fetches whole batches and knows the label of every item."""
+    """A map-style dataset that fetches whole batches and knows the label of every item.
+
+    Where every pass over it cuts new random clips, it says ``repeats = True`` and is asked for ``item + n * pass``.
+    """
 
     label: Tensor
 
@@ -37,6 +40,8 @@ class StreamSampler(Sampler[list[int]]):
         start: number of the first batch.
         rank, world: this process and how many there are; the ranks share each global batch without overlap.
         balance: draw classes with equal probability instead of items.
+        repeats: yield ``item + n * pass`` instead of ``item``, so that a dataset that cuts a new random clip each time
+            can tell the passes apart and still cut the same clip in a resumed run.
     """
 
     def __init__(
@@ -48,11 +53,12 @@ class StreamSampler(Sampler[list[int]]):
         rank: int = 0,
         world: int = 1,
         balance: bool = False,
+        repeats: bool = False,
     ) -> None:
         if len(label) == 0:
             raise ValueError("The training split is empty; there is nothing to draw batches from.")
         self.label, self.batch_size, self.seed, self.start = label, batch_size, seed, start
-        self.rank, self.world, self.balance = rank, world, balance
+        self.rank, self.world, self.balance, self.repeats = rank, world, balance, repeats
 
     def batch(self, number: int) -> list[int]:
         """Item indices of batch ``number`` on this rank."""
@@ -64,7 +70,7 @@ class StreamSampler(Sampler[list[int]]):
         for p in passes.unique().tolist():
             here = passes == p
             items[here] = self._pass(p)[positions[here] % n]
-        return [int(i) for i in items]
+        return [int(i) for i in (items + n * passes if self.repeats else items)]
 
     def _pass(self, number: int) -> Tensor:
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) % (2**63))
@@ -134,7 +140,10 @@ class DataModule(LightningDataModule):
         """An endless stream of batches, starting at ``start_batch``."""
         data = self.dataset("train")
         rank, world = self._rank()
-        sampler = StreamSampler(data.label, self.batch_size, self.seed, self.start_batch, rank, world, self.balance)
+        repeats = bool(getattr(data, "repeats", False))
+        sampler = StreamSampler(
+            data.label, self.batch_size, self.seed, self.start_batch, rank, world, self.balance, repeats
+        )
         return self._loader(data, sampler)
 
     def once(self, split: Split) -> DataLoader[Any]:

@@ -1,22 +1,36 @@
 """What flows through the house: skeletons, graphs, batches, samples, dataset descriptions."""
 
-from mutoscope.structures.batches import MotionBatch, Sample
+from mutoscope.structures.action_graph import ActionEdge, ActionGraph, Box, GraphObject
+from mutoscope.structures.batches import ActionGraphSample, MotionBatch, MotionSample, Sample
+from mutoscope.structures.clocked import ActionGraphBatch, ActionGraphPair, ClockedGraph
 from mutoscope.structures.graph import partition_adjacency
 from mutoscope.structures.info import DatasetInfo, Kind, Normaliser, RootRule, scalar_range
 from mutoscope.structures.pyramid import PYRAMIDS, GraphPyramid, PyramidLevel, derive_pyramid, pyramid_for
 from mutoscope.structures.skeleton import CMU31, H36M15, H36M16, NTU25, SKELETONS, Skeleton, skeleton
+from mutoscope.structures.vocabulary import CATER_VOCABULARY, ActionVocabulary, something_vocabulary
 
 __all__ = [
+    "CATER_VOCABULARY",
     "CMU31",
     "H36M15",
     "H36M16",
     "NTU25",
     "PYRAMIDS",
     "SKELETONS",
+    "ActionEdge",
+    "ActionGraph",
+    "ActionGraphBatch",
+    "ActionGraphPair",
+    "ActionGraphSample",
+    "ActionVocabulary",
+    "Box",
+    "ClockedGraph",
     "DatasetInfo",
+    "GraphObject",
     "GraphPyramid",
     "Kind",
     "MotionBatch",
+    "MotionSample",
     "Normaliser",
     "PyramidLevel",
     "RootRule",
@@ -27,4 +41,5 @@ __all__ = [
     "pyramid_for",
     "scalar_range",
     "skeleton",
+    "something_vocabulary",
 ]

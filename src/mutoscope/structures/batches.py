@@ -6,6 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from mutoscope.structures.clocked import ActionGraphBatch
 from mutoscope.structures.info import DatasetInfo
 
 
@@ -37,18 +38,40 @@ class MotionBatch:
         return cls(*(torch.cat([getattr(b, f.name) for b in batches]) for f in fields(cls)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """What a model generated, in dataset units, beside what it was asked for.
 
     Args:
-        fake: ``[b, t, v, c]`` for motion (``[b, t, 3, h, w]`` for video).
-        label: ``[b]`` class asked for.
-        info: the dataset's description (classes, skeleton, fps, units).
+        fake: ``[b, t, v, c]`` for motion, ``[b, t, 3, h, w]`` uint8 for video.
+        info: the dataset's description (classes, skeleton, vocabulary, fps, units).
         real: the clips behind the conditions, same shape as ``fake``, or ``None``.
     """
 
     fake: Tensor
-    label: Tensor
     info: DatasetInfo
     real: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionSample(Sample):
+    """Generated motion.
+
+    Args:
+        label: ``[b]`` class asked for.
+    """
+
+    label: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionGraphSample(Sample):
+    """Video generated from action graphs; frame 0 is the given one.
+
+    Args:
+        asked: the graphs, first frames and first boxes, and the real clip where there is one.
+        boxes: ``[n, t, 4]`` the layout the frames were made from.
+    """
+
+    asked: ActionGraphBatch
+    boxes: Tensor

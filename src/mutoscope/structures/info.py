@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.structures.skeleton import Skeleton
+from mutoscope.structures.vocabulary import ActionVocabulary
 
 Kind = Literal["motion", "video", "action_graph"]
 RootRule = Literal["none", "in_place", "relative", "absolute"]
@@ -69,6 +70,7 @@ class DatasetInfo:
         units: of the coordinates.
         normaliser: from the training split; ``None`` while unknown.
         frame_size: (height, width) of video.
+        vocabulary: objects, actions and relations of action graphs.
     """
 
     name: str
@@ -82,6 +84,7 @@ class DatasetInfo:
     units: str = "m"
     normaliser: Normaliser | None = None
     frame_size: tuple[int, int] | None = None
+    vocabulary: ActionVocabulary | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -106,6 +109,18 @@ class DatasetInfo:
         if self.normaliser is None:
             raise ValueError(f"Dataset '{self.name}' has no normaliser yet; call setup() first.")
         return self.normaliser
+
+    def need_vocabulary(self) -> ActionVocabulary:
+        """The vocabulary, or a ``ValueError`` where the dataset has none."""
+        if self.vocabulary is None:
+            raise ValueError(f"Dataset '{self.name}' ({self.kind}) has no action graphs, but they are needed here.")
+        return self.vocabulary
+
+    def need_frame_size(self) -> tuple[int, int]:
+        """(height, width) of frames, or a ``ValueError`` where the dataset has no video."""
+        if self.frame_size is None:
+            raise ValueError(f"Dataset '{self.name}' ({self.kind}) has no frames, but they are needed here.")
+        return self.frame_size
 
     def with_length(self, length: int) -> "DatasetInfo":
         return replace(self, length=length)
@@ -138,6 +153,7 @@ class DatasetInfo:
             if self.normaliser
             else None,
             "frame_size": list(self.frame_size) if self.frame_size else None,
+            "vocabulary": self.vocabulary.to_dict() if self.vocabulary else None,
         }
 
     @classmethod
@@ -155,6 +171,8 @@ class DatasetInfo:
             units=values["units"],
             normaliser=Normaliser(tuple(normaliser["offset"]), tuple(normaliser["scale"])) if normaliser else None,
             frame_size=(size[0], size[1]) if size else None,
+            # checkpoints made before there were action graphs have none
+            vocabulary=ActionVocabulary.from_dict(values["vocabulary"]) if values.get("vocabulary") else None,
         )
 
 

@@ -12,7 +12,7 @@ from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
 from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
 from mutoscope.nn.motion_features import MotionFeatures, Stream
-from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Sample
+from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
 
 
 class KineticGAN(GenerativeModule):
@@ -164,7 +164,7 @@ class KineticGAN(GenerativeModule):
         length: int | None = None,
         truncation: float | None = None,
         batch_size: int = 256,
-    ) -> Sample:
+    ) -> MotionSample:
         """Sequences for given classes.
 
         Args:
@@ -191,4 +191,5 @@ class KineticGAN(GenerativeModule):
             self.generator.train()
         real = batch.joints if isinstance(batch, MotionBatch) else None
         info = self.info if length is None else self.info.with_length(length)
-        return Sample(self.info.need_normaliser().denormalise(fake.float()), label, info, real)
+        fake = self.info.need_normaliser().denormalise(fake.float())
+        return MotionSample(fake=fake, label=label, info=info, real=real)
