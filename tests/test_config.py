@@ -11,14 +11,13 @@ import pytest
 
 from mutoscope import cli
 from mutoscope.assembly import check_pair, prepared
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
 from mutoscope.engine import check_trainer
 from mutoscope.evaluate import KEYS as EVALUATE_KEYS
 from mutoscope.generate import KEYS as GENERATE_KEYS
-from mutoscope.models.base import GenerativeModule, IterationModule
+from mutoscope.models.base import IterationModule
 from mutoscope.train import KEYS, train
 
 Compose = Callable[..., dict[str, Any]]
@@ -182,8 +181,8 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(
     [
         ("os.system", "but only classes of .*mutoscope.* MUTOSCOPE_PLUGINS if you trust it"),
         ("builtins.eval", "but only classes of"),
-        ("mutoscope.train.subprocess.run", "but only classes of"),
-        ("mutoscope.train.os.system", "but only classes of"),
+        ("mutoscope.facts.subprocess.run", "but only classes of"),
+        ("mutoscope.facts.os.system", "but only classes of"),
         ("mutoscope.train.train", "a function, but only classes of"),
         ("mutoscope.train", "a module, but only classes of"),
         ("mutoscope.engine.Trainer", "but only classes of"),
@@ -249,9 +248,3 @@ def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
 def test_names_are_taken_once() -> None:
     with pytest.raises(ValueError, match=r"Dataset name 'toy_motion' is taken by .*ToyMotion; register .*Films under"):
         registry.register("toy_motion")(Films)
-
-
-def test_the_settings_of_measure_are_those_of_the_callback(compose: Compose) -> None:
-    callback = GenerationMetrics({}, None, **compose()["measure"])  # type: ignore[arg-type]
-    assert callback.every_n_steps == 2000
-    assert issubclass(locate(compose()["model"]["_target_"], "model"), GenerativeModule)

@@ -1,9 +1,12 @@
 """What all metrics share: the error for too few samples, double precision, checks of feature tables."""
 
-from typing import Literal, Protocol
+import inspect
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 Side = Literal["fake", "real"]
 
@@ -54,3 +57,13 @@ def check_side(of: str) -> None:
     """Raise ``ValueError`` unless ``of`` is ``fake`` or ``real``."""
     if of not in ("fake", "real"):
         raise ValueError(f"of is '{of}', expected fake or real.")
+
+
+def feed(metric: Metric, available: Mapping[str, Any]) -> None:
+    """Update a metric with what its ``update`` names, out of everything there is.
+
+    Raises:
+        TypeError: if it needs something that is not there.
+    """
+    wanted = inspect.signature(type(metric).update).parameters
+    metric.update(**{name: available[name] for name in wanted if name in available})
