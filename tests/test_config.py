@@ -11,7 +11,7 @@ import pytest
 
 from mutoscope import cli
 from mutoscope.assembly import check_pair, prepared
-from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
+from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
 from mutoscope.engine import check_trainer
@@ -248,3 +248,16 @@ def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
 def test_names_are_taken_once() -> None:
     with pytest.raises(ValueError, match=r"Dataset name 'toy_motion' is taken by .*ToyMotion; register .*Films under"):
         registry.register("toy_motion")(Films)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sync_batchnorm": True, "devices": 2, "accelerator": "cpu"}, "sync_batchnorm works on GPUs only"),
+        ({"sync_batchnorm": "yes"}, "sync_batchnorm is 'yes', expected true, false or auto"),
+    ],
+)
+def test_synchronised_statistics_need_gpus(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_trainer({"max_steps": 1, **settings})
+    check_trainer({"max_steps": 1, **settings, "sync_batchnorm": "auto"})
