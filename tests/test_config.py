@@ -11,7 +11,7 @@ import pytest
 
 from mutoscope import cli
 from mutoscope.assembly import check_pair, prepared
-from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir
+from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
 from mutoscope.engine import check_trainer
