@@ -49,7 +49,9 @@ def test_large_and_small_scales_count_alike() -> None:
 
 def test_feature_matching_leaves_the_logits_out() -> None:
     real, fake = scales(0), scales(1)
-    expected = sum(float((a - b).abs().mean()) for r, f in zip(real, fake, strict=True) for a, b in zip(r[:2], f[:2]))
+    expected = sum(
+        float((a - b).abs().mean()) for r, f in zip(real, fake, strict=True) for a, b in zip(r[:2], f[:2], strict=True)
+    )
     assert float(feature_matching_loss(real, fake)) == pytest.approx(expected / 2, rel=1e-5)
     for scale in fake:
         scale[-1] += 100
