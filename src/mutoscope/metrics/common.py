@@ -54,3 +54,11 @@ def check_side(of: str) -> None:
     """Raise ``ValueError`` unless ``of`` is ``fake`` or ``real``."""
     if of not in ("fake", "real"):
         raise ValueError(f"of is '{of}', expected fake or real.")
+
+
+def check_frames(whose: str, *videos: Tensor) -> None:
+    """Raise ``ValueError`` unless all are uint8 ``[b, t, 3, h, w]`` of one shape; ``whose`` names the metric."""
+    for frames in videos:
+        if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape != videos[0].shape:
+            got = " and ".join(f"{list(v.shape)} {str(v.dtype).removeprefix('torch.')}" for v in videos)
+            raise ValueError(f"{whose} got frames {got}, expected uint8 [b, t, 3, h, w].")

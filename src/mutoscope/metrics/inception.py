@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import Side, TooFewSamplesError, check_side, double
+from mutoscope.metrics.common import Side, TooFewSamplesError, check_frames, check_side, double
 from mutoscope.metrics.frechet import FeatureMoments
-from mutoscope.metrics.lpips import check_frames
 
 
 class FrameClassifier(Protocol):
@@ -102,7 +101,7 @@ class InceptionScore(Metric):
     def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
         """Add videos ``[b, t, 3, h, w]`` uint8; raises ``ValueError`` for other types and shapes."""
         frames = fake_frames if self.of == "fake" else real_frames
-        check_frames(self, frames)
+        check_frames(type(self).__name__, frames)
         with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
             _, logits = self.classifier.features(frames)
         p = double(logits, self.entropy.device).softmax(dim=1)
@@ -143,7 +142,7 @@ class ClassifierFID(FeatureMoments):
     def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
         """Add videos ``[b, t, 3, h, w]`` uint8 of both sides; raises ``ValueError`` for other types and shapes."""
         for frames, real in ((fake_frames, False), (real_frames, True)):
-            check_frames(self, frames)
+            check_frames(type(self).__name__, frames)
             with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
                 features, _ = self.classifier.features(frames)
             self._add(features, real)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mutoscope.metrics.average import RunningAverage
+from mutoscope.metrics.common import check_frames
 
 Backbone = Literal["alex", "squeeze", "vgg"]
 
@@ -121,7 +122,7 @@ class LPIPS(RunningAverage):
         Raises:
             ValueError: for other types and shapes, or without a frame to compare.
         """
-        check_frames(self, fake_frames, real_frames)
+        check_frames(type(self).__name__, fake_frames, real_frames)
         first = int(self.skip_first)
         if fake_frames.shape[1] <= first:
             raise ValueError(f"LPIPS got videos of {fake_frames.shape[1]} frames, expected more than {first}.")
@@ -131,14 +132,6 @@ class LPIPS(RunningAverage):
             distances = [self.network(_scaled(x), _scaled(y)) for x, y in zip(*pairs, strict=True)]
         video = torch.cat(distances).view(b, t).mean(dim=1)
         self._add(video, torch.ones_like(video, dtype=torch.bool))
-
-
-def check_frames(metric: object, *videos: Tensor) -> None:
-    """Raise ``ValueError`` unless all are uint8 ``[b, t, 3, h, w]`` of one shape."""
-    for frames in videos:
-        if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape != videos[0].shape:
-            got = " and ".join(f"{list(v.shape)} {str(v.dtype).removeprefix('torch.')}" for v in videos)
-            raise ValueError(f"{type(metric).__name__} got frames {got}, expected uint8 [b, t, 3, h, w].")
 
 
 def _scaled(frames: Tensor) -> Tensor:
