@@ -8,6 +8,9 @@ from mutoscope.metrics.frechet import (
     frechet_distance_of_features,
     frechet_terms,
 )
+from mutoscope.metrics.inception import ClassifierFID, FrameClassifier, InceptionScore, inception_score
+from mutoscope.metrics.layout import LayoutIoU, box_iou_pairs, moving_objects
+from mutoscope.metrics.lpips import LPIPS, LPIPSNetwork
 from mutoscope.metrics.mmd import MaximumMeanDiscrepancy, mmd2, mmd2_interval, mmd2_p_value
 from mutoscope.metrics.motion import (
     BoneDrift,
@@ -25,14 +28,20 @@ from mutoscope.metrics.paper import PRESETS, KineticGANMMD, kinetic_gan_mmd, pap
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
 
 __all__ = [
+    "LPIPS",
     "PRESETS",
     "BoneDrift",
+    "ClassifierFID",
     "Diversity",
     "FootSkate",
+    "FrameClassifier",
     "FrechetDistance",
     "FrechetTerms",
+    "InceptionScore",
     "Jerk",
     "KineticGANMMD",
+    "LPIPSNetwork",
+    "LayoutIoU",
     "MaximumMeanDiscrepancy",
     "MetricValue",
     "MotionFID",
@@ -45,14 +54,17 @@ __all__ = [
     "Recognizer",
     "TooFewSamplesError",
     "bootstrap_interval",
+    "box_iou_pairs",
     "compare",
     "frechet_distance",
     "frechet_distance_of_features",
     "frechet_terms",
+    "inception_score",
     "kinetic_gan_mmd",
     "mmd2",
     "mmd2_interval",
     "mmd2_p_value",
+    "moving_objects",
     "paper_mmd",
     "state_hash",
 ]

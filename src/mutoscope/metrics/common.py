@@ -67,3 +67,11 @@ def feed(metric: Metric, available: Mapping[str, Any]) -> None:
     """
     wanted = inspect.signature(type(metric).update).parameters
     metric.update(**{name: available[name] for name in wanted if name in available})
+
+
+def check_frames(whose: str, *videos: Tensor) -> None:
+    """Raise ``ValueError`` unless all are uint8 ``[b, t, 3, h, w]`` of one shape; ``whose`` names the metric."""
+    for frames in videos:
+        if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape != videos[0].shape:
+            got = " and ".join(f"{list(v.shape)} {str(v.dtype).removeprefix('torch.')}" for v in videos)
+            raise ValueError(f"{whose} got frames {got}, expected uint8 [b, t, 3, h, w].")
