@@ -1,11 +1,12 @@
 """What flows through the house: skeletons, graphs, batches, samples, dataset descriptions."""
 
-from mutoscope.structures.action_graph import ActionEdge, ActionGraph, Box, GraphObject
+from mutoscope.structures.action_graph import ActionEdge, ActionGraph, Box, GraphError, GraphObject
 from mutoscope.structures.batches import ActionGraphSample, MotionBatch, MotionSample, Sample
 from mutoscope.structures.clocked import ActionGraphBatch, ActionGraphPair, ClockedGraph
 from mutoscope.structures.graph import partition_adjacency
 from mutoscope.structures.info import DatasetInfo, Kind, Normaliser, RootRule, scalar_range
 from mutoscope.structures.pyramid import PYRAMIDS, GraphPyramid, PyramidLevel, derive_pyramid, pyramid_for
+from mutoscope.structures.recipes import Timing, down_left, early_late, huddle, right_up, single, swap
 from mutoscope.structures.skeleton import CMU31, H36M15, H36M16, NTU25, SKELETONS, Skeleton, skeleton
 from mutoscope.structures.vocabulary import CATER_VOCABULARY, ActionVocabulary, something_vocabulary
 
@@ -26,6 +27,7 @@ __all__ = [
     "Box",
     "ClockedGraph",
     "DatasetInfo",
+    "GraphError",
     "GraphObject",
     "GraphPyramid",
     "Kind",
@@ -36,10 +38,17 @@ __all__ = [
     "RootRule",
     "Sample",
     "Skeleton",
+    "Timing",
     "derive_pyramid",
+    "down_left",
+    "early_late",
+    "huddle",
     "partition_adjacency",
     "pyramid_for",
+    "right_up",
     "scalar_range",
+    "single",
     "skeleton",
     "something_vocabulary",
+    "swap",
 ]

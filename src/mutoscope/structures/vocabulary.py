@@ -68,15 +68,15 @@ class ActionVocabulary:
         for candidate in (name, f"_{name}"):
             if candidate in self.actions and not candidate.startswith("__"):
                 return self.actions.index(candidate)
-        raise ValueError(_unknown("action", name, self.action_names))
+        raise ValueError(unknown_name("action", name, self.action_names))
 
     def value(self, attribute: str, name: str) -> int:
         """Id of an attribute's value; raises ``ValueError`` naming the closest known one."""
         if attribute not in self.attribute_names:
-            raise ValueError(_unknown("attribute", attribute, self.attribute_names))
+            raise ValueError(unknown_name("attribute", attribute, self.attribute_names))
         values = dict(self.attributes)[attribute]
         if name not in values or name == IMAGE:
-            raise ValueError(_unknown(attribute, name, [v for v in values if v != IMAGE]))
+            raise ValueError(unknown_name(attribute, name, [v for v in values if v != IMAGE]))
         return values.index(name)
 
     def takes_destination(self, action: int) -> bool:
@@ -103,7 +103,8 @@ class ActionVocabulary:
         )
 
 
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
+def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
+    """The sentence that says that there is no such name, which ones there are, and which is the closest."""
     hint = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     meant = f" Did you mean '{hint[0]}'?" if hint else ""
     return f"There is no {what} '{name}'; known: {', '.join(known)}.{meant}"

@@ -1,0 +1,122 @@
+"""Action graphs in files that people write: YAML, or JSON of the same form.
+
+.. code-block:: yaml
+
+    length: 32  # frames to generate
+    objects:
+      cone: {shape: cone, color: gold, material: metal, size: large, box: [0.2, 0.3, 0.22, 0.27]}
+      ball: {shape: sphere, color: red, material: rubber, size: small, box: [0.6, 0.5, 0.09, 0.12]}
+    actions:
+      - {subject: cone, action: slide, start: 0, end: 8, destination: [0.5, 0.4]}
+      - {subject: cone, action: contain, object: ball, start: 8, end: 16}
+
+Boxes are (x0, y0, width, height) in the first frame and destinations the (x, y) where the top-left corner of the
+subject's box ends up, both as fractions of the frame; ``start`` and ``end`` are frames.
+"""
+
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mutoscope.formats.files import replacing
+from mutoscope.structures.action_graph import ActionGraph, GraphError
+
+_YAML, _JSON = (".yaml", ".yml"), (".json",)
+#: of the key "<<", which takes over the fields of another mapping
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def read_action_graph(path: str | Path) -> ActionGraph:
+    """Read a graph; its words and times are checked by :meth:`ActionGraph.validate`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        GraphError: naming the file, and the line where the text itself is broken: no YAML or JSON, a key twice,
+            unknown or missing keys, values of the wrong kind.
+    """
+    path = Path(path)
+    json_file = _is_json(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; expected an action graph (.yaml or .json) there.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        # a JSON file is read as JSON, so that its errors speak of JSON
+        values = json.loads(text, object_pairs_hook=_once) if json_file else yaml.load(text, _Loader)
+        return ActionGraph.from_dict(values)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise GraphError(f"{path}{line}: {error.problem or error.context}.") from None
+    except json.JSONDecodeError as error:
+        raise GraphError(f"{path}, line {error.lineno}: {error.msg}.") from None
+    except (GraphError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise GraphError(f"{path}: {error}") from None
+
+
+def write_action_graph(path: str | Path, graph: ActionGraph) -> Path:
+    """Write a graph as YAML (one line per object and action) or JSON, by the ending of ``path``; atomically.
+
+    Raises:
+        GraphError: an ending other than .yaml, .yml or .json.
+    """
+    path = Path(path)
+    text = json.dumps(graph.to_dict(), indent=2, ensure_ascii=False) + "\n" if _is_json(path) else _yaml(graph)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _is_json(path: Path) -> bool:
+    if path.suffix.lower() not in (*_YAML, *_JSON):
+        raise GraphError(f"{path} is no action graph by its name; expected one of {', '.join((*_YAML, *_JSON))}.")
+    return path.suffix.lower() in _JSON
+
+
+def _yaml(graph: ActionGraph) -> str:
+    values = graph.to_dict()
+    objects = [f"  {_flow(name)}: {_flow(fields)}\n" for name, fields in values["objects"].items()]
+    actions = [f"  - {_flow(fields)}\n" for fields in values["actions"]]
+    return "".join(
+        [
+            f"length: {values['length']}\n",
+            "objects:\n" if objects else "objects: {}\n",
+            *objects,
+            "actions:\n" if actions else "actions: []\n",
+            *actions,
+        ]
+    )
+
+
+def _flow(value: object) -> str:
+    """A value on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise GraphError(f"'{key}' is given twice; every name needs to be unique.")
+        found[key] = value
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which refuses a key given twice instead of keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        found: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in found:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key}' is given twice; every name needs to be unique", key_node.start_mark
+                )
+            found.add(key)
+        return super().construct_mapping(node, deep)
