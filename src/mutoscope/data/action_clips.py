@@ -127,7 +127,7 @@ class ActionClips(Dataset[ActionGraphBatch]):
     def __getitems__(self, indices: list[int]) -> ActionGraphBatch:
         """Items by index as one batch."""
         clips = [self.source.cut(*self.windows[i], self.length) for i in indices]
-        return collate(clips, read_frames(self.cache, [self.windows[i][0] for i in indices], clips, self.source))
+        return collate(clips, read_frames(self.source, self.cache, [self.windows[i][0] for i in indices], clips))
 
 
 class RandomActionClips(Dataset[ActionGraphPair]):
@@ -175,7 +175,7 @@ class RandomActionClips(Dataset[ActionGraphPair]):
             self._draw(video, self.frames_length, np.random.default_rng([self.seed, 0, i % n, i // n]))
             for video, i in zip(videos, indices, strict=True)
         ]
-        frames = collate(clips, read_frames(self.cache, videos, clips, self.source))
+        frames = collate(clips, read_frames(self.source, self.cache, videos, clips))
         generator = np.random.default_rng([self.seed, 1, *indices])
         wanted, there = self.layout_batch_size or len(indices), len(self.layout_videos)
         chosen = generator.choice(there, size=wanted, replace=wanted > there)
@@ -186,8 +186,8 @@ class RandomActionClips(Dataset[ActionGraphPair]):
         return self.source.cut(video, int(generator.choice(self.source.starts(video, length))), length)
 
 
-def read_frames(cache: FrameCache, videos: Sequence[int], clips: Sequence[Clip], source: ClipSource) -> Tensor:
-    """Frames of clips, ``[b, t, 3, h, w]`` uint8."""
+def read_frames(source: ClipSource, cache: FrameCache, videos: Sequence[int], clips: Sequence[Clip]) -> Tensor:
+    """Frames of one clip of each of some videos, ``[b, t, 3, h, w]`` uint8."""
     read = [cache.read(cache.number(source.names[video]), clip.raw) for video, clip in zip(videos, clips, strict=True)]
     return torch.from_numpy(np.stack(read))
 

@@ -89,14 +89,15 @@ class FrameCache:
         except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"The frame cache at {path} cannot be used: {error}; {advice}.") from error
         self._start = np.cumsum(self.frames) - self.frames
-        self._number = {name: i for i, name in enumerate(self.names)}
+        unusable = {skipped.name for skipped in self.skipped}
+        self._number = {name: i for i, name in enumerate(self.names) if name not in unusable}
         self._map: NDArray[np.uint8] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_map": None}
 
     def number(self, name: str) -> int:
-        """Position of a video, for :meth:`read`; raises ``KeyError`` where there is none of this name."""
+        """Position of a video, for :meth:`read`; raises ``KeyError`` where none of this name is usable."""
         return self._number[name]
 
     def read(self, video: int, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -118,7 +119,7 @@ def prepare_cache(
     """Open the cache at ``path``, or make it first, after saying how large it gets.
 
     Several processes may call this at once: one works, the others wait. Sources that cannot be used are left out and
-    listed in ``skipped``; their place in the file stays empty and takes no room on most file systems.
+    listed in ``skipped``; their place in the file stays empty and takes no room on most disks.
 
     Args:
         path: folder of the cache; let its name carry a fingerprint of the sources.
@@ -253,20 +254,30 @@ def _decode(task: _Task) -> Skipped | None:
     if not source.path.exists():
         return Skipped(source.name, "no video", f"There is no video {source.path}.")
     reader: Callable[[Path], Iterator[Image.Image]] = _folder_frames if source.path.is_dir() else video_frames
-    shape = (source.frames, 3, *task.size)
-    out = np.memmap(task.file, dtype=np.uint8, mode="r+", offset=task.start * int(np.prod(shape[1:])), shape=shape)
+    frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
     found = 0
     try:
         for image in reader(source.path):
             if found < source.frames:
-                out[found] = picture(image, task.size)
+                frames[found] = picture(image, task.size)
             found += 1
-    except (OSError, ValueError) as error:
-        return Skipped(source.name, "video cannot be decoded", f"After {found} frames: {error}")
+    # Pillow complains of broken pictures with a SyntaxError
+    except (OSError, ValueError, SyntaxError) as error:
+        return Skipped(source.name, "video cannot be decoded", f"{source.path}, after {found} frames: {error}")
     if found != source.frames:
-        detail = f"{source.path} has {found} frames, expected {source.frames}; it may be cut off, fetch it again."
+        detail = f"{source.path} has {found} frames, expected {source.frames}; if it is cut off, fetch it again."
         return Skipped(source.name, "wrong number of frames", detail)
-    out.flush()
+    # plain writing tells of a full disk with an exception, a memory map by ending the process
+    try:
+        with task.file.open("r+b") as file:
+            file.seek(task.start * frames[0].nbytes)
+            file.write(frames.data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(
+            f"Frames cannot be written to {task.file} ({error.strerror}). What is done is kept; make room and go on."
+        ) from error
     return None
 
 
