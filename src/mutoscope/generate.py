@@ -41,5 +41,5 @@ def generate(config: Mapping[str, Any]) -> Sample:
         ConfigError: for wishes that the model cannot meet.
     """
     check_config(config, KEYS)
-    model, _ = load_model(Path(config["checkpoint"]))
-    return kinds.tools(model.takes).generate(config, model)
+    model, trained_config = load_model(Path(config["checkpoint"]))
+    return kinds.tools(model.takes).generate(config, model, trained_config)

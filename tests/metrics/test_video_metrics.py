@@ -30,9 +30,9 @@ def test_still_pixels_can_be_left_out() -> None:
 
 
 def test_bad_input_gives_no_number() -> None:
-    with pytest.raises(ValueError, match=r"generated frames of torch.float32 \[1, 2, 3, 2, 2\], expected uint8"):
+    with pytest.raises(ValueError, match=r"float32 .*expected uint8"):
         FrameError().update(clip(0, 1).float(), clip(0, 1))
-    with pytest.raises(ValueError, match=r"\[1, 3, 3, 2, 2\] generated but \[1, 2, 3, 2, 2\] real"):
+    with pytest.raises(ValueError, match=r"\[1, 3, 3, 2, 2\] uint8 and \[1, 2, 3, 2, 2\]"):
         FrameError().update(clip(0, 1, 2), clip(0, 1))
     with pytest.raises(ValueError, match="clips of one frame"):
         FrameError().update(clip(0), clip(0))

@@ -80,7 +80,9 @@ class MotionTools:
 
         return evaluate_motion(task)
 
-    def generate(self, config: Mapping[str, Any], model: GenerativeModule) -> MotionSample:
+    def generate(
+        self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]
+    ) -> MotionSample:
         from mutoscope.kinds.motion_generation import generate_motion
 
         return generate_motion(config, model)

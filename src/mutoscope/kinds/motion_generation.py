@@ -33,6 +33,8 @@ def generate_motion(config: Mapping[str, Any], model: GenerativeModule) -> Motio
     Raises:
         ConfigError: for a class that does not exist or a count below one.
     """
+    if given := [key for key in ("prompt", "first_frame", "clip", "shift") if config[key] is not None]:
+        raise ConfigError(f"{given[0]}= is for models of video; this one makes motion: label=<class> n=<count>.")
     labels = _labels(config["label"], model.info)
     if not isinstance(config["n"], int) or config["n"] < 1:
         raise ConfigError(f"n is {config['n']}, expected the number of sequences per class, at least 1.")

@@ -1,29 +1,10 @@
 """Metrics of generated video that need no network. Frames are ``uint8 [b, t, 3, h, w]``, the first one given."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import TooFewSamplesError
-
-
-def check_frames(name: str, fake: Tensor, real: Tensor) -> None:
-    """Whether two clips can be compared.
-
-    Raises:
-        ValueError: frames that are no ``uint8 [b, t, 3, h, w]``, differ in shape, or are fewer than two.
-    """
-    for what, frames in (("generated", fake), ("real", real)):
-        if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3:
-            raise ValueError(
-                f"{name} got {what} frames of {frames.dtype} {list(frames.shape)}, expected uint8 [b, t, 3, h, w]."
-            )
-    if fake.shape != real.shape:
-        raise ValueError(f"{name} got {list(fake.shape)} generated but {list(real.shape)} real frames.")
-    if fake.shape[1] < 2:
-        raise ValueError(f"{name} got clips of one frame; the first is given, so there is nothing to compare.")
+from mutoscope.metrics.common import TooFewSamplesError, check_frames
 
 
 class FrameError(Metric):
@@ -38,7 +19,8 @@ class FrameError(Metric):
     full_state_update = False
     is_differentiable = False
     higher_is_better = False
-    meaning: ClassVar[str] = "difference to the real frames, the given one left out; grey levels of 255"
+    #: what the number is, and its unit, in one line for reports
+    meaning: str
 
     total: Tensor
     count: Tensor
@@ -46,12 +28,20 @@ class FrameError(Metric):
     def __init__(self, moving_only: bool = False, threshold: int = 20) -> None:
         super().__init__()
         self.moving_only, self.threshold = moving_only, threshold
+        which = "pixels that change in the real clip" if moving_only else "the given frame left out"
+        self.meaning = f"mean difference to the real frames, {which}; grey levels of 255"
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
-        """Add clips, both ``[b, t, 3, h, w]`` uint8."""
+        """Add clips, both ``[b, t, 3, h, w]`` uint8.
+
+        Raises:
+            ValueError: for other types and shapes, or without a second frame.
+        """
         check_frames(type(self).__name__, fake_frames, real_frames)
+        if fake_frames.shape[1] < 2:
+            raise ValueError(f"{type(self).__name__} got clips of one frame, the given one; nothing is left to compare.")
         real = real_frames.to(torch.int16)
         difference = (fake_frames[:, 1:].to(torch.int16) - real[:, 1:]).abs().sum(dim=2)
         if self.moving_only:

@@ -69,6 +69,11 @@ class ClockedGraph:
         time = torch.arange(length, device=start.device, dtype=start.dtype) / length
         return time[:, None] * (end - start + 1e-6) + start
 
+    def lasting(self, ratio: float) -> Self:
+        """The same graph for clips ``ratio`` times as long, every action at the pace it had."""
+        start, end = self.progress.unbind(dim=1)
+        return replace(self, progress=torch.stack([start, start + (end - start) * ratio], dim=1))
+
     def to(self, *args: Any, **kwargs: Any) -> Self:
         return self._each(lambda tensor: tensor.to(*args, **kwargs))
 

@@ -43,6 +43,7 @@ class FrameGeneratingFunction(nn.Module):
         attribute_width: columns of each attribute's table; ``None``: ``3E`` over all attributes.
         flow_width, flow_halvings, flow_blocks, flow_multiplier: see :class:`~mutoscope.models.ag2vid.flow.FlowNetwork`.
         ngf, spade_hidden, upsampling, recomputed: see :class:`~mutoscope.nn.spade.SpadeGenerator`.
+        residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
         align_corners: of the warp; false for released checkpoints, see :func:`~mutoscope.nn.warp.warp`.
     """
 
@@ -60,10 +61,11 @@ class FrameGeneratingFunction(nn.Module):
         spade_hidden: int = 128,
         upsampling: Upsampling = "normal",
         recomputed: int = 0,
+        residual: bool = True,
         align_corners: bool = True,
     ) -> None:
         super().__init__()
-        self.align_corners = align_corners
+        self.align_corners, self.residual = align_corners, residual
         self.width = width
         self.attributes = AttributeEmbedding(sizes, attribute_width or 3 * width // len(sizes))
         vectors = self.attributes.width + width
@@ -139,7 +141,10 @@ class FrameGeneratingFunction(nn.Module):
         pair = self.layout_pair(masks, vectors, previous, start, stop)
         flow = self.flow(pair)
         warped = warp(previous, flow, self.align_corners)
-        residual = self.generator(self.fuse(self.layout_pair(masks, vectors, warped, start, stop))).to(warped.dtype)
+        residual = torch.zeros_like(warped)
+        if self.residual:
+            drawn = self.generator(self.fuse(self.layout_pair(masks, vectors, warped, start, stop)))
+            residual = drawn.to(warped.dtype)
         made = (warped + residual, flow, warped, residual)
         return Frames(*(x.unflatten(0, (-1, stop - start)) for x in made))
 

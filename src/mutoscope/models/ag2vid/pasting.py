@@ -79,23 +79,15 @@ class ObjectSlots:
     count: int
 
     @classmethod
-    def of(cls, graph: ClockedGraph, count: int | None = None) -> Self:
-        """Slots for the objects of a batch.
-
-        Args:
-            graph: the batch.
-            count: at least the number of real objects of any clip; objects beyond it would be lost. Where it is not
-                given it is counted, for which the host waits for the device: do it once per batch, or on the host.
-        """
+    def of(cls, graph: ClockedGraph) -> Self:
+        """Slots for the objects of a batch; nothing here makes the host wait for the device."""
         real = graph.real.long()
         per_clip = real.new_zeros(graph.num_clips).index_add(0, graph.clip, real)
-        if count is None:
-            count = int(per_clip.max()) if graph.num_clips else 0
         first = per_clip.cumsum(0) - per_clip
         slot = real.cumsum(0) - 1 - first[graph.clip]
-        nowhere = graph.num_clips * count
-        place = torch.where(graph.real & (slot < count), graph.clip * count + slot, nowhere)
-        return cls(place, graph.num_clips, count)
+        nowhere = graph.num_clips * graph.most
+        place = torch.where(graph.real, graph.clip * graph.most + slot, nowhere)
+        return cls(place, graph.num_clips, graph.most)
 
     def pack(self, nodes: Tensor) -> Tensor:
         """``[n, ...]`` -> ``[b, o, ...]``, zero where a clip has fewer objects."""
@@ -121,7 +113,7 @@ class LayoutMasks:
     def of(
         cls, graph: ClockedGraph, boxes: Tensor, size: tuple[int, int], slots: ObjectSlots | None = None
     ) -> "LayoutMasks":
-        """Masks of ``boxes [n, f, 4]`` at ``size`` (height, width); see :class:`ObjectSlots` on giving ``slots``."""
+        """Masks of ``boxes [n, f, 4]`` at ``size`` (height, width)."""
         slots = slots or ObjectSlots.of(graph)
         mask_y, mask_x = object_masks(boxes.transpose(0, 1), graph.real, size)
         y, x = (slots.pack(mask.transpose(0, 1)).transpose(1, 2) for mask in (mask_y, mask_x))
