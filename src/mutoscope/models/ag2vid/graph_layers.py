@@ -46,7 +46,13 @@ class GraphConvolution(nn.Module):
                 nn.init.kaiming_normal_(layer.weight)
 
     def forward(
-        self, nodes: Tensor, edges: Tensor, subject: Tensor, object: Tensor, active: Tensor
+        self,
+        nodes: Tensor,
+        edges: Tensor,
+        subject: Tensor,
+        object: Tensor,
+        active: Tensor,
+        degree: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One layer.
 
@@ -55,14 +61,17 @@ class GraphConvolution(nn.Module):
             edges: ``[e, edges]``.
             subject, object: ``[e]`` node indices.
             active: ``[e]`` float, 1 where the edge sends messages and 0 where it does not.
+            degree: ``[n]`` float, how often active edges touch each node, self-loops twice, where the caller knows it
+                already; several layers share it.
 
         Returns:
             nodes ``[n, out]`` and edges ``[e, out]``; rows of edges that are not active mean nothing.
         """
-        message = self.message(torch.cat([nodes[subject], edges, nodes[object]], dim=1))
+        message = self.message(torch.cat([nodes[subject], edges.to(nodes.dtype), nodes[object]], dim=1))
         to_subject, edges, to_object = message.split([self.hidden, self.out, self.hidden], dim=1)
         weight = active[:, None].to(message.dtype)
         pooled = message.new_zeros(len(nodes), self.hidden)
         pooled = pooled.index_add(0, subject, to_subject * weight).index_add(0, object, to_object * weight)
-        count = active.new_zeros(len(nodes)).index_add(0, subject, active).index_add(0, object, active)
-        return self.update(pooled / count.clamp(min=1)[:, None].to(pooled.dtype)), edges
+        if degree is None:
+            degree = active.new_zeros(len(nodes)).index_add(0, subject, active).index_add(0, object, active)
+        return self.update(pooled / degree.clamp(min=1)[:, None].to(pooled.dtype)), edges
