@@ -93,7 +93,7 @@ class SpadeGenerator(nn.Module):
         if upsampling == "most":
             widths, scales = [*widths, ngf // 2], [*scales, 2]
         self.scales = tuple(scales)
-        self.recomputed = recomputed
+        self.hidden, self.recomputed = hidden, recomputed
         self.first = nn.Conv2d(segmap, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(SpadeBlock(c_in, c_out, segmap, hidden) for c_in, c_out in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)

@@ -79,20 +79,21 @@ class _SecondPass(fixed_weights):
 
     def __init__(self, weights: Mapping[SpectralConv2d, Tensor], module: nn.Module) -> None:
         super().__init__(weights)
-        norms = (m for m in module.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm))
-        self.norms = [norm for norm in norms if norm.track_running_stats]
+        self.norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)]
+        self.settings: list[list[tuple[float | None, Tensor | None]]] = []
 
     def __enter__(self) -> None:
         super().__enter__()
+        self.settings.append([(norm.momentum, norm.num_batches_tracked) for norm in self.norms])
         for norm in self.norms:
-            norm.track_running_stats = False
+            norm.momentum, norm.num_batches_tracked = 0.0, None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        for norm in self.norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(self.norms, self.settings.pop(), strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def recompute(module: nn.Module, function: Callable[..., T], *inputs: Tensor) -> T:

@@ -127,7 +127,7 @@ class FrameGeneratingFunction(nn.Module):
     ) -> Frames:
         made: list[Frames] = []
         for k in range(vectors.shape[1] - 1):
-            if detach_every is not None and k % detach_every == 0:
+            if k and detach_every is not None and k % detach_every == 0:
                 frame = frame.detach()
             if again and torch.is_grad_enabled():
                 made.append(_recomputed_step(self, masks, vectors, frame, k))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,4 +45,5 @@ class LayoutConv2d(SpectralConv2d):
             return super().forward(x)
         before, after, image = self.normalised().split([self.vectors, self.vectors, 3], dim=1)
         parts = [LayoutPart(x.before, x.vectors_before, before), LayoutPart(x.after, x.vectors_after, after)]
-        return conv_layouts(parts, 1, 1, image=F.conv2d(x.image, image, padding=1))
+        pixels = x.image.contiguous(memory_format=torch.channels_last)
+        return conv_layouts(parts, 1, 1, image=F.conv2d(pixels, image, padding=1))
