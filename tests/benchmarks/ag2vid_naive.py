@@ -496,3 +496,52 @@ def naive_discriminator_losses(
         "fake": weight * sum(F.relu(1 + scale[-1]).mean() for scale in on_fake) / len(on_fake),
         "real": weight * sum(F.relu(1 - scale[-1]).mean() for scale in on_real) / len(on_real),
     }
+
+
+def naive_perceptual_loss(sizes: NaiveSizes, features: nn.Module, fake: Tensor, real: Tensor) -> Tensor:
+    """From the five taps of a VGG, both passes with all features kept; weighted."""
+    weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+    pairs = zip(weights, features(fake.flatten(0, 1)), features(real.flatten(0, 1)), strict=True)
+    return sizes.loss_weights["perceptual"] * sum(weight * F.l1_loss(x, y.detach()) for weight, x, y in pairs)
+
+
+class NaiveTraining:
+    """Iterations with three optimisers: frames, discriminator, and layouts on longer clips."""
+
+    def __init__(
+        self,
+        sizes: NaiveSizes,
+        generator: NaiveGenerator,
+        critic: NaiveDiscriminator,
+        features: nn.Module | None,
+        align_corners: bool,
+    ) -> None:
+        self.sizes, self.generator, self.critic, self.features = sizes, generator, critic, features
+        self.align_corners = align_corners
+        layout = list(generator.acts_to_boxes.parameters())
+        others = [*generator.acts_to_objs.parameters(), *generator.layout_to_video.parameters()]
+        self.of_generator, self.of_critic, self.of_layout = (
+            torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.999))
+            for parameters in (others, list(critic.parameters()), layout)
+        )
+
+    def losses(self, clips: PaddedBatch) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Everything generated, the terms of the generator's loss, and those of the discriminator's."""
+        found = self.generator(clips)
+        terms = naive_generator_losses(self.sizes, self.critic, clips, found, self.align_corners)
+        if self.features is not None:
+            terms["perceptual"] = naive_perceptual_loss(self.sizes, self.features, found["imgs"], clips.imgs[:, 1:])
+        return found, terms, naive_discriminator_losses(self.sizes, self.critic, clips, found["imgs"])
+
+    def iteration(self, clips: PaddedBatch, longer: PaddedBatch) -> None:
+        """One step of every optimiser."""
+        _, terms, judged = self.losses(clips)
+        self.of_generator.zero_grad()
+        sum(terms.values()).backward()
+        self.of_generator.step()
+        self.of_critic.zero_grad()
+        sum(judged.values()).backward()
+        self.of_critic.step()
+        self.of_layout.zero_grad()
+        naive_layout_loss(self.generator.layout(longer), longer, self.sizes.loss_weights["layout"]).backward()
+        self.of_layout.step()

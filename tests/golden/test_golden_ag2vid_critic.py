@@ -8,17 +8,29 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
+from mutoscope.models.ag2vid.layout import layout_loss
 from mutoscope.models.ag2vid.losses import (
     AdversarialKind,
+    FrameLosses,
+    LossWeights,
     discriminator_loss,
     feature_matching_loss,
+    flow_loss,
     generator_adversarial_loss,
 )
 from mutoscope.models.ag2vid.reference_critic import critic_from_reference, export_critic
+from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, frames_from_reference
+from mutoscope.models.ag2vid.reference_layout import (
+    APPEARANCE_PREFIX,
+    LAYOUT_PREFIX,
+    layout_from_reference,
+    unpad,
+)
 from mutoscope.nn.perceptual import TAP_WEIGHTS, Vgg19Features, perceptual_loss
+from mutoscope.nn.warp import warp
 from mutoscope.structures.clocked import ClockedGraph
 
 KINDS: dict[str, AdversarialKind] = {"": "hinge", "_ls": "least_squares", "_original": "cross_entropy"}
@@ -49,7 +61,7 @@ class Golden:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for kind in ("discriminator", "losses", "vgg_loss"):
+    for kind in ("discriminator", "losses", "model_losses", "vgg_loss"):
         if f"{kind}_file" in metafunc.fixturenames:
             found = sorted((metafunc.config.golden_dir / "ag2vid").glob(f"{kind}*.safetensors"))
             missing = pytest.param(None, marks=pytest.mark.skip(f"no recorded {kind}"))
@@ -158,6 +170,117 @@ def test_losses(losses_file: Path) -> None:
     of_fake, of_real = ([x for _, x in sorted(golden.under(f"in/vgg/{which}").items())] for which in "xy")
     distances = [(x - y).abs().mean() for x, y in zip(of_fake, of_real, strict=True)]
     golden.check("out/vgg_from_features", torch.stack(distances) @ torch.tensor(TAP_WEIGHTS))
+    frames, flow = golden["in/warp/imgs"], golden["in/warp/flow"]
+    # the flow that makes a frame is recorded at the frame before
+    moved = warp(frames[:, :-1].flatten(0, 1), flow[:, :-1].flatten(0, 1), align_corners=False)
+    loss = flow_loss(moved.unflatten(0, flow[:, 1:].shape[:2]), frames[:, 1:])
+    golden.check("out/flow_warp", golden.config["lambda_F_warp"] * loss)
+    boxes, target = (golden[f"in/box/{which}"].transpose(1, 2).flatten(0, 1) for which in ("pred", "gt"))
+    real_nodes = golden["in/box/objs"].flatten(0, 1).sum(dim=1) != 0
+    loss = layout_loss(boxes, target, real_nodes, padded_count=len(boxes))
+    golden.check("out/box", golden.config["bbox_pred_loss_weight"] * loss)
+    assert not golden.unread
+
+
+def norm_of(*networks: nn.Module) -> Tensor:
+    gradients = [p.grad for network in networks for p in network.parameters() if p.grad is not None]
+    return torch.stack([x.norm() for x in gradients]).norm() if gradients else torch.zeros(1)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_losses_and_gradients_of_the_whole_model(model_losses_file: Path, mode: str) -> None:
+    """Gradients and running statistics were recorded frame by frame; in evaluation all frames are one batch."""
+    golden = Golden(model_losses_file)
+    full, of_critic = (
+        Golden(model_losses_file.with_name(model_losses_file.name.replace("model_losses", name)))
+        for name in ("full_model", "discriminator")
+    )
+    weights, config = full.under("weights/"), golden.config
+    settings = {"padding_action": config["action_padding"], "only_actions": bool(config["only_temporal"])}
+    layout, appearance = (
+        layout_from_reference(weights, prefix, **settings) for prefix in (LAYOUT_PREFIX, APPEARANCE_PREFIX)
+    )
+    maker = frames_from_reference(
+        weights,
+        FRAMES_PREFIX,
+        upsampling=config["num_upsampling_layers"],
+        flow_multiplier=config["flow_multiplier"],
+    )
+    critic = critic_of(of_critic)
+    for network in (layout, appearance, maker, critic):
+        network.train(mode == "train")
+    graph, boxes = unpad(
+        *(full[f"in/{name}"] for name in ("objs", "boxes_gt", "triplets", "actions")),
+        padding_predicate=config["predicate_padding"],
+        padding_action=config["action_padding"],
+    )
+    real = full["in/imgs"]
+    target, length = real[:, 1:], real.shape[1]
+    described = appearance(graph, boxes[:, 0], length).need_descriptors()
+    made = maker(graph, boxes, described, real, per_frame=mode == "train")
+
+    conditioning = critic.condition(graph, boxes, (real.shape[-2], real.shape[-1]))
+    on_fake = critic(made.frames, conditioning.detach())
+    with torch.no_grad():
+        on_real = critic(target, conditioning)
+    kind = KINDS["" if config["gan_mode"] == "hinge" else f"_{config['gan_mode']}"]
+    losses = FrameLosses(
+        generator_adversarial_loss(on_fake, kind),
+        feature_matching_loss(on_real, on_fake),
+        None,
+        flow_loss(made.warped, target),
+    )
+    scale = LossWeights(
+        adversarial=config["discriminator_img_loss_weight"],
+        feature_matching=config["lambda_feat"],
+        flow=config["lambda_F_warp"],
+        layout=config["bbox_pred_loss_weight"],
+    )
+    total = losses.total(scale)
+    judged = discriminator_loss(*critic.compare(target, made.frames.detach(), conditioning), kind)
+    predicted = layout(graph, boxes[:, 0], length).boxes
+    box_loss = scale.layout * layout_loss(predicted, boxes, graph.real, padded_count=len(boxes))
+    for key, value in {
+        "GAN_Img": scale.adversarial * losses.adversarial,
+        "GAN_Feat": scale.feature_matching * losses.feature_matching,
+        "loss_F_Warp": scale.flow * losses.flow,
+        "total_loss": total,
+        "D_img_fake": scale.adversarial * judged.fake,
+        "D_img_real": scale.adversarial * judged.real,
+        "total_img_loss": scale.adversarial * judged.total,
+        "bbox_pred": box_loss,
+    }.items():
+        golden.check(f"out/{mode}/{key}", value)
+    if mode == "eval":
+        assert not [key for key in golden.unread if key.startswith("out/eval/")]
+        return
+    step = golden.config["subsample"]
+    golden.check("out/train/imgs_sub", made.frames[..., ::step, ::step], atol=1e-3, rtol=1e-3)
+    golden.check("out/train/bn_running_mean_after/fuse", maker.fuse.norm.running_mean)
+    total.backward()
+    assert norm_of(critic.graph_convolutions, critic.fuse) == 0
+    near = {"atol": 1e-6, "rtol": 1e-2}
+    for name, network in {
+        "acts_to_boxes": layout,
+        "acts_to_objs": appearance,
+        "acts_to_objs_attr": appearance.attributes,
+        "acts_to_objs_box_net": appearance.box,
+        "fgf_attr": maker.attributes,
+        "flow": maker.flow,
+        "fuse": maker.fuse,
+        "netG": maker.generator,
+    }.items():
+        golden.check(f"out/train/gradnorm_G/{name}", norm_of(network), **near)
+    critic.zero_grad()
+    (scale.adversarial * judged.total).backward()
+    parts = {"all": critic, "attr": critic.attributes, "fc": critic.fuse, "gconvs": critic.graph_convolutions}
+    parts |= {f"scale{i}": patch for i, patch in enumerate(critic.patches)}
+    for name, network in parts.items():
+        if f"out/train/gradnorm_D/{name}" in golden.unread:
+            golden.check(f"out/train/gradnorm_D/{name}", norm_of(network), **near)
+    box_loss.backward()
+    golden.check("out/train/gradnorm_graph", norm_of(layout), **near)
+    assert not [key for key in golden.unread if key.startswith("out/train/")]
 
 
 def hashed_vgg() -> dict[str, Tensor]:
