@@ -144,7 +144,7 @@ def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 #: constructor arguments that the program itself supplies
-LATE = ("info", "recognizer", "skeleton", "reference", "run_dir", "config", "callbacks", "loggers")
+LATE = ("info", "recognizer", "track_classifier", "skeleton", "reference", "run_dir", "config", "callbacks", "loggers")
 
 
 def _check_nodes(node: Any, where: str) -> None:
