@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mutoscope import cli
-from mutoscope.assembly import check_pair, prepared
+from mutoscope.assembly import check_pair, model_class, prepared
 from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
@@ -85,6 +85,10 @@ def test_every_combination_is_built(
     else:
         chosen = compose(f"experiment={experiment}")["dataset"]["name"]
         config = compose(f"experiment={experiment}", *(o for o in small(chosen) if not o.startswith("dataset=")))
+    if model_class(config["model"]).takes != registry.datamodule_class(config["dataset"]["name"]).kind:
+        with pytest.raises(ConfigError, match="datasets that fit"):
+            instantiate(config)
+        return
     built = instantiate(config)
     assert built.info.name == config["dataset"]["name"]
 

@@ -13,6 +13,7 @@ from mutoscope.config import ConfigError, build, build_dataset, locate
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
+from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.models.base import GenerativeModule, IterationModule
 from mutoscope.structures import DatasetInfo
 
@@ -165,7 +166,10 @@ def build_metrics(
         if info.channels == 2 and getattr(locate(node["_target_"], f"metrics.{name}"), "spatial", False):
             say(f"The metric {name} is left out: it needs three dimensions, and '{info.name}' has two.")
             continue
-        metrics[name] = build(node, f"metrics.{name}", **late)
+        try:
+            metrics[name] = build(node, f"metrics.{name}", **late)
+        except MissingBackboneError as absent:
+            say(f"The metric {name} is left out: {absent}")
     return metrics
 
 

@@ -148,7 +148,7 @@ def test_no_window_is_without_action(tree: Path, tmp_path: Path) -> None:
         content["movements"] = {"cone_0": [["_slide", None, 0, 20], ["_slide", None, 280, 300]]}
         write_scene(tree / "scenes" / f"{name_of(number)}.json", content)
     train = ready(tree, tmp_path / "cache").dataset("train")
-    drawn = train.__getitems__(list(range(0, 3 * 60)))
+    drawn = train.__getitems__(list(range(3 * 60)))
     for batch, span in ((drawn.frames, 12), (drawn.layout, 48)):
         starts = np.array([parts(name)[1] for name in batch.names])
         assert ((starts <= 20) | (starts + span >= 280)).all()

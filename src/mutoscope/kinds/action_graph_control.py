@@ -90,9 +90,7 @@ def timing_rows(
         yield ControlRow(f"{name}: starts when asked", len(having), _value(metric), 0.5)
 
 
-def composed(
-    clips: ActionGraphBatch, vocabulary: ActionVocabulary, seed: int
-) -> dict[str, ActionGraphBatch]:
+def composed(clips: ActionGraphBatch, vocabulary: ActionVocabulary, seed: int) -> dict[str, ActionGraphBatch]:
     """The paper's composed actions on true first frames (Table 5), by name; scenes without room are left out."""
     recipes: dict[str, Callable[[ActionGraph, Sequence[int]], ActionGraph]]
     if vocabulary.image_node:

@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from rich.table import Table
 from torch import Tensor
-
 from torchmetrics import Metric
 
 from mutoscope.assembly import build_metrics, clips_of
@@ -152,14 +151,14 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
 def _layout_rows(model: LaysOut, clips: ActionGraphBatch, metrics: Mapping[str, Metric], seed: int) -> list[Row]:
     parts = chunks(clips)
     return [
-        _row(LAYOUTS.get(name, name), metrics, [named_layout(p, model.lay_out(p, name, seed=seed).cpu()) for p in parts])
+        _row(
+            LAYOUTS.get(name, name), metrics, [named_layout(p, model.lay_out(p, name, seed=seed).cpu()) for p in parts]
+        )
         for name in model.layouts
     ]
 
 
-def _generate(
-    model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int
-) -> ActionGraphSample:
+def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
     sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
     moved = {"fake": sample.fake.cpu(), "boxes": sample.boxes.cpu(), "asked": clips}
     return ActionGraphSample(info=sample.info, real=clips.frames, **moved)
@@ -213,5 +212,3 @@ def _control_table(rows: list[ControlRow]) -> Table:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-

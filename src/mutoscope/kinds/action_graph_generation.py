@@ -96,7 +96,9 @@ def read_first_frame(path: Path, size: tuple[int, int]) -> Tensor:
         with Image.open(path) as image:
             picture = image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     except (UnidentifiedImageError, OSError) as error:
-        raise ConfigError(f"'{path}' cannot be read as a picture ({type(error).__name__}); give a PNG or JPEG.") from error
+        raise ConfigError(
+            f"'{path}' cannot be read as a picture ({type(error).__name__}); give a PNG or JPEG."
+        ) from error
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 

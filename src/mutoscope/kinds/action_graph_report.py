@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _SHOWN = 8
 #: charts of a training run: title, the logged numbers, what they are
 _CHARTS = (
-    Chart("Layout", ("metric/layout_miou", "metric/layout_miou_moving"), "Mean IoU with the true boxes while training."),
+    Chart(
+        "Layout", ("metric/layout_miou", "metric/layout_miou_moving"), "Mean IoU with the true boxes while training."
+    ),
     Chart("Frames", ("metric/frame_error_moving",), "Difference to true pixels that change, in grey levels."),
     Chart("Layout loss", ("loss/layout_gcn",), "Smooth L1 between boxes, weighted.", log=True),
     Chart("Frame losses", ("loss/flow", "loss/feature_matching"), "Before their weights.", log=True),
@@ -84,7 +86,10 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
     )
     report.add_table(
         "Does it do what is asked, when it is asked?",
-        [{"question": r.question, "cases": r.cases, "answer": r.value, "by chance": r.by_chance} for r in evaluation.control],
+        [
+            {"question": r.question, "cases": r.cases, "answer": r.value, "by chance": r.by_chance}
+            for r in evaluation.control
+        ],
         [
             Column("question", ""),
             Column("cases", digits=0),

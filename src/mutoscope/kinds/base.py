@@ -74,7 +74,5 @@ class KindTools(Protocol):
     def evaluate(self, task: EvaluationTask) -> Any:
         """Measure a model; write ``metrics.json``, media and ``report.html``; return what was found."""
 
-    def generate(
-        self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]
-    ) -> Sample:
+    def generate(self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]) -> Sample:
         """What ``generate`` does with a model."""

@@ -1,5 +1,6 @@
 """Metrics as ``torchmetrics.Metric``: they eat plain tensors and reduce over processes by themselves."""
 
+from mutoscope.metrics.actions import ActionRecall, ComposedAccuracy, TrackClassifier
 from mutoscope.metrics.common import Recognizer, TooFewSamplesError
 from mutoscope.metrics.frechet import (
     FrechetDistance,
@@ -26,15 +27,27 @@ from mutoscope.metrics.motion import (
 )
 from mutoscope.metrics.paper import PRESETS, KineticGANMMD, kinetic_gan_mmd, paper_mmd
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
+from mutoscope.metrics.tracks import (
+    DestinationError,
+    TimingAccuracy,
+    onsets_of_pixels,
+    onsets_of_tracks,
+    timing_accuracy,
+)
+from mutoscope.metrics.video import FrameError
 
 __all__ = [
     "LPIPS",
     "PRESETS",
+    "ActionRecall",
     "BoneDrift",
     "ClassifierFID",
+    "ComposedAccuracy",
+    "DestinationError",
     "Diversity",
     "FootSkate",
     "FrameClassifier",
+    "FrameError",
     "FrechetDistance",
     "FrechetTerms",
     "InceptionScore",
@@ -52,7 +65,9 @@ __all__ = [
     "Protocol",
     "RecognitionAccuracy",
     "Recognizer",
+    "TimingAccuracy",
     "TooFewSamplesError",
+    "TrackClassifier",
     "bootstrap_interval",
     "box_iou_pairs",
     "compare",
@@ -65,6 +80,9 @@ __all__ = [
     "mmd2_interval",
     "mmd2_p_value",
     "moving_objects",
+    "onsets_of_pixels",
+    "onsets_of_tracks",
     "paper_mmd",
     "state_hash",
+    "timing_accuracy",
 ]

@@ -41,7 +41,9 @@ class FrameError(Metric):
         """
         check_frames(type(self).__name__, fake_frames, real_frames)
         if fake_frames.shape[1] < 2:
-            raise ValueError(f"{type(self).__name__} got clips of one frame, the given one; nothing is left to compare.")
+            raise ValueError(
+                f"{type(self).__name__} got clips of one frame, the given one; nothing is left to compare."
+            )
         real = real_frames.to(torch.int16)
         difference = (fake_frames[:, 1:].to(torch.int16) - real[:, 1:]).abs().sum(dim=2)
         if self.moving_only:

@@ -5,4 +5,16 @@ from mutoscope.data.toy_blocks_world.film import Film
 from mutoscope.data.toy_blocks_world.light import Lamps
 from mutoscope.data.toy_blocks_world.tree import FPS, WORLD_VERSION, Order, make, scene_of, write_lists
 
-__all__ = ["FPS", "FRAMES", "WORLD_VERSION", "Film", "Lamps", "Order", "Play", "make", "perform", "scene_of", "write_lists"]
+__all__ = [
+    "FPS",
+    "FRAMES",
+    "WORLD_VERSION",
+    "Film",
+    "Lamps",
+    "Order",
+    "Play",
+    "make",
+    "perform",
+    "scene_of",
+    "write_lists",
+]

@@ -174,7 +174,7 @@ class Film:
         box = (0, rows.start * SHADOW_SCALE, WIDTH * SHADOW_SCALE, rows.stop * SHADOW_SCALE)
         size = (WIDTH, rows.stop - rows.start)
         light = np.asarray(Image.fromarray(layer.light).resize(size, Image.Resampling.BILINEAR, box=box))
-        light = light * (1 - solids[..., 3] * np.float32(1 / 255)) 
+        light = light * (1 - solids[..., 3] * np.float32(1 / 255))
         picture = self._ground[rows] * light[..., None]
         picture += solids[..., :3]
         picture += np.float32(0.5)

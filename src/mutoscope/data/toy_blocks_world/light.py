@@ -139,7 +139,10 @@ def darken(light: Floats, solid: Solid, place: NDArray[np.float64], lamps: Lamps
     margin = 2.0 * r + 0.6 * lift
     corners = np.concatenate([near, far])[:, None] + margin * _SIGNS
     pixels = project(np.concatenate([corners.reshape(-1, 2), np.zeros((24, 1))], axis=1)) * SHADOW_SCALE
-    low, high = np.maximum(np.floor(pixels.min(0)), 0).astype(int), np.maximum(np.ceil(pixels.max(0)) + 1, 0).astype(int)
+    low, high = (
+        np.maximum(np.floor(pixels.min(0)), 0).astype(int),
+        np.maximum(np.ceil(pixels.max(0)) + 1, 0).astype(int),
+    )
     rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
     points, part = _floor()[:, rows, columns], light[rows, columns]
     soft = np.float32(0.6 * r + 0.5 * lift)
@@ -152,7 +155,9 @@ def darken(light: Floats, solid: Solid, place: NDArray[np.float64], lamps: Lamps
         distance = np.hypot(apart[0] - share * along[0], apart[1] - share * along[1])
         # the further from the object the softer; the tip of a cone throws next to nothing
         wide = np.float32(r) * (1 - np.float32(0.8 if solid.shape == "cone" else 0.25) * share)
-        edge = np.clip((wide + soft * (0.3 + share) - distance) / (soft * (0.8 + 2 * share)), np.float32(0), np.float32(1))
+        edge = np.clip(
+            (wide + soft * (0.3 + share) - distance) / (soft * (0.8 + 2 * share)), np.float32(0), np.float32(1)
+        )
         part *= 1 - np.float32(strength) * edge * edge * (3 - 2 * edge) * (1 - np.float32(0.6) * share)
     below = points - place[:2].astype(np.float32)[:, None, None]
     near_foot = (below[0] ** 2 + below[1] ** 2) / np.float32((r * 1.1 + 0.3 * lift) ** 2)

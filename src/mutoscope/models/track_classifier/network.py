@@ -18,8 +18,9 @@ class TrackClassifierNet(nn.Module):
     """Temporal convolutions over the tracks of an edge's subject and of its companion, from its start to its end.
 
     The companion is the object of the edge; for self-loops, which have none, it is the other object nearest to the
-    subject at the end (in training, one at random). So that there is a companion does not give the action away, and a
-    cone that ends over nothing has contained nothing. Neither attributes nor the asked action are looked at.
+    subject at the end (in training, as often one at random): that there is a companion must not give the action away,
+    nor how far it is from a cone that was put elsewhere. Neither attributes nor the asked action nor the place in the
+    frame are looked at.
     ``rotate`` moves no box: in tracks it looks like standing still.
 
     Args:
@@ -74,11 +75,12 @@ class TrackClassifierNet(nn.Module):
         place, other = centres(subject), centres(companion)
         features = torch.cat(
             [
-                place,
                 place - place[:, :1],
                 subject[..., 2:],
                 subject[..., 2:] - subject[:, :1, 2:],
                 other - place,
+                (other - place).norm(dim=-1, keepdim=True),
+                _covered(companion, subject)[..., None],
                 other - other[:, :1],
                 inside[..., None].to(subject),
             ],
@@ -92,11 +94,12 @@ class TrackClassifierNet(nn.Module):
         """``[a]`` node of each edge's companion, given the (fractional) frame ``[a]`` at which the edge ends."""
         node = torch.arange(graph.num_nodes, device=boxes.device)
         other = (graph.clip[graph.subject][:, None] == graph.clip) & graph.real & (node != graph.subject[:, None])
+        place = centres(boxes)[:, end.round().long()].transpose(0, 1)
+        acting = torch.arange(len(graph.subject), device=boxes.device)
+        score = -(place - place[acting, graph.subject][:, None]).norm(dim=-1)
         if self.training:
-            score = torch.rand(other.shape, device=boxes.device)
-        else:
-            place = centres(boxes)[:, end.round().long()].transpose(0, 1)
-            score = -(place - centres(boxes)[graph.subject, end.round().long()][:, None]).norm(dim=-1)
+            random = torch.rand(other.shape, device=boxes.device)
+            score = torch.where(random[:, :1] < 0.5, random, score)
         chosen = score.masked_fill(~other, -torch.inf).argmax(dim=1)
         chosen = torch.where(other.any(dim=1), chosen, graph.subject)
         return torch.where(graph.object == graph.subject, chosen, graph.object)
@@ -117,6 +120,16 @@ def _sampled(boxes: Tensor, node: Tensor, frame: Tensor) -> Tensor:
     index = below.long()
     after = (index + 1).clamp(max=boxes.shape[1] - 1)
     return torch.lerp(boxes[node[:, None], index], boxes[node[:, None], after], weight)
+
+
+def _covered(boxes: Tensor, by: Tensor) -> Tensor:
+    """``[..., 4]`` boxes twice -> ``[...]`` share of each box that lies under the other, 0..1."""
+    low, high = torch.maximum(boxes[..., :2], by[..., :2]), torch.minimum(_ends(boxes), _ends(by))
+    return (high - low).clamp(min=0).prod(dim=-1) / boxes[..., 2:].prod(dim=-1).clamp(min=1e-6)
+
+
+def _ends(boxes: Tensor) -> Tensor:
+    return boxes[..., :2] + boxes[..., 2:]
 
 
 def edge_loss(logits: Tensor, action: Tensor, counted: Tensor) -> Tensor:
