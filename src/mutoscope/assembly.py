@@ -144,19 +144,27 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 
 
 def build_metrics(
-    nodes: Mapping[str, Any], info: DatasetInfo, *, recognizer: Any = None, reference: Tensor | None = None
+    nodes: Mapping[str, Any],
+    info: DatasetInfo,
+    *,
+    recognizer: Any = None,
+    track_classifier: Any = None,
+    reference: Tensor | None = None,
 ) -> dict[str, Metric]:
     """The metrics of a config, each given what it asks for; those that make no sense here are left out, aloud.
 
     Args:
         nodes: by name.
         info: of the data.
-        recognizer: a network that names actions.
+        recognizer: a network that names actions of motion.
+        track_classifier: a network that names actions of box tracks.
         reference: joints of all training clips.
     """
     late: dict[str, Any] = {"info": info, "skeleton": info.skeleton}
     if recognizer is not None:
         late["recognizer"] = recognizer
+    if track_classifier is not None:
+        late["track_classifier"] = track_classifier
     if reference is not None:
         late["reference"] = reference
     metrics = {}
