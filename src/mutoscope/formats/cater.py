@@ -21,7 +21,7 @@ RAW_FRAMES, RAW_FPS = 301, 24.0
 SHORTEST_ACTION = 12
 
 #: clip coordinates (X, Y, Z, W) of a point (x, y, z, 1) seen by CATER's camera
-_CAMERA = np.array(
+CAMERA = np.array(
     [
         [1.4503, 1.6376, 0.0000, -0.0251],
         [-1.0346, 0.9163, 2.5685, 0.0095],
@@ -91,7 +91,7 @@ def project(points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         ``[..., 2]`` (u, v), both in [-1, 1] inside the picture, (-1, -1) its top-left corner; NaN for points that
         are not in front of the camera.
     """
-    seen = np.asarray(points, dtype=np.float64) @ _CAMERA[:, :3].T + _CAMERA[:, 3]
+    seen = np.asarray(points, dtype=np.float64) @ CAMERA[:, :3].T + CAMERA[:, 3]
     depth = np.where(seen[..., 3:] > 0, seen[..., 3:], np.nan)
     return seen[..., :2] / depth * (1.0, -1.0)
 

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.toy_blocks_world.blocks import GAP, Block, about, draw_blocks, in_view, instance_names
+from mutoscope.formats.cater import RAW_FRAMES
 
-#: frames of a video
-FRAMES = 301
 #: frames of a slot; every action begins and ends within one
 _SLOT = 30
 #: shortest and longest action in frames
@@ -53,7 +52,7 @@ class Play:
 def perform(seed: list[int]) -> Play:
     """The play of one video; it depends on ``seed`` alone."""
     stage = _Stage(np.random.default_rng(seed))
-    for slot in range((FRAMES - 1) // _SLOT):
+    for slot in range((RAW_FRAMES - 1) // _SLOT):
         stage.act(slot * _SLOT)
     return stage.play
 
@@ -67,10 +66,10 @@ class _Stage:
         n = len(blocks)
         self.play = Play(
             blocks=blocks,
-            places=np.tile(places, (FRAMES, 1, 1)),
-            turns=np.tile(turns, (FRAMES, 1, 1, 1)),
-            hidden=np.zeros((FRAMES, n), dtype=bool),
-            ceiling=np.full((FRAMES, n), np.inf),
+            places=np.tile(places, (RAW_FRAMES, 1, 1)),
+            turns=np.tile(turns, (RAW_FRAMES, 1, 1, 1)),
+            hidden=np.zeros((RAW_FRAMES, n), dtype=bool),
+            ceiling=np.full((RAW_FRAMES, n), np.inf),
             movements=[[] for _ in blocks],
         )
         self.solids = [block.solid for block in blocks]

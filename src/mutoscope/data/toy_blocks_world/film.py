@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mutoscope.data.toy_blocks_world.camera import CAMERA, EYE, HEIGHT, WIDTH, project, rays
+from mutoscope.data.toy_blocks_world.camera import EYE, HEIGHT, VIEW, WIDTH, project, rays
 from mutoscope.data.toy_blocks_world.choreography import Play
 from mutoscope.data.toy_blocks_world.light import SHADOW_SCALE, Lamps, color_of, darken, ground, shade
 from mutoscope.data.toy_blocks_world.solids import intersect
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 #: solids are drawn at twice the size and reduced
 _FINE = 2
 #: pixels per unit of length at depth 1
-_FOCAL = float(np.linalg.norm(CAMERA[0, :3])) * WIDTH / 2
+_FOCAL = float(np.linalg.norm(VIEW[0, :3])) * WIDTH / 2
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Film:
         """One object of one frame, or ``None`` where nothing of it is in the picture."""
         play, solid = self.play, self._solids[i]
         place, turn = play.places[frame, i], play.turns[frame, i]
-        depth = float(CAMERA[2, :3] @ place + CAMERA[2, 3])
+        depth = float(VIEW[2, :3] @ place + VIEW[2, 3])
         reach = _FOCAL * solid.ball / (depth - solid.ball) + 1
         x, y = project(place)
         left, right = (int(np.clip(side * _FINE, 0, WIDTH * _FINE)) for side in (x - reach, x + reach))
@@ -125,7 +125,7 @@ class Film:
             return None
         own = turn.T.astype(np.float32)
         hits = intersect(solid, own @ (EYE - place).astype(np.float32), own @ ray)
-        ray = ray[:, hits.index]
+        ray = ray[:, hits.rays]
         height = np.float32(EYE[2]) + hits.depth * ray[2]
         normal = turn.astype(np.float32) @ hits.normal
         block = play.blocks[i]
@@ -134,9 +134,9 @@ class Film:
         shown = height < play.ceiling[frame, i]
         size = (bottom - top, right - left)
         distance = np.full(size, np.inf, dtype=np.float32)
-        distance.reshape(-1)[hits.index] = np.where(shown, hits.depth, np.float32(np.inf))
+        distance.reshape(-1)[hits.rays] = np.where(shown, hits.depth, np.float32(np.inf))
         picture = np.full((*size, 4), 255, dtype=np.uint8)
-        picture.reshape(-1, 4)[hits.index, :3] = np.clip(color, 0, 255).T
+        picture.reshape(-1, 4)[hits.rays, :3] = np.clip(color, 0, 255).T
         return Tile(rows, columns, distance, picture)
 
     def _unmoved(self, frame: int, moving: NDArray[np.bool_]) -> tuple[Layer, NDArray[np.uint8]]:

@@ -26,6 +26,8 @@ _PALETTE = {
 SHADOW_SCALE = 0.5
 #: strength of the shadow of each lamp in the middle
 _SHADOW = (0.13, 0.11, 0.12)
+#: in units of the scene, from below the object
+_LONGEST_SHADOW = 3.5
 #: axes are drawn in gold on the ground, as long as this
 _AXIS = 2.9
 #: the ground far from all lamps
@@ -135,15 +137,11 @@ def darken(light: Floats, solid: Solid, place: NDArray[np.float64], lamps: Lamps
     # from where the light past the object's foot meets the ground to where that past its top does
     heights = np.stack([np.full(3, lift), np.minimum(lift + 1.5 * solid.half_height, lamps.places[:, 2] - 1.2)])
     away = (place[:2] - lamps.places[:, :2]) * (heights / (lamps.places[:, 2] - heights))[..., None]
+    away *= np.minimum(1.0, _LONGEST_SHADOW / (np.hypot(away[..., 0], away[..., 1]) + 1e-9))[..., None]
     near, far = place[:2] + away
-    margin = 2.0 * r + 0.6 * lift
-    corners = np.concatenate([near, far])[:, None] + margin * _SIGNS
+    corners = np.concatenate([near, far])[:, None] + (2.0 * r + 0.6 * lift) * _SIGNS
     pixels = project(np.concatenate([corners.reshape(-1, 2), np.zeros((24, 1))], axis=1)) * SHADOW_SCALE
-    low, high = (
-        np.maximum(np.floor(pixels.min(0)), 0).astype(int),
-        np.maximum(np.ceil(pixels.max(0)) + 1, 0).astype(int),
-    )
-    rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
+    rows, columns = (_span(pixels[:, axis], light.shape[1 - axis]) for axis in (1, 0))
     points, part = _floor()[:, rows, columns], light[rows, columns]
     soft = np.float32(0.6 * r + 0.5 * lift)
     for k, strength in enumerate(_SHADOW):
@@ -163,6 +161,13 @@ def darken(light: Floats, solid: Solid, place: NDArray[np.float64], lamps: Lamps
     near_foot = (below[0] ** 2 + below[1] ** 2) / np.float32((r * 1.1 + 0.3 * lift) ** 2)
     part *= 1 - np.float32(0.42 / (1 + (1.1 * lift / r) ** 2)) * np.exp(-near_foot * near_foot)
     return rows
+
+
+def _span(pixels: NDArray[np.float64], size: int) -> slice:
+    """Pixels around all those given, or all there are where some are behind the camera (not a number)."""
+    if np.isnan(pixels).any():
+        return slice(0, size)
+    return slice(*np.clip([int(pixels.min()), int(pixels.max()) + 2], 0, size).tolist())
 
 
 _SIGNS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])

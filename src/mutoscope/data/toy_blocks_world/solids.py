@@ -22,9 +22,9 @@ _RADIUS = {
     "sphere": (0.43, 0.70, 0.92),
     "cylinder": (0.38, 0.60, 0.82),
     "spl": (0.42, 0.68, 0.92),
-    "cone": (0.50, 0.70, 0.95),
+    "cone": (0.54, 0.70, 0.95),
 }
-_HALF_HEIGHT = {"cone": (0.50, 0.56, 0.80)}
+_HALF_HEIGHT = {"cone": (0.55, 0.56, 0.80)}
 
 #: edges of cube and cylinder are rounded over this share of the half width
 _BEVEL = 0.1
@@ -97,13 +97,13 @@ class Hits(NamedTuple):
     """Where rays meet a solid first.
 
     Args:
-        index: ``[k]`` which rays.
+        rays: ``[k]`` which rays.
         depth: ``[k]`` in ray lengths.
         normal: ``[3, k]`` of unit length, out of the solid, in its own frame.
         inner: ``[k]`` whether the inner side of a hollow solid is seen.
     """
 
-    index: NDArray[np.intp]
+    rays: NDArray[np.intp]
     depth: Floats
     normal: Floats
     inner: NDArray[np.bool_]
@@ -127,7 +127,7 @@ def _interval(solid: Solid, origin: Floats, rays: Floats) -> tuple[Floats, Float
     """Between which depths rays are inside; a convex solid is the common part of a few simpler ones."""
     r, h = solid.radius, solid.half_height
     if solid.shape == "sphere":
-        return _quadric(rays, origin, origin @ origin - r * r, (1.0, 1.0, 1.0))
+        return _quadric(rays, origin, float(origin @ origin) - r * r, (1.0, 1.0, 1.0))
     if solid.shape == "cube":
         enter, leave = _slab(origin[0], rays[0], r)
         for axis in (1, 2):
@@ -136,7 +136,7 @@ def _interval(solid: Solid, origin: Floats, rays: Floats) -> tuple[Floats, Float
         return enter, leave
     near, far = _slab(origin[2], rays[2], h)
     if solid.shape == "cylinder":
-        enter, leave = _quadric(rays, origin, origin[0] ** 2 + origin[1] ** 2 - r * r, (1.0, 1.0, 0.0))
+        enter, leave = _quadric(rays, origin, float(origin[0] ** 2 + origin[1] ** 2) - r * r, (1.0, 1.0, 0.0))
     else:
         slope = (r / (2 * h)) ** 2
         from_apex = origin - np.array([0, 0, h], dtype=np.float32)
@@ -146,8 +146,9 @@ def _interval(solid: Solid, origin: Floats, rays: Floats) -> tuple[Floats, Float
 
 
 def _slab(origin: float, ray: Floats, half: float) -> tuple[Floats, Floats]:
-    inverse = 1.0 / np.where(ray == 0, np.float32(1e-9), ray)
-    middle, reach = -origin * inverse, half * np.abs(inverse)
+    inverse: Floats = np.reciprocal(np.where(ray == 0, np.float32(1e-9), ray))
+    middle: Floats = np.float32(-origin) * inverse
+    reach: Floats = np.float32(half) * np.abs(inverse)
     return middle - reach, middle + reach
 
 
@@ -178,8 +179,8 @@ def _normal(solid: Solid, point: Floats) -> Floats:
     elif solid.shape == "cube":
         normal = np.sign(point) * _rounded(np.abs(point) / np.float32(r))
     else:
-        across = np.hypot(point[0], point[1]) + np.float32(1e-6)
-        normal = point / across * _rounded(across / np.float32(r))
+        across: Floats = np.hypot(point[0], point[1]) + np.float32(1e-6)
+        normal = point / across * _rounded(np.divide(across, r, dtype=np.float32))
         normal[2] = np.sign(point[2]) * _rounded(np.abs(point[2]) / np.float32(h))
     return np.asarray(normal / (np.sqrt((normal**2).sum(0)) + np.float32(1e-6)))
 
@@ -194,8 +195,8 @@ def _ball_with_holes(solid: Solid, origin: Floats, rays: Floats) -> Hits:
     enter, leave = _quadric(rays, origin, float(origin @ origin) - float(r) ** 2, (1.0, 1.0, 1.0))
     index = np.flatnonzero(np.isfinite(enter))
     rays = rays[:, index]
-    front = (origin[:, None] + enter[index] * rays) / r
-    back = (origin[:, None] + leave[index] * rays) / r
+    front: Floats = np.divide(origin[:, None] + enter[index] * rays, r, dtype=np.float32)
+    back: Floats = np.divide(origin[:, None] + leave[index] * rays, r, dtype=np.float32)
     open_front, edge = _in_hole(front)
     open_back, edge_back = _in_hole(back)
     seen = ~(open_front & open_back)

@@ -1,7 +1,7 @@
 """Videos and scenes in the tree that CATER is distributed in."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,15 +11,14 @@ import av
 import numpy as np
 
 from mutoscope.data.toy_blocks_world.camera import HEIGHT, WIDTH
-from mutoscope.data.toy_blocks_world.choreography import FRAMES, Play, perform
+from mutoscope.data.toy_blocks_world.choreography import Play, perform
 from mutoscope.data.toy_blocks_world.film import Film
 from mutoscope.data.toy_blocks_world.light import Lamps
+from mutoscope.formats.cater import RAW_FPS, RAW_FRAMES
 from mutoscope.formats.files import replacing
 
 #: raised whenever the same seed gives another video than before
 WORLD_VERSION = 1
-#: frames per second
-FPS = 24
 #: quantiser of MPEG-4, 1 (best) to 31
 _QUANTISER = 3
 
@@ -58,7 +57,7 @@ def make(order: Order) -> None:
     film = Film(play, Lamps.draw(np.random.default_rng([*order.seed, 1])))
     # FFmpeg tells the format by the ending, which temporary files lack
     with replacing(order.video) as temporary, av.open(str(temporary), "w", format="avi") as out:
-        stream = out.add_stream("mpeg4", rate=Fraction(FPS))
+        stream = out.add_stream("mpeg4", rate=Fraction(RAW_FPS))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.qmin = stream.codec_context.qmax = _QUANTISER
         stream.codec_context.thread_count = 1
@@ -79,7 +78,7 @@ def scene_of(play: Play, name: str) -> dict[str, Any]:
             "size": block.size,
             "color": block.color,
             "material": block.material,
-            "locations": {str(f): [round(float(x), 4) for x in play.places[f, i]] for f in range(FRAMES)},
+            "locations": {str(f): [round(float(x), 4) for x in play.places[f, i]] for f in range(RAW_FRAMES)},
         }
         for i, (instance, block) in enumerate(zip(instances, play.blocks, strict=True))
     ]
@@ -92,8 +91,7 @@ def scene_of(play: Play, name: str) -> dict[str, Any]:
     return {"image_filename": f"{name}.avi", "objects": objects, "movements": movements}
 
 
-def write_lists(root: Path, splits: Mapping[str, Sequence[str]]) -> None:
-    """Write ``lists/<split>.txt``: one line for each video, its file and the ids of classes, of which there are none."""
-    for split, names in splits.items():
-        with replacing(root / "lists" / f"{split}.txt") as temporary:
-            temporary.write_text("".join(f"{name}.avi 0\n" for name in names), encoding="utf-8")
+def write_list(path: Path, names: Sequence[str]) -> None:
+    """Write a split list: one line for each video, its file and the ids of its classes, which nobody reads."""
+    with replacing(path) as temporary:
+        temporary.write_text("".join(f"{name}.avi 0\n" for name in names), encoding="utf-8")
