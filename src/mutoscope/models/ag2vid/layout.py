@@ -51,16 +51,30 @@ class StepEdges:
     active: Tensor
     degree: Tensor
 
-    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The five tensors of one step, without their first axis."""
-        return self.features[step], self.subject[step], self.object[step], self.active[step], self.degree[step]
+    def at(self, step: int) -> "Edges":
+        """The edges of one step."""
+        return _sending(
+            self.features[step], self.subject[step], self.object[step], self.active[step], self.degree[step]
+        )
 
-    def joined(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def joined(self) -> "Edges":
         """All steps as one graph of ``s * n`` nodes, step by step."""
         steps, nodes = self.degree.shape
         offset = torch.arange(steps, device=self.subject.device)[:, None] * nodes
         subject, object = (self.subject + offset).flatten(), (self.object + offset).flatten()
-        return self.features.flatten(0, 1), subject, object, self.active.flatten(), self.degree.flatten()
+        return _sending(self.features.flatten(0, 1), subject, object, self.active.flatten(), self.degree.flatten())
+
+
+#: features ``[e, width]``, subject and object ``[e]``, active ``[e]`` or ``None`` where all are, degree ``[n]``
+Edges = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]
+
+
+def _sending(features: Tensor, subject: Tensor, object: Tensor, active: Tensor, degree: Tensor) -> Edges:
+    """Leave edges that are not active out, unless counting them would make the host wait for a device."""
+    if active.device.type != "cpu":
+        return features, subject, object, active, degree
+    kept = active.nonzero()[:, 0]
+    return features[kept], subject[kept], object[kept], None, degree
 
 
 class EdgeEmbedding(nn.Module):
@@ -266,7 +280,7 @@ class LayoutGCN(nn.Module):
         features: Tensor,
         subject: Tensor,
         object: Tensor,
-        active: Tensor,
+        active: Tensor | None,
         degree: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """How far the boxes go ``[n, 4]``, float32, and the descriptors ``[n, width]``."""
