@@ -60,6 +60,9 @@ class ActionRecall(ClassAverage):
 class ComposedAccuracy(RunningAverage):
     """Share of clips all of whose asked edges are recognised; for graphs that compose actions (Swap, Huddle, ...).
 
+    Every edge that is active in at least two frames counts, also one that is under way when the clip begins: the edges
+    of Huddle are.
+
     Args:
         track_classifier: see :class:`TrackClassifier`; its hash belongs to the protocol.
         of: which side to look at.
@@ -69,7 +72,7 @@ class ComposedAccuracy(RunningAverage):
     meaning = "clips in which every asked action is recognised from tracks; fraction from 0 to 1"
 
     def __init__(self, track_classifier: TrackClassifier, of: Side = "fake") -> None:
-        super().__init__("clip with an edge")
+        super().__init__("clip with an active edge")
         check_side(of)
         self.track_classifier, self.of = track_classifier, of
 
@@ -77,8 +80,9 @@ class ComposedAccuracy(RunningAverage):
         """Add clips: boxes ``[n, t, 4]``, fractions of the frame, with the graph that was asked for."""
         boxes = fake_boxes if self.of == "fake" else real_boxes
         right = recognised(self.track_classifier, graph, boxes)
-        judged, clip = self.track_classifier.judged(graph), graph.clip[graph.subject]
-        edges = judged.new_zeros(graph.num_clips, dtype=torch.long)
-        asked = edges.index_add(0, clip, judged.long())
-        shown = edges.index_add(0, clip, (judged & right).long())
+        clock, clip = graph.clocks(boxes.shape[1]), graph.clip[graph.subject]
+        active = ((clock >= 0) & (clock <= 1)).sum(dim=0) > 1
+        edges = clip.new_zeros(graph.num_clips)
+        asked = edges.index_add(0, clip, active.long())
+        shown = edges.index_add(0, clip, (active & right).long())
         self._add((shown == asked).double(), asked > 0)

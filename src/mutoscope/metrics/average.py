@@ -40,7 +40,7 @@ class RunningAverage(Metric):
     def compute(self) -> Tensor:
         """The mean, a float64 scalar; raises ``TooFewSamplesError`` before anything was counted."""
         if not self.count > 0:
-            raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen} that counts.")
+            raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen}.")
         return self.total / self.count
 
     def deviation(self) -> Tensor:
@@ -81,7 +81,7 @@ class ClassAverage(Metric):
     def compute(self) -> Tensor:
         """The share over all classes, a float32 scalar; raises ``TooFewSamplesError`` before anything was counted."""
         if not self.asked.sum() > 0:
-            raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen} that counts.")
+            raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen}.")
         return self.right.sum() / self.asked.sum()
 
     def per_class(self) -> Tensor:

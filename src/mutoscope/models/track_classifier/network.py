@@ -9,13 +9,16 @@ from mutoscope.structures.boxes import centres
 
 #: an edge is judged if at least this part of it lies inside the clip
 _SEEN = 0.5
-#: how often the tracks of an edge are sampled from its start to its end
+#: how often the tracks of an edge are sampled while it is active
 _POINTS = 16
-_FEATURES = 13
+_FEATURES = 12
 
 
 class TrackClassifierNet(nn.Module):
-    """Temporal convolutions over the tracks of an edge's subject and of its companion, from its start to its end.
+    """Temporal convolutions over the tracks of an edge's subject and of its companion, while it is active.
+
+    Tracks are resampled to a fixed number of points, so that neither the length of a clip nor the pace matters, and an
+    edge that was under way when the clip began is judged by what there is to see.
 
     The companion is the object of the edge; for self-loops, which have none, it is the other object nearest to the
     subject at the end (in training, as often one at random): that there is a companion must not give the action away,
@@ -69,7 +72,7 @@ class TrackClassifierNet(nn.Module):
         """
         if boxes.ndim != 3 or len(boxes) != graph.num_nodes or boxes.shape[2] != 4 or not boxes.shape[1]:
             raise ValueError(f"The track classifier got boxes {list(boxes.shape)}, expected [{graph.num_nodes}, t, 4].")
-        frame, inside = _sampling(graph, boxes.shape[1])
+        frame = _sampling(graph, boxes.shape[1])
         subject = _sampled(boxes, graph.subject, frame)
         companion = _sampled(boxes, self._companions(graph, boxes, frame[:, -1]), frame)
         place, other = centres(subject), centres(companion)
@@ -82,7 +85,6 @@ class TrackClassifierNet(nn.Module):
                 (other - place).norm(dim=-1, keepdim=True),
                 _covered(companion, subject)[..., None],
                 other - other[:, :1],
-                inside[..., None].to(subject),
             ],
             dim=-1,
         )
@@ -105,12 +107,14 @@ class TrackClassifierNet(nn.Module):
         return torch.where(graph.object == graph.subject, chosen, graph.object)
 
 
-def _sampling(graph: ClockedGraph, length: int) -> tuple[Tensor, Tensor]:
-    """``[a, points]`` frames (fractional, held at the borders of the clip) and whether they lie inside the clip."""
-    start, end = graph.progress[:, :1], graph.progress[:, 1:]
-    progress = torch.linspace(0, 1, _POINTS, device=start.device, dtype=start.dtype)
-    frame = (progress - start) / (end - start).clamp(min=1e-6) * length
-    return frame.clamp(0, length - 1), (frame >= 0) & (frame <= length)
+def _sampling(graph: ClockedGraph, length: int) -> Tensor:
+    """``[a, points]`` frames (fractional), evenly from where an edge starts or the clip does to where either ends."""
+    start, end = graph.progress.unbind(dim=1)
+    seen = torch.stack([start.clamp(min=0), end.clamp(max=1)], dim=1)
+    borders = (seen - start[:, None]) / (end - start).clamp(min=1e-6)[:, None] * length
+    first, last = borders.clamp(0, length - 1).unbind(dim=1)
+    share = torch.linspace(0, 1, _POINTS, device=start.device, dtype=start.dtype)
+    return first[:, None] + share * (last - first)[:, None]
 
 
 def _sampled(boxes: Tensor, node: Tensor, frame: Tensor) -> Tensor:
