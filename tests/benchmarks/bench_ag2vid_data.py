@@ -5,9 +5,9 @@
 Videos are made up, but of CATER's format, size (320x240) and length. Decoding means: seek with PyAV to the key frame
 before the clip, decode up to its end, resize with Pillow; the frames are those of the cache, bit for bit. The third
 way adds what the original wastes: it parses each clip's scene anew and decodes the layout clips too, whose frames
-nobody uses (the original reads PNG files where this decodes). One thread, one process, CPU seconds, since other work may share the machine; the best of all rounds
-counts. The cache's file lies in memory here; read from disk for the first time it costs what the disk costs.
-Preparation is what the first run pays once.
+nobody uses (the original reads PNG files where this decodes). One thread, one process, CPU seconds, since other work
+may share the machine; the best of all rounds counts. The cache's file lies in memory here; read from disk for the
+first time it costs what the disk costs. Preparation is what the first run pays once.
 """
 
 import argparse

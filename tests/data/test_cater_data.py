@@ -189,11 +189,14 @@ def test_test_windows_begin_with_the_first_action(whole_tree: Path, cache: str) 
     assert batch.names == (f"{name_of(4)}_1-49",)
 
 
-def test_scenes_too_short_for_a_test_window_have_none(tree: Path, tmp_path: Path) -> None:
+def test_scenes_too_short_for_a_test_window_have_none(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = scene(4, 301, 1)
     content["movements"] = {"cone_0": [["_slide", None, 100, 147]]}
     write_scene(tree / "scenes" / f"{name_of(4)}.json", content)
     data = ready(tree, tmp_path / "cache")
+    assert "no window with an action: 1 no test clip of 16 frames." in capsys.readouterr().out
     with pytest.raises(ValueError, match="test split of 'cater' has 1 usable videos and in them no window of 16"):
         data.dataset("test")
 
