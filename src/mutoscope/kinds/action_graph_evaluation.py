@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
@@ -149,19 +149,16 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
 
 
 def _layout_rows(model: LaysOut, clips: ActionGraphBatch, metrics: Mapping[str, Metric], seed: int) -> list[Row]:
-    parts = chunks(clips)
-    return [
-        _row(
-            LAYOUTS.get(name, name), metrics, [named_layout(p, model.lay_out(p, name, seed=seed).cpu()) for p in parts]
-        )
-        for name in model.layouts
-    ]
+    rows = []
+    for name in model.layouts:
+        named = [named_layout(part, model.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
+        rows.append(_row(LAYOUTS.get(name, name), metrics, named))
+    return rows
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
     sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
-    moved = {"fake": sample.fake.cpu(), "boxes": sample.boxes.cpu(), "asked": clips}
-    return ActionGraphSample(info=sample.info, real=clips.frames, **moved)
+    return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)
 
 
 def _row(name: str, metrics: Mapping[str, Metric], parts: list[dict[str, Any]]) -> Row:

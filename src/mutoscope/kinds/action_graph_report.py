@@ -132,7 +132,7 @@ def _table(
         Column(
             name,
             explain=str(getattr(metrics[name], "meaning", "")),
-            better={True: "higher", False: "lower", None: None}[metrics[name].higher_is_better],  # type: ignore[arg-type]
+            better={True: "higher", False: "lower", None: None}[metrics[name].higher_is_better],
             digits=3,
         )
         for name in rows[0].values

@@ -243,7 +243,8 @@ class Report:
                 raise ValueError(f"'{path}' is no MP4 file; write one with mutoscope.formats.video.write_mp4.")
             source = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
             figures.append(
-                f'<figure><video src="{source}" aria-label="{escape(caption)}" autoplay loop muted playsinline controls>'
+                f'<figure><video src="{source}" aria-label="{escape(caption)}" autoplay loop muted playsinline '
+                "controls>"
                 f"</video><figcaption>{escape(caption)}</figcaption></figure>"
             )
         self._add(title, f'{_note(note)}<div class="videos" style="--columns:{columns}">{"".join(figures)}</div>')

@@ -1,5 +1,6 @@
 """AG2Vid's whole generator: where everything is (layout), what it looks like there (appearance), and the frames."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor, nn
@@ -81,29 +82,6 @@ def build_layout(
     return {"random": LayoutRandom, "ground_truth": LayoutGroundTruth, "copy": LayoutCopy}[name]()
 
 
-def build_appearance(
-    vocabulary: ActionVocabulary,
-    *,
-    width: int = 128,
-    hidden: int = 512,
-    layers: int = 3,
-    clip_progress: bool = False,
-    only_actions: bool = False,
-) -> LayoutGCN:
-    """The graph network that describes objects to the frame generator: a second copy of the layout's."""
-    return LayoutGCN(
-        vocabulary.sizes,
-        len(vocabulary.predicates),
-        len(vocabulary.actions),
-        vocabulary.padding_action,
-        width=width,
-        hidden=hidden,
-        layers=layers,
-        clip_progress=clip_progress,
-        only_actions=only_actions,
-    )
-
-
 class Generator(nn.Module):
     """``p(v, l | A, v_1, l_1)``: layout first, then frame after frame (paper, equation 1).
 
@@ -120,7 +98,7 @@ class Generator(nn.Module):
     def __init__(
         self,
         vocabulary: ActionVocabulary,
-        layouts: dict[LayoutName, nn.Module],
+        layouts: Mapping[LayoutName, nn.Module],
         appearance: LayoutGCN,
         frames: FrameGeneratingFunction,
         appearance_boxes: Literal["internal", "layout"] = "internal",
@@ -129,8 +107,8 @@ class Generator(nn.Module):
         super().__init__()
         if appearance_boxes not in ("internal", "layout"):
             raise ValueError(f"appearance_boxes is '{appearance_boxes}', expected internal or layout.")
-        self.vocabulary, self.first = vocabulary, next(iter(layouts))
-        self.layouts = nn.ModuleDict(layouts)
+        self.vocabulary, self.names = vocabulary, tuple(layouts)
+        self.layouts = nn.ModuleDict({str(name): network for name, network in layouts.items()})
         self.appearance, self.frames = appearance, frames
         self.appearance_boxes, self.recompute = appearance_boxes, recompute
 
@@ -140,7 +118,7 @@ class Generator(nn.Module):
         Raises:
             ValueError: for a learned layout that is not part of this generator, or an unknown name.
         """
-        name = name or self.first
+        name = name or self.names[0]
         if name in self.layouts:
             return self.layouts[name]
         if name in LEARNED:
@@ -159,7 +137,7 @@ class Generator(nn.Module):
         name: LayoutName | None = None,
     ) -> Layout:
         """Boxes of all frames; arguments as of :meth:`forward`. True boxes reach ``ground_truth`` alone."""
-        name = name or self.first
+        name = name or self.names[0]
         found: Layout = self.layout(name)(graph, first_boxes, length, given if name == "ground_truth" else None)
         return found
 

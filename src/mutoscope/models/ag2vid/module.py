@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mutoscope.formats.backbones import backbone_weights
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
-from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutName, build_appearance, build_layout
-from mutoscope.models.ag2vid.layout import Layout, layout_loss
+from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutName, build_layout
+from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, layout_loss
 from mutoscope.models.ag2vid.losses import (
     AdversarialKind,
     FrameLosses,
@@ -145,13 +145,21 @@ class AG2Vid(GenerativeModule):
         )
         vocabulary = info.need_vocabulary()
         self.frame_size = info.need_frame_size()
-        graph = {"width": width, "hidden": graph_hidden, "layers": graph_layers}
-        how = {"clip_progress": clip_progress, "only_actions": only_actions}
-        names: list[LayoutName] = list(dict.fromkeys([layout, *rivals]))
+        lay_out = partial(
+            build_layout,
+            vocabulary=vocabulary,
+            width=width,
+            hidden=graph_hidden,
+            layers=graph_layers,
+            clip_progress=clip_progress,
+            only_actions=only_actions,
+        )
+        appearance = lay_out("gcn")
+        assert isinstance(appearance, LayoutGCN)
         self._generator = Generator(
             vocabulary,
-            {name: build_layout(name, vocabulary, truncate=layout_truncate, **graph, **how) for name in names},
-            build_appearance(vocabulary, **graph, **how),
+            {name: lay_out(name, truncate=layout_truncate) for name in (layout, *rivals)},
+            appearance,
             FrameGeneratingFunction(
                 vocabulary.sizes,
                 width=width,
@@ -184,7 +192,7 @@ class AG2Vid(GenerativeModule):
         if channels_last:
             for network in (self._generator.frames, self.discriminator):
                 if network is not None:
-                    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                    network.to(memory_format=torch.channels_last)
         self.per_frame, self.previous, self.frames_truncate = per_frame, previous, frames_truncate
         self.adversarial, self.weights = adversarial, LossWeights(**(weights or {}))
         self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
@@ -306,7 +314,7 @@ class AG2Vid(GenerativeModule):
     @property
     def layouts(self) -> list[LayoutName]:
         """Ways in which :meth:`lay_out` makes layouts: the model's own first, then its rivals and the baselines."""
-        return list(dict.fromkeys([*self._generator.layouts, *UNLEARNED]))  # type: ignore[list-item]
+        return list(dict.fromkeys([*self._generator.names, *UNLEARNED]))
 
     @torch.inference_mode()
     def lay_out(self, batch: ActionGraphBatch, layout: LayoutName | None = None, *, seed: int = 0) -> Tensor:
