@@ -82,3 +82,42 @@ def naive_convolution(
 
 def linear(state: State, name: str, x: Tensor) -> Tensor:
     return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+
+def random_graph(
+    clips: int, *, objects: int = 6, actions: int = 4, sizes: tuple[int, ...] = (6, 10, 3, 4), seed: int = 0
+) -> ClockedGraph:
+    """CATER-like graphs: objects tied to an image node, actions of one or two objects that start and end anywhere."""
+    random = torch.Generator().manual_seed(seed)
+    nodes = objects + 1
+    attributes = torch.stack([1 + torch.randint(k - 1, (clips, nodes), generator=random) for k in sizes], dim=2)
+    attributes[:, -1] = 0
+    first = torch.arange(clips)[:, None] * nodes
+    members, image = first + torch.arange(objects), (first + objects).expand(clips, objects)
+    subject = first + torch.randint(objects, (clips, actions), generator=random)
+    partner = first + torch.randint(objects, (clips, actions), generator=random)
+    alone = torch.rand(clips, actions, generator=random) < 0.5
+    start = torch.rand(clips * actions, generator=random) * 1.6 - 1.2
+    return ClockedGraph(
+        attributes=attributes.flatten(0, 1),
+        clip=torch.arange(clips).repeat_interleave(nodes),
+        relations=torch.stack([members, torch.zeros_like(members), image], dim=2).flatten(0, 1),
+        subject=subject.flatten(),
+        action=1 + torch.randint(5, (clips * actions,), generator=random),
+        object=torch.where(alone, subject, partner).flatten(),
+        progress=torch.stack([start, start + 1.6], dim=1),
+        destination=torch.rand(clips * actions, 2, generator=random),
+        num_clips=clips,
+    )
+
+
+def random_boxes(graph: ClockedGraph, length: int, seed: int = 0) -> Tensor:
+    """``[n, t, 4]``."""
+    random = torch.Generator().manual_seed(seed)
+    return torch.rand(graph.num_nodes, length, 4, generator=random) * torch.tensor([0.8, 0.8, 0.2, 0.2])
+
+
+def parts(graph: ClockedGraph, boxes: Tensor) -> tuple[list[ClockedGraph], list[Tensor]]:
+    """Every clip on its own."""
+    clips = range(graph.num_clips)
+    return [graph.select([clip]) for clip in clips], [boxes[graph.nodes_of(clip)] for clip in clips]

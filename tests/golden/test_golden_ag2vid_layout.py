@@ -115,7 +115,7 @@ def check_step(golden: Recorded, network: LayoutGCN, graph: ClockedGraph, step: 
     boxes = golden["out/boxes_pred"][:, step - 1].flatten(0, 1)
     edges = network.edges(graph, length)
     features, subject, object, active, degree = edges.at(step - 1)
-    nodes = network.node_features(network._attribute_part(graph), boxes)
+    nodes = network.node_features(network.attribute_part(graph), boxes)
     golden.check(f"out/step{step}/node_in", golden.padded(nodes))
     # the recorded rows: relations of every clip (unless left out), then its actions
     present = golden["in/triplets"][:, step, :, 1] != int(golden.config["predicate_padding"])

@@ -1,5 +1,6 @@
 """From action graphs to layouts: the layout generating function with its graph network (AG2Vid, section 4.1)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,10 @@ class Layout:
         return self.descriptors
 
 
+#: features ``[e, width]``, subject and object ``[e]``, active ``[e]`` or ``None`` where all are, degree ``[n]``
+Edges = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]
+
+
 @dataclass(frozen=True)
 class StepEdges:
     """The edges of ``s`` steps, relations first and action edges after them.
@@ -51,22 +56,18 @@ class StepEdges:
     active: Tensor
     degree: Tensor
 
-    def at(self, step: int) -> "Edges":
+    def at(self, step: int) -> Edges:
         """The edges of one step."""
         return _sending(
             self.features[step], self.subject[step], self.object[step], self.active[step], self.degree[step]
         )
 
-    def joined(self) -> "Edges":
+    def joined(self) -> Edges:
         """All steps as one graph of ``s * n`` nodes, step by step."""
         steps, nodes = self.degree.shape
         offset = torch.arange(steps, device=self.subject.device)[:, None] * nodes
         subject, object = (self.subject + offset).flatten(), (self.object + offset).flatten()
         return _sending(self.features.flatten(0, 1), subject, object, self.active.flatten(), self.degree.flatten())
-
-
-#: features ``[e, width]``, subject and object ``[e]``, active ``[e]`` or ``None`` where all are, degree ``[n]``
-Edges = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]
 
 
 def _sending(features: Tensor, subject: Tensor, object: Tensor, active: Tensor, degree: Tensor) -> Edges:
@@ -157,8 +158,8 @@ def _relations(graph: ClockedGraph, length: int) -> Tensor:
     return graph.relations[1:length]
 
 
-class LayoutGCN(nn.Module):
-    """Boxes of the next frame from those of the last one, by messages along the clocked edges (paper, section 4.1).
+class LayoutNetwork(nn.Module, ABC):
+    """Boxes of the next frame from those of the last one and the clocked edges (paper, section 4.1).
 
     Node features are made anew at every step from attributes and boxes; only the boxes are carried on. Attributes,
     clocks, edge features and degrees of all steps are computed before the first one.
@@ -168,14 +169,127 @@ class LayoutGCN(nn.Module):
         num_predicates, num_actions: vocabulary sizes, padding ids included.
         padding_action: id of action edges that are never active.
         width: of embeddings and descriptors.
-        hidden: of messages and of the box head.
-        layers: graph convolutions.
+        hidden: of the box head.
+        nodes: width of the node features; that of the attributes if ``None``.
         clip_progress, only_actions: see :class:`EdgeEmbedding`.
         checkpoint_steps: keep only the boxes of every step for the backward pass and compute the rest again.
         truncate: gradients do not pass through the carried boxes at every so-many-th step; ``None`` = never cut.
 
     Raises:
-        ValueError: if there is no layer, or ``truncate`` is not positive.
+        ValueError: if ``truncate`` is not positive or ``width`` less than 4.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        num_predicates: int,
+        num_actions: int,
+        padding_action: int,
+        width: int,
+        hidden: int,
+        *,
+        nodes: int | None,
+        clip_progress: bool,
+        only_actions: bool,
+        checkpoint_steps: bool,
+        truncate: int | None,
+    ) -> None:
+        super().__init__()
+        if truncate is not None and truncate < 1:
+            raise ValueError(f"truncate is {truncate}; give the number of steps between cuts, or none for no cuts.")
+        self.attributes = AttributeEmbedding(sizes, width)
+        self.edges = EdgeEmbedding(
+            num_predicates, num_actions, padding_action, width, clip_progress=clip_progress, only_actions=only_actions
+        )
+        known = self.attributes.width
+        self.nodes = nn.Sequential(
+            nn.Linear(known + 4, known, bias=False), nn.ReLU(), nn.Linear(known, nodes or known, bias=False), nn.ReLU()
+        )
+        self.box = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 4))
+        self.width = width
+        self.checkpoint_steps, self.truncate = checkpoint_steps, truncate
+
+    @abstractmethod
+    def describe(self, nodes: Tensor, edges: Edges) -> Tensor:
+        """Node features ``[n, nodes]`` and the edges of one step -> descriptors ``[n, width]``."""
+
+    def forward(self, graph: ClockedGraph, first_boxes: Tensor, length: int, given: Tensor | None = None) -> Layout:
+        """Unroll ``length - 1`` steps.
+
+        Args:
+            graph: of all clips.
+            first_boxes: ``[n, 4]`` float32.
+            length: frames ``t``, the first one included; clocks run over the clip, however long it is.
+            given: ``[n, t, 4]`` boxes to start every step from instead of those of the step before; all steps are then
+                computed at once, and ``boxes[:, t]`` is one step away from ``given[:, t - 1]``. Leave it out to
+                generate: the roll-out runs on its own predictions, in training as well.
+
+        Raises:
+            ValueError: if boxes or relations do not fit the graph.
+        """
+        check_boxes(graph, first_boxes, length, given)
+        edges = self.edges(graph, length)
+        attributes = self.attribute_part(graph)
+        if given is None:
+            boxes, descriptors = self._unroll(attributes, edges, first_boxes, length)
+        else:
+            boxes, descriptors = self._at_once(attributes, edges, first_boxes, given[:, : length - 1].transpose(0, 1))
+        return Layout(boxes.transpose(0, 1), descriptors.transpose(0, 1))
+
+    def _unroll(self, attributes: Tensor, edges: StepEdges, boxes: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Boxes ``[t, n, 4]`` and descriptors ``[t, n, width]``."""
+        all_boxes, descriptors = [boxes], [attributes.new_zeros(len(boxes), self.width)]
+        for step in range(length - 1):
+            if self.truncate is not None and step > 0 and step % self.truncate == 0:
+                boxes = boxes.detach()
+            if self.checkpoint_steps and torch.is_grad_enabled():
+                delta, known = checkpoint(self._step, attributes, boxes, edges.at(step), use_reentrant=False)
+            else:
+                delta, known = self._step(attributes, boxes, edges.at(step))
+            boxes = boxes + delta
+            all_boxes.append(boxes)
+            descriptors.append(known)
+        return torch.stack(all_boxes), torch.stack(descriptors)
+
+    def _at_once(self, attributes: Tensor, edges: StepEdges, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from known boxes ``last: [t - 1, n, 4]``."""
+        repeated = attributes.expand(*last.shape[:2], -1).flatten(0, 1)
+        delta, known = self._step(repeated, last.flatten(0, 1), edges.joined())
+        boxes = torch.cat([first[None], last + delta.view(last.shape)])
+        known = known.view(*last.shape[:2], self.width)
+        return boxes, torch.cat([known.new_zeros(1, len(first), self.width), known])
+
+    def attribute_part(self, graph: ClockedGraph) -> Tensor:
+        """The first node layer's sum over attributes, the same in every frame."""
+        return F.linear(self.attributes(graph.attributes), self.nodes.get_parameter("0.weight")[:, :-4])
+
+    def node_features(self, attributes: Tensor, boxes: Tensor) -> Tensor:
+        """``[n, nodes]`` from :meth:`attribute_part` and boxes ``[n, 4]``."""
+        # half precision would round boxes to 1/256 of the frame
+        with torch.autocast(boxes.device.type, enabled=False):
+            position = F.linear(boxes, self.nodes.get_parameter("0.weight")[:, -4:])
+        return self.nodes[1:](attributes + position)
+
+    def _step(self, attributes: Tensor, boxes: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        """How far the boxes go ``[n, 4]``, in their precision, and the descriptors ``[n, width]``."""
+        known = self.describe(self.node_features(attributes, boxes), edges)
+        return self.box(known).to(boxes.dtype), known
+
+
+class LayoutGCN(LayoutNetwork):
+    """The layout generating function: messages along the clocked edges (paper, section 4.1).
+
+    Args:
+        sizes: number of values of every attribute.
+        num_predicates, num_actions: vocabulary sizes, padding ids included.
+        padding_action: id of action edges that are never active.
+        width: of embeddings and descriptors.
+        hidden: of messages and of the box head.
+        layers: graph convolutions.
+        clip_progress, only_actions, checkpoint_steps, truncate: see :class:`LayoutNetwork`.
+
+    Raises:
+        ValueError: if there is no layer, ``truncate`` is not positive or ``width`` less than 4.
     """
 
     def __init__(
@@ -193,101 +307,30 @@ class LayoutGCN(nn.Module):
         checkpoint_steps: bool = False,
         truncate: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            sizes,
+            num_predicates,
+            num_actions,
+            padding_action,
+            width,
+            hidden,
+            nodes=None,
+            clip_progress=clip_progress,
+            only_actions=only_actions,
+            checkpoint_steps=checkpoint_steps,
+            truncate=truncate,
+        )
         if layers < 1:
             raise ValueError(f"A layout network of {layers} graph convolutions was asked for; it needs at least one.")
-        if truncate is not None and truncate < 1:
-            raise ValueError(f"truncate is {truncate}; give the number of steps between cuts, or none for no cuts.")
-        self.attributes = AttributeEmbedding(sizes, width)
-        self.edges = EdgeEmbedding(
-            num_predicates, num_actions, padding_action, width, clip_progress=clip_progress, only_actions=only_actions
-        )
-        nodes = self.attributes.width
-        self.nodes = nn.Sequential(
-            nn.Linear(nodes + 4, nodes, bias=False), nn.ReLU(), nn.Linear(nodes, nodes, bias=False), nn.ReLU()
-        )
         self.convolutions = nn.ModuleList(
-            GraphConvolution(nodes if layer == 0 else width, width, width, hidden) for layer in range(layers)
+            GraphConvolution(width if layer else self.attributes.width, width, width, hidden) for layer in range(layers)
         )
-        self.box = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 4))
-        self.width = width
-        self.checkpoint_steps, self.truncate = checkpoint_steps, truncate
 
-    def forward(self, graph: ClockedGraph, first_boxes: Tensor, length: int, given: Tensor | None = None) -> Layout:
-        """Unroll ``length - 1`` steps.
-
-        Args:
-            graph: of all clips.
-            first_boxes: ``[n, 4]`` float32.
-            length: frames ``t``, the first one included.
-            given: ``[n, t, 4]`` boxes to start every step from instead of those of the step before; all steps are then
-                computed at once, and ``boxes[:, t]`` is one step away from ``given[:, t - 1]``.
-
-        Returns:
-            The layout; the roll-out runs on its own predictions in training as well, without teacher forcing.
-
-        Raises:
-            ValueError: if boxes or relations do not fit the graph.
-        """
-        check_boxes(graph, first_boxes, length, given)
-        edges = self.edges(graph, length)
-        attributes = self._attribute_part(graph)
-        if given is None:
-            boxes, descriptors = self._unroll(attributes, edges, first_boxes, length)
-        else:
-            last = given[:, : length - 1].transpose(0, 1)
-            repeated = attributes.expand(length - 1, *attributes.shape)
-            delta, known = self._step(repeated.flatten(0, 1), last.flatten(0, 1), *edges.joined())
-            boxes = torch.cat([first_boxes[None], last + delta.unflatten(0, last.shape[:2])])
-            known = known.unflatten(0, last.shape[:2])
-            descriptors = torch.cat([known.new_zeros(1, *known.shape[1:]), known])
-        return Layout(boxes.transpose(0, 1), descriptors.transpose(0, 1))
-
-    def _unroll(self, attributes: Tensor, edges: StepEdges, boxes: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Boxes ``[t, n, 4]`` and descriptors ``[t, n, width]``."""
-        all_boxes, descriptors = [boxes], [attributes.new_zeros(len(boxes), self.width)]
-        for step in range(length - 1):
-            if self.truncate is not None and step % self.truncate == 0:
-                boxes = boxes.detach()
-            if self.checkpoint_steps and torch.is_grad_enabled():
-                delta, known = checkpoint(self._step, attributes, boxes, *edges.at(step), use_reentrant=False)
-            else:
-                delta, known = self._step(attributes, boxes, *edges.at(step))
-            boxes = boxes + delta
-            all_boxes.append(boxes)
-            descriptors.append(known)
-        return torch.stack(all_boxes), torch.stack(descriptors)
-
-    def _attribute_part(self, graph: ClockedGraph) -> Tensor:
-        """``[n, nodes]``: the first node layer's sum over attributes, the same in every frame."""
-        return F.linear(self.attributes(graph.attributes), self.nodes.get_parameter("0.weight")[:, :-4])
-
-    def node_features(self, attributes: Tensor, boxes: Tensor) -> Tensor:
-        """``[n, nodes]`` input of the first convolution.
-
-        Args:
-            attributes: ``[n, nodes]`` the first node layer's sum over attributes.
-            boxes: ``[n, 4]``.
-        """
-        with torch.autocast(boxes.device.type, enabled=False):
-            position = F.linear(boxes, self.nodes.get_parameter("0.weight")[:, -4:])
-        return self.nodes[1:](attributes + position)
-
-    def _step(
-        self,
-        attributes: Tensor,
-        boxes: Tensor,
-        features: Tensor,
-        subject: Tensor,
-        object: Tensor,
-        active: Tensor | None,
-        degree: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """How far the boxes go ``[n, 4]``, float32, and the descriptors ``[n, width]``."""
-        nodes = self.node_features(attributes, boxes)
+    def describe(self, nodes: Tensor, edges: Edges) -> Tensor:
+        features, *where = edges
         for convolution in self.convolutions:
-            nodes, features = convolution(nodes, features, subject, object, active, degree)
-        return self.box(nodes).to(boxes.dtype), nodes
+            nodes, features = convolution(nodes, features, *where)
+        return nodes
 
 
 def check_boxes(graph: ClockedGraph, first_boxes: Tensor, length: int, given: Tensor | None) -> None:
