@@ -1,6 +1,7 @@
 """Frame generating function: modes that must agree, what influences what, gradients, refusals."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames
 from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
-from mutoscope.models.ag2vid.pasting import LayoutMasks, ObjectSlots, object_masks, paste
+from mutoscope.models.ag2vid.pasting import LayoutMasks, object_masks, paste
 from mutoscope.nn.warp import warp
 from mutoscope.structures.clocked import ClockedGraph
 
@@ -137,7 +138,7 @@ def test_image_nodes_and_roomy_slots_change_nothing() -> None:
     expected = function(graph, boxes, descriptors, frames)
     descriptors[~graph.real] = 7
     boxes[~graph.real] = 0.5
-    assert_same(function(graph, boxes, descriptors, frames, slots=ObjectSlots.of(graph, count=6)), expected)
+    assert_same(function(replace(graph, most=6), boxes, descriptors, frames), expected)
 
 
 def test_gradients_reach_everything_that_is_trained() -> None:

@@ -1,5 +1,7 @@
 """Pasted layouts against grid_sample, and their convolutions against conv2d of the maps themselves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -91,7 +93,7 @@ def test_slots_keep_every_object_and_nothing_else() -> None:
     nodes = torch.arange(1.0, graph.num_nodes + 1)
     packed = ObjectSlots.of(graph).pack(nodes)
     assert packed.tolist() == [[1, 2, 3, 0], [0, 0, 0, 0], [6, 7, 8, 9], [11, 0, 0, 0]]
-    roomy = ObjectSlots.of(graph, count=5).pack(nodes)
+    roomy = ObjectSlots.of(replace(graph, most=5)).pack(nodes)
     torch.testing.assert_close(roomy[:, :4], packed)
     assert roomy[:, 4].abs().sum() == 0
 

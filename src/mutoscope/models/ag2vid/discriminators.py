@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.graph_layers import AttributeEmbedding, GraphConvolution
-from mutoscope.models.ag2vid.pasting import LayoutMasks, ObjectSlots, conv_layout
+from mutoscope.models.ag2vid.pasting import LayoutMasks, conv_layout
 from mutoscope.nn.patchgan import PADDING, PatchGAN
 from mutoscope.structures.clocked import ClockedGraph
 
@@ -109,9 +109,7 @@ class ActionDiscriminator(nn.Module):
             features = torch.cat([features, self._states(graph, clocks, boxes, embedded)], dim=2)
         return self.fuse(features)
 
-    def condition(
-        self, graph: ClockedGraph, boxes: Tensor, size: tuple[int, int], slots: ObjectSlots | None = None
-    ) -> Conditioning:
+    def condition(self, graph: ClockedGraph, boxes: Tensor, size: tuple[int, int]) -> Conditioning:
         """What layouts and actions contribute to the judgement of frames ``1..t-1``, in the order of :meth:`forward`.
 
         Computed once per batch it serves the steps of generator and discriminator, since the former moves nothing
@@ -121,11 +119,10 @@ class ActionDiscriminator(nn.Module):
             graph: objects and edges of ``b`` clips.
             boxes: ``[n, t, 4]`` real boxes, those of the first frame included.
             size: (height, width) of the frames.
-            slots: the packing of the batch's objects, where it is known already.
         """
         boxes, clocks = boxes[:, 1:], graph.clocks(boxes.shape[1])[1:]
         vectors = self.object_vectors(graph, clocks, boxes)
-        masks = LayoutMasks.of(graph, boxes, size, slots)
+        masks = LayoutMasks.of(graph, boxes, size)
         responses = []
         for patch in self._scales:
             responses.append(conv_layout(masks, vectors, patch.condition_weight, stride=2, padding=PADDING))

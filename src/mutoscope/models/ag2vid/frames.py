@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork
 from mutoscope.models.ag2vid.graph_layers import AttributeEmbedding
 from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
-from mutoscope.models.ag2vid.pasting import LayoutMasks, ObjectSlots
+from mutoscope.models.ag2vid.pasting import LayoutMasks
 from mutoscope.nn.spade import SpadeGenerator, Upsampling
 from mutoscope.nn.spectral import fixed_weights, recompute, spectral_weights
 from mutoscope.nn.warp import warp
@@ -90,7 +90,6 @@ class FrameGeneratingFunction(nn.Module):
         per_frame: bool = False,
         detach_every: int | None = None,
         recompute_frames: bool = False,
-        slots: ObjectSlots | None = None,
     ) -> Frames:
         """Generate frames 1..t-1.
 
@@ -105,14 +104,13 @@ class FrameGeneratingFunction(nn.Module):
                 power iterations see one frame per step; otherwise all frames are one batch.
             detach_every: stop gradients between frames after every so many frames of an autoregressive roll-out.
             recompute_frames: keep only the frames of a roll-out and compute all else again in the backward pass.
-            slots: of the graph's objects; see :class:`~mutoscope.models.ag2vid.pasting.ObjectSlots`.
 
         Raises:
             ValueError: if the sizes of the inputs do not fit together.
         """
         steps = boxes.shape[1] - 1
         self._check(graph, boxes, descriptors, frames, needed=1 if autoregressive else steps)
-        masks = LayoutMasks.of(graph, boxes, (frames.shape[-2], frames.shape[-1]), slots)
+        masks = LayoutMasks.of(graph, boxes, (frames.shape[-2], frames.shape[-1]))
         vectors = self.object_vectors(graph, descriptors)
         if autoregressive:
             with fixed_weights(spectral_weights(self)):

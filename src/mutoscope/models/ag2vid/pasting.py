@@ -110,11 +110,9 @@ class LayoutMasks:
     slots: ObjectSlots
 
     @classmethod
-    def of(
-        cls, graph: ClockedGraph, boxes: Tensor, size: tuple[int, int], slots: ObjectSlots | None = None
-    ) -> "LayoutMasks":
+    def of(cls, graph: ClockedGraph, boxes: Tensor, size: tuple[int, int]) -> "LayoutMasks":
         """Masks of ``boxes [n, f, 4]`` at ``size`` (height, width)."""
-        slots = slots or ObjectSlots.of(graph)
+        slots = ObjectSlots.of(graph)
         mask_y, mask_x = object_masks(boxes.transpose(0, 1), graph.real, size)
         y, x = (slots.pack(mask.transpose(0, 1)).transpose(1, 2) for mask in (mask_y, mask_x))
         return cls(y, x, slots)
