@@ -21,7 +21,7 @@ def naive_layout(
     """Boxes ``[n, t, 4]`` and descriptors ``[n, t, e]`` of each clip."""
     boxes, descriptors = [], []
     for graph, first in zip(graphs, first_boxes, strict=True):
-        clip_boxes, clip_descriptors = [first], [torch.zeros(len(first), state["acts_embeddings.weight"].shape[1])]
+        clip_boxes, clip_descriptors = [first], [first.new_zeros(len(first), state["acts_embeddings.weight"].shape[1])]
         for step in range(1, length):
             delta, known = naive_step(state, graph, clip_boxes[-1], step, length, clip_progress)
             clip_boxes.append(clip_boxes[-1] + delta)
@@ -71,11 +71,11 @@ def naive_convolution(
     h = F.relu(linear(state, f"{name}.net1.2", h))
     hidden = state[f"{name}.net2.0.weight"].shape[1]
     to_subject, to_object = h[:, :hidden], h[:, -hidden:]
-    pooled = torch.zeros(len(x), hidden)
+    pooled = x.new_zeros(len(x), hidden)
     pooled = pooled.scatter_add(0, subject[:, None].expand_as(to_subject), to_subject)
     pooled = pooled.scatter_add(0, object[:, None].expand_as(to_object), to_object)
-    count = torch.zeros(len(x)).scatter_add(0, subject, torch.ones(len(subject)))
-    count = count.scatter_add(0, object, torch.ones(len(object))).clamp(min=1)
+    count = x.new_zeros(len(x)).scatter_add(0, subject, x.new_ones(len(subject)))
+    count = count.scatter_add(0, object, x.new_ones(len(object))).clamp(min=1)
     x = F.relu(linear(state, f"{name}.net2.0", pooled / count[:, None]))
     return F.relu(linear(state, f"{name}.net2.2", x)), h[:, hidden:-hidden]
 
