@@ -2,7 +2,7 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule, Split
 from mutoscope.data.frame_cache import FrameCache
 from mutoscope.data.motion import default_cache
@@ -286,7 +287,7 @@ class ActionGraphDataModule(DataModule):
         )
 
     def setup(self, stage: str | None = None) -> None:
-        """Find the windows of all splits.
+        """Find the windows of all splits; say which videos have none.
 
         Raises:
             FileNotFoundError: if ``prepare_data()`` was not called.
@@ -313,6 +314,14 @@ class ActionGraphDataModule(DataModule):
             for video in self.videos("test")
             if (start := self.source.test_start(video, self.length)) is not None
         ]
+        self._report(
+            {
+                f"training clip of {self.frames_length} frames": len(self.videos("train")) - len(train.videos),
+                f"training layout of {self.length} frames": len(self.videos("train")) - len(train.layout_videos),
+                f"validation clip of {self.length} frames": len(self.videos("val")) - len({video for video, _ in val}),
+                f"test clip of {self.length} frames": len(self.videos("test")) - len(test),
+            }
+        )
         self._datasets = {
             "train": train,
             "val": ActionClips(self.source, self.cache, val, self.length),
@@ -333,6 +342,10 @@ class ActionGraphDataModule(DataModule):
         if not len(self._datasets[split]):
             raise ValueError(self._nothing_left(split))
         return self._datasets[split]
+
+    def _report(self, lost: Mapping[str, int]) -> None:
+        if missing := [f"{count} no {clip}" for clip, count in lost.items() if count]:
+            say(f"{self.registered_name}: some videos have no window with an action: {', '.join(missing)}.")
 
     def _val_windows(self, video: int) -> list[tuple[int, int]]:
         """The same windows in every run, whatever its seed and whichever other videos there are."""

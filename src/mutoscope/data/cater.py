@@ -23,10 +23,9 @@ from mutoscope.structures import CATER_VOCABULARY
 _ADDRESS = "https://github.com/rohitgirdhar/CATER/blob/master/generate/README.md#direct-links"
 _WANTED = (
     "expected the folder 'max2action' of CATER with videos/<name>.avi, scenes/<name>.json and lists/; its archives are "
-    f"linked from {_ADDRESS} and unpacked into it. "
-    "Set dataset.root=<that folder>"
+    f"linked from {_ADDRESS} and unpacked into it. Set dataset.root=<that folder>"
 )
-#: where the lists of CATER lie, best first: only those of this folder carry 301 classes
+#: where the lists may lie, best first; AG2Vid's name 301 classes, which are those of CATER's "actions_order_uniq"
 _LIST_FOLDERS = ("lists", "lists/actions_order_uniq", "lists/actions_present", ".")
 #: unusable according to AG2Vid's authors
 _ALWAYS_SKIPPED = frozenset(f"CATER_new_{n}" for n in ("004798", "006532", "001175", "000434", "000346"))
