@@ -55,7 +55,7 @@ def draw_blocks(rng: np.random.Generator) -> tuple[list[Block], NDArray[np.float
     while True:
         wanted = int(rng.integers(OBJECTS[0], OBJECTS[1] + 1))
         cone = Block("cone", str(rng.choice(SIZES[1:])), str(rng.choice(COLORS)), str(rng.choice(MATERIALS)))
-        blocks: list[Block] = [Block("spl", str(rng.choice(SIZES[:2])), "gold", "metal"), cone]
+        blocks: list[Block] = [Block("spl", str(rng.choice(SIZES[:2], p=(0.75, 0.25))), "gold", "metal"), cone]
         while len(blocks) < wanted:
             shape = str(rng.choice([shape for shape in SHAPES if shape != "spl"]))
             block = Block(shape, str(rng.choice(SIZES)), str(rng.choice(COLORS)), str(rng.choice(MATERIALS)))

@@ -81,7 +81,7 @@ def shade(
     power = (lamps.power * np.minimum(40.0 / distance**2, 2.0)).astype(np.float32)
     facing = np.maximum(toward @ normal, 0.0)
     lit = power @ facing
-    # light comes back from the ground near the contact only
+    # little light gets to where an object meets the ground
     near_ground = np.clip(0.62 + height * 0.55, 0.0, 1.0)
     unit = ray / np.sqrt((ray**2).sum(0))
     mirrored = unit - 2 * (unit * normal).sum(0) * normal
@@ -89,11 +89,13 @@ def shade(
     broad = np.square(np.square(np.square(glint)))
     if not metal:
         base = (0.54 + 0.1 * normal[2] + 0.36 * lit) * near_ground
-        return np.asarray(color[:, None] * base + 10 * (power @ broad))
+        return np.asarray(color[:, None] * base + 8 + 10 * (power @ broad))
     sharp = np.square(np.square(np.square(broad)))
     down = np.clip(0.55 - 2.2 * mirrored[2], 0.0, 1.0)
     world = 0.16 + 0.62 * down * down * (3 - 2 * down) * near_ground
-    return np.asarray(color[:, None] * (world + 0.16 * lit + 0.55 * (power @ broad)) + 120 * (power @ sharp))
+    return np.asarray(
+        color[:, None] * (world + 0.16 * lit + 0.55 * (power @ broad)) + 16 * down + 120 * (power @ sharp)
+    )
 
 
 def ground(lamps: Lamps) -> Floats:
@@ -105,7 +107,7 @@ def ground(lamps: Lamps) -> Floats:
     for place, power, tint in zip(lamps.places, lamps.power, tints, strict=True):
         apart = ((points - place[:2, None, None].astype(np.float32)) ** 2).sum(0)
         fall = (1 + apart / float(place[2] ** 2)) ** -1.5
-        picture += (44 * power * fall)[..., None] * tint
+        picture += (54 * power * fall)[..., None] * tint
     gold = np.array([196, 178, 92], dtype=np.float32)
     share = _axes()[..., None] * 0.6
     return np.asarray(picture * (1 - share) + gold * share)
@@ -159,7 +161,7 @@ def darken(light: Floats, solid: Solid, place: NDArray[np.float64], lamps: Lamps
         part *= 1 - np.float32(strength) * edge * edge * (3 - 2 * edge) * (1 - np.float32(0.6) * share)
     below = points - place[:2].astype(np.float32)[:, None, None]
     near_foot = (below[0] ** 2 + below[1] ** 2) / np.float32((r * 1.1 + 0.3 * lift) ** 2)
-    part *= 1 - np.float32(0.42 / (1 + (1.1 * lift / r) ** 2)) * np.exp(-near_foot * near_foot)
+    part *= 1 - np.float32(0.42 / (1 + (0.6 * lift / r) ** 2)) * np.exp(-near_foot * near_foot)
     return rows
 
 

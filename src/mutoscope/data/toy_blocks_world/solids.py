@@ -177,10 +177,12 @@ def _normal(solid: Solid, point: Floats) -> Floats:
         normal = point.copy()
         normal[2] = np.hypot(point[0], point[1]) * np.float32(r / (2 * h))
     elif solid.shape == "cube":
-        normal = np.sign(point) * _rounded(np.abs(point) / np.float32(r))
+        sides: Floats = np.divide(np.abs(point), r, dtype=np.float32)
+        normal = np.sign(point) * _rounded(sides)
     else:
         across: Floats = np.hypot(point[0], point[1]) + np.float32(1e-6)
-        normal = point / across * _rounded(np.divide(across, r, dtype=np.float32))
+        share: Floats = np.divide(across, r, dtype=np.float32)
+        normal = point / across * _rounded(share)
         normal[2] = np.sign(point[2]) * _rounded(np.abs(point[2]) / np.float32(h))
     return np.asarray(normal / (np.sqrt((normal**2).sum(0)) + np.float32(1e-6)))
 
