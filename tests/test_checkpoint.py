@@ -107,7 +107,7 @@ def test_folders_are_told_apart(trained: Path, exported: Path, tmp_path: Path) -
         read_checkpoint(exported)
 
 
-@pytest.mark.parametrize("target", ["torch.hub.load", "mutoscope.train.subprocess.run", "mutoscope.train.write_config"])
+@pytest.mark.parametrize("target", ["torch.hub.load", "mutoscope.facts.subprocess.run", "mutoscope.train.write_config"])
 def test_a_strangers_checkpoint_cannot_call_functions(path: Path, tmp_path: Path, target: str) -> None:
     data = torch.load(path, weights_only=True)
     data["mutoscope"]["config"]["model"]["_target_"] = target

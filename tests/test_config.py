@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from mutoscope import cli
-from mutoscope.assembly import check_pair, prepared
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.assembly import check_pair, model_class, prepared
 from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
 from mutoscope.engine import check_trainer
 from mutoscope.evaluate import KEYS as EVALUATE_KEYS
 from mutoscope.generate import KEYS as GENERATE_KEYS
-from mutoscope.models.base import GenerativeModule, IterationModule
+from mutoscope.models.base import IterationModule
 from mutoscope.train import KEYS, train
 
 Compose = Callable[..., dict[str, Any]]
@@ -86,6 +85,10 @@ def test_every_combination_is_built(
     else:
         chosen = compose(f"experiment={experiment}")["dataset"]["name"]
         config = compose(f"experiment={experiment}", *(o for o in small(chosen) if not o.startswith("dataset=")))
+    if model_class(config["model"]).takes != registry.datamodule_class(config["dataset"]["name"]).kind:
+        with pytest.raises(ConfigError, match="datasets that fit"):
+            instantiate(config)
+        return
     built = instantiate(config)
     assert built.info.name == config["dataset"]["name"]
 
@@ -182,8 +185,8 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(
     [
         ("os.system", "but only classes of .*mutoscope.* MUTOSCOPE_PLUGINS if you trust it"),
         ("builtins.eval", "but only classes of"),
-        ("mutoscope.train.subprocess.run", "but only classes of"),
-        ("mutoscope.train.os.system", "but only classes of"),
+        ("mutoscope.facts.subprocess.run", "but only classes of"),
+        ("mutoscope.facts.os.system", "but only classes of"),
         ("mutoscope.train.train", "a function, but only classes of"),
         ("mutoscope.train", "a module, but only classes of"),
         ("mutoscope.engine.Trainer", "but only classes of"),
@@ -251,7 +254,14 @@ def test_names_are_taken_once() -> None:
         registry.register("toy_motion")(Films)
 
 
-def test_the_settings_of_measure_are_those_of_the_callback(compose: Compose) -> None:
-    callback = GenerationMetrics({}, None, **compose()["measure"])  # type: ignore[arg-type]
-    assert callback.every_n_steps == 2000
-    assert issubclass(locate(compose()["model"]["_target_"], "model"), GenerativeModule)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sync_batchnorm": True, "devices": 2, "accelerator": "cpu"}, "sync_batchnorm works on GPUs only"),
+        ({"sync_batchnorm": "yes"}, "sync_batchnorm is 'yes', expected true, false or auto"),
+    ],
+)
+def test_synchronised_statistics_need_gpus(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_trainer({"max_steps": 1, **settings})
+    check_trainer({"max_steps": 1, **settings, "sync_batchnorm": "auto"})

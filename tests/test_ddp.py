@@ -16,9 +16,9 @@ import torch
 import yaml
 from pytorch_lightning import Callback
 
-from mutoscope.assembly import build_metrics, clips_of, load_model, prepared
+from mutoscope import kinds
+from mutoscope.assembly import load_model, prepared
 from mutoscope.callbacks.generation_metrics import GenerationMetrics
-from mutoscope.recognition import recognizer_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -145,9 +145,10 @@ def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]]
     assert ranks[0]["metrics"] == ranks[1]["metrics"]
     model, config = load_model(folder / "sweep" / "0" / "checkpoints" / "last.ckpt")
     datamodule = prepared(config["dataset"])
-    recognizer = recognizer_for(datamodule, config["recognizer"], folder / "cache")
-    metrics = build_metrics(config["metrics"], datamodule.info, recognizer, clips_of(datamodule, "train").joints)
-    alone = GenerationMetrics(metrics, clips_of(datamodule, "train"), **config["measure"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
+        measured = kinds.tools("motion").measurement(datamodule, config, config["measure"]["samples_per_class"])
+    alone = GenerationMetrics(**vars(measured), seed=config["measure"]["seed"])
     values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
     assert set(values) == set(ranks[0]["metrics"])
     for name, value in values.items():

@@ -12,7 +12,8 @@ import torch
 
 from mutoscope.assembly import clips_of
 from mutoscope.config import ConfigError, build_dataset
-from mutoscope.evaluate import Evaluation, evaluate
+from mutoscope.evaluate import evaluate
+from mutoscope.kinds.motion_evaluation import Evaluation
 from mutoscope.pretrained import export
 
 Compose = Callable[..., dict[str, Any]]
@@ -36,7 +37,7 @@ def run(compose: Compose, trained: Path, tmp_path_factory: pytest.TempPathFactor
         config |= {"checkpoint": str(trained / "checkpoints" / "last.ckpt"), **changes}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MUTOSCOPE_CACHE", str(cache))
-            return evaluate(config, explicit)
+            return evaluate(config, {"dataset": explicit or {}})
 
     return ran
 

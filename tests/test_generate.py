@@ -29,7 +29,7 @@ def make(compose: Compose, trained: Path, tmp_path: Path) -> Make:
         config |= {"checkpoint": str(checkpoint), "out": str(tmp_path / "out"), **changes}
         with pytest.MonkeyPatch.context() as patch:
             if not pictures:
-                patch.setattr("mutoscope.generate.save_motion_gallery", lambda *args, **kwargs: [])
+                patch.setattr("mutoscope.kinds.motion_generation.save_motion_gallery", lambda *args, **kwargs: [])
             return generate(config)
 
     return made

@@ -13,8 +13,8 @@ from mutoscope.config import ConfigError, build, build_dataset, locate
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
+from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.models.base import GenerativeModule, IterationModule
-from mutoscope.recognition import TrainedRecognizer
 from mutoscope.structures import DatasetInfo
 
 
@@ -52,11 +52,24 @@ def prepared(dataset: Mapping[str, Any]) -> DataModule:
     datamodule.prepare_data()
     datamodule.setup("fit")
     info = datamodule.info
-    say(
-        f"Dataset {info.name}: {len(datamodule.dataset('train'))} training and {len(datamodule.dataset('val'))} "
-        f"validation clips of {info.length} frames at {info.fps:g} fps in {info.num_classes} classes."
-    )
+    say(f"Dataset {info.name}: {datamodule.describe()}.")
     return datamodule
+
+
+#: what networks depend on in a description of data
+_DEPENDED_ON = (
+    "kind",
+    "classes",
+    "vocabulary",
+    "skeleton",
+    "channels",
+    "frame_size",
+    "length",
+    "fps",
+    "root",
+    "units",
+    "normaliser",
+)
 
 
 def same_data(mine: DatasetInfo, theirs: DatasetInfo, whose: str) -> None:
@@ -66,7 +79,19 @@ def same_data(mine: DatasetInfo, theirs: DatasetInfo, whose: str) -> None:
         ConfigError: naming the first difference.
     """
     a, b = mine.to_dict(), theirs.to_dict()
-    for field in ("kind", "classes", "skeleton", "channels", "length", "fps", "root", "units", "normaliser"):
+    for field in (
+        "kind",
+        "classes",
+        "skeleton",
+        "channels",
+        "length",
+        "fps",
+        "root",
+        "units",
+        "normaliser",
+        "frame_size",
+        "vocabulary",
+    ):
         if a[field] != b[field]:
             raise ConfigError(
                 f"The dataset's {field} is {_brief(a[field])}, but {whose} was made with {_brief(b[field])}; "
@@ -119,12 +144,27 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 
 
 def build_metrics(
-    nodes: Mapping[str, Any], info: DatasetInfo, recognizer: TrainedRecognizer | None, reference: Tensor | None
+    nodes: Mapping[str, Any],
+    info: DatasetInfo,
+    *,
+    recognizer: Any = None,
+    track_classifier: Any = None,
+    reference: Tensor | None = None,
 ) -> dict[str, Metric]:
-    """The metrics of a config, each given what it asks for; those that make no sense here are left out, aloud."""
+    """The metrics of a config, each given what it asks for; those that make no sense here are left out, aloud.
+
+    Args:
+        nodes: by name.
+        info: of the data.
+        recognizer: a network that names actions of motion.
+        track_classifier: a network that names actions of box tracks.
+        reference: joints of all training clips.
+    """
     late: dict[str, Any] = {"info": info, "skeleton": info.skeleton}
     if recognizer is not None:
-        late["recognizer"] = recognizer.network
+        late["recognizer"] = recognizer
+    if track_classifier is not None:
+        late["track_classifier"] = track_classifier
     if reference is not None:
         late["reference"] = reference
     metrics = {}
@@ -134,7 +174,10 @@ def build_metrics(
         if info.channels == 2 and getattr(locate(node["_target_"], f"metrics.{name}"), "spatial", False):
             say(f"The metric {name} is left out: it needs three dimensions, and '{info.name}' has two.")
             continue
-        metrics[name] = build(node, f"metrics.{name}", **late)
+        try:
+            metrics[name] = build(node, f"metrics.{name}", **late)
+        except MissingBackboneError as absent:
+            say(f"The metric {name} is left out: {absent}")
     return metrics
 
 

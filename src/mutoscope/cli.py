@@ -182,7 +182,7 @@ def _train(cfg: DictConfig) -> float | None:
 def _evaluate(cfg: DictConfig) -> None:
     from mutoscope.evaluate import evaluate
 
-    evaluate(_plain(cfg), explicit_dataset=_explicit("dataset"))
+    evaluate(_plain(cfg), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
 
 
 def _generate(cfg: DictConfig) -> None:
@@ -199,10 +199,11 @@ def _export(cfg: DictConfig) -> None:
 
 
 def _explicit(group: str) -> dict[str, Any]:
-    """Settings of a group that were typed on the command line."""
+    """Settings of a group that were typed on the command line; an entry ``""`` holds the choice of the group itself."""
     typed = [o.lstrip("+") for o in HydraConfig.get().overrides.task]
     values = OmegaConf.from_dotlist([o for o in typed if o.startswith(f"{group}.")])
-    return OmegaConf.to_container(values).get(group, {})  # type: ignore[union-attr]
+    chosen = [o.partition("=")[2] for o in HydraConfig.get().overrides.task if o.lstrip("+").startswith(f"{group}=")]
+    return {**OmegaConf.to_container(values).get(group, {}), **({"": chosen[-1]} if chosen else {})}  # type: ignore[union-attr]
 
 
 _TASKS: dict[str, Callable[[DictConfig], Any]] = {

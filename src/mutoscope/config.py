@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
 
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
 
@@ -144,7 +145,49 @@ def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 #: constructor arguments that the program itself supplies
-LATE = ("info", "recognizer", "skeleton", "reference", "run_dir", "config", "callbacks", "loggers")
+LATE = (
+    "info",
+    "recognizer",
+    "track_classifier",
+    "skeleton",
+    "reference",
+    "run_dir",
+    "gallery",
+    "config",
+    "callbacks",
+    "loggers",
+)
+
+
+def with_groups(
+    config: Mapping[str, Any], groups: Mapping[str, str], explicit: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A config in which the groups that nobody chose are those named in ``groups``.
+
+    Args:
+        config: resolved.
+        groups: choice by group, files ``<group>/<choice>.yaml``.
+        explicit: by group, the settings typed one by one; an entry ``""`` marks a group that was chosen itself.
+    """
+    chosen: dict[str, Any] = dict(config)
+    for group, choice in groups.items():
+        typed = explicit.get(group, {})
+        if "" not in typed:
+            merged = OmegaConf.merge(_load_choice(group, choice), OmegaConf.create(dict(typed)))
+            chosen[group] = OmegaConf.to_container(merged, resolve=True)
+    return chosen
+
+
+def _load_choice(group: str, choice: str) -> dict[str, Any]:
+    """A config file with the choices its own defaults list puts below it (``- /group@key: choice``)."""
+    loaded = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{choice}.yaml"))
+    assert isinstance(loaded, dict)
+    below: dict[str, Any] = {}
+    for entry in loaded.pop("defaults", []):
+        ((where, name),) = entry.items()
+        other, _, key = where.removeprefix("/").partition("@")
+        below[key] = _load_choice(other, name)
+    return {**below, **loaded}
 
 
 def _check_nodes(node: Any, where: str) -> None:

@@ -89,7 +89,7 @@ def make_trainer(
     devices: int | str = 1,
     num_nodes: int = 1,
     precision: Precision = "32-true",
-    sync_batchnorm: bool = False,
+    sync_batchnorm: bool | Literal["auto"] = False,
     deterministic: bool = False,
     progress: bool = True,
     threads: int | None = None,
@@ -109,7 +109,8 @@ def make_trainer(
         devices: processes per node, or ``auto`` for all GPUs.
         num_nodes: nodes; with torchrun or SLURM the processes are theirs.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed`` (gradient penalties stay in float32).
-        sync_batchnorm: batch-norm statistics over all processes.
+        sync_batchnorm: batch-norm statistics over all processes, which works on GPUs only; ``auto``: where there are
+            several.
         deterministic: insist on deterministic kernels.
         progress: show the bar.
         threads: CPU threads per process; torch's own choice by default.
@@ -133,7 +134,7 @@ def make_trainer(
         num_nodes=num_nodes,
         strategy=strategy,
         precision=precision,
-        sync_batchnorm=sync_batchnorm,
+        sync_batchnorm=sync_batchnorm is True or (sync_batchnorm == "auto" and place == "gpu" and world > 1),
         deterministic=deterministic,
         max_epochs=1,
         limit_train_batches=max_steps,
@@ -162,7 +163,7 @@ def check_trainer(node: Mapping[str, Any]) -> None:
 
 
 def _check(
-    max_steps: int, accelerator: str, devices: int | str, num_nodes: int, precision: str, sync_batchnorm: bool
+    max_steps: int, accelerator: str, devices: int | str, num_nodes: int, precision: str, sync_batchnorm: bool | str
 ) -> str:
     """The accelerator, if the settings can work together; otherwise a ``ConfigError``."""
     if not isinstance(max_steps, int) or max_steps < 1:
@@ -175,7 +176,12 @@ def _check(
     place = _accelerator(accelerator)
     if precision == "16-mixed" and place == "cpu":
         raise ConfigError("trainer.precision=16-mixed works on GPUs only; use bf16-mixed or 32-true on the CPU.")
-    if processes(devices, accelerator, num_nodes) > 1 and precision == "16-mixed" and sync_batchnorm:
+    if sync_batchnorm not in (True, False, "auto"):
+        raise ConfigError(f"trainer.sync_batchnorm is '{sync_batchnorm}', expected true, false or auto.")
+    several = processes(devices, accelerator, num_nodes) > 1
+    if sync_batchnorm is True and several and place == "cpu":
+        raise ConfigError("trainer.sync_batchnorm works on GPUs only; set it to false or auto.")
+    if several and precision == "16-mixed" and sync_batchnorm:
         raise ConfigError("16-mixed with sync_batchnorm is not supported; use bf16-mixed.")
     return place
 

@@ -1,27 +1,14 @@
-"""``evaluate``: a checkpoint in; a table of metrics with their floor, ``metrics.json`` and ``report.html`` out."""
+"""``evaluate``: a checkpoint in; tables of metrics with their floors, ``metrics.json`` and ``report.html`` out."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.table import Table
-from torchmetrics import Metric
-
-from mutoscope.assembly import build_metrics, clips_of, load_model, prepared, same_data
-from mutoscope.config import build, check_config
-from mutoscope.console import say
+from mutoscope import kinds
+from mutoscope.assembly import load_model, prepared, same_data
+from mutoscope.config import check_config, with_groups
 from mutoscope.engine import place
-from mutoscope.formats.files import replacing
-from mutoscope.metrics.motion import RecognitionAccuracy
-from mutoscope.models.base import GenerativeModule, seeded
-from mutoscope.recognition import TrainedRecognizer, recognizer_for
-from mutoscope.render.sheet import save_motion_gallery
-from mutoscope.reporting import write_report
-from mutoscope.structures import MotionBatch
-from mutoscope.train import run_facts
+from mutoscope.kinds.base import EvaluationTask
 
 KEYS = (
     "checkpoint",
@@ -29,6 +16,7 @@ KEYS = (
     "metrics",
     "recognizer",
     "out",
+    "split",
     "samples_per_class",
     "seed",
     "truncation",
@@ -36,88 +24,33 @@ KEYS = (
     "debug",
 )
 
-#: real training clips that everything is held against
-REFERENCE_CLIPS = 5000
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: what stood in the generator's place and what the metrics say of it.
-
-    Args:
-        name: e.g. ``trained``.
-        count: clips measured.
-        values: by metric name.
-        per_class: recognition accuracy by class name.
-    """
-
-    name: str
-    count: int
-    values: dict[str, float]
-    per_class: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything an evaluation found; what the report shows."""
-
-    rows: list[Row]
-    protocol: dict[str, Any]
-    fake: torch.Tensor
-    real: MotionBatch
-
-
-def evaluate(config: Mapping[str, Any], explicit_dataset: Mapping[str, Any] | None = None) -> Evaluation:
-    """Measure a trained model against its untrained self and against held-out real clips.
-
-    All three rows are held against the same training clips and count the same number of clips with the same classes,
-    those of the held-out clips, because every one of these metrics depends on the count.
+def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
+    """Measure a trained model.
 
     Args:
         config: resolved, plain.
-        explicit_dataset: dataset settings typed by the user; they win over the checkpoint's.
+        explicit: by group, the settings the user typed, with an entry ``""`` for the choice of the group itself: those
+            of ``dataset`` win over the checkpoint's; ``metrics`` and ``recognizer`` that nobody chose are those of the
+            model's kind.
 
     Returns:
-        The table and what it was computed from; also written to ``out``.
+        What the evaluation of the model's kind found; also written to ``out``.
     """
+    explicit = explicit or {}
     check_config(config, KEYS)
     checkpoint = Path(config["checkpoint"])
     model, trained_config = load_model(checkpoint)
-    dataset = _dataset(config.get("dataset"), trained_config["dataset"], explicit_dataset or {})
+    tools = kinds.tools(model.takes)
+    config = with_groups(config, tools.groups, explicit)
+    check_config(config, KEYS)
+    dataset = _dataset(config.get("dataset"), trained_config["dataset"], explicit.get("dataset", {}))
     datamodule = prepared(dataset)
     same_data(datamodule.info, model.info, f"checkpoint {checkpoint}")
     out = Path(config["out"]) if config["out"] else _beside(checkpoint)
-    device = place(config["accelerator"])
-
-    recognizer = recognizer_for(datamodule, config["recognizer"])
-    info = model.info
-    train = clips_of(datamodule, "train")
-    reference = clips_of(datamodule, "train", limit=REFERENCE_CLIPS, seed=config["seed"])
-    held_out = clips_of(datamodule, "val", limit=config["samples_per_class"] * info.num_classes, seed=config["seed"])
-    metrics = build_metrics(config["metrics"], info, recognizer, train.joints)
-
-    with seeded(config["seed"], torch.device("cpu")):
-        untrained: GenerativeModule = build(trained_config["model"], "model", info=info).eval()
-    rows, fake = [], None
-    for name, candidate in (("untrained", untrained), ("trained", model)):
-        sample = candidate.to(device).generate(held_out, seed=config["seed"], truncation=config["truncation"])
-        fake = sample.fake.cpu()
-        say(f"Measuring {len(fake)} clips of the {name} model ...")
-        rows.append(
-            _measure(name, MotionBatch(fake, held_out.label, torch.ones_like(held_out.mask)), reference, metrics, info)
-        )
-    say(f"Measuring {len(held_out)} held-out real clips ...")
-    rows.append(_measure("real, held out (floor)", held_out, reference, metrics, info))
-    assert fake is not None
-
-    evaluation = Evaluation(rows, _protocol(config, datamodule, recognizer, held_out, reference), fake, held_out)
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(evaluation, out / "metrics.json")
-    say(_table(evaluation, metrics))
-    report = write_report(out, evaluation, metrics, model, checkpoint, run_facts())
-    save_motion_gallery(out / "media", fake, held_out.label, info, real=held_out.joints, per_class=2)
-    say(f"Wrote {out / 'metrics.json'}, {out / 'media'} and {report}.")
-    return evaluation
+    device = place(config["accelerator"])
+    return tools.evaluate(EvaluationTask(config, model.to(device), trained_config, datamodule, device, checkpoint, out))
 
 
 def _beside(checkpoint: Path) -> Path:
@@ -131,73 +64,9 @@ def _beside(checkpoint: Path) -> Path:
 def _dataset(
     chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any]
 ) -> dict[str, Any]:
+    typed = {name: value for name, value in explicit.items() if name}
     if chosen is None or chosen.get("name") in (None, trained["name"]):
-        return {**trained, **explicit}
+        return {**trained, **typed}
     # another dataset is cut the way the model's own was, unless the user says otherwise
-    shared = ("length", "fps", "skeleton", "channels", "root_rule", "align_heading")
-    return {**chosen, **{k: trained[k] for k in shared if k in trained and k in chosen}, **explicit}
-
-
-def _measure(
-    name: str, candidate: MotionBatch, reference: MotionBatch, metrics: Mapping[str, Metric], info: Any
-) -> Row:
-    values: dict[str, float] = {}
-    per_class: dict[str, float] = {}
-    for key, metric in metrics.items():
-        metric.reset()
-        for part, real in ((reference, True), (candidate, False)):
-            metric.update(part.joints, part.label, part.mask, real=real)
-        values[key] = float(metric.compute())
-        if isinstance(metric, RecognitionAccuracy):
-            per_class = {info.classes[i]: float(v) for i, v in enumerate(metric.per_class()) if bool(torch.isfinite(v))}
-        metric.reset()
-    return Row(name, len(candidate), values, per_class)
-
-
-def _protocol(
-    config: Mapping[str, Any],
-    datamodule: Any,
-    recognizer: TrainedRecognizer,
-    held_out: MotionBatch,
-    reference: MotionBatch,
-) -> dict[str, Any]:
-    info = datamodule.info
-    return {
-        "dataset": info.name,
-        "dataset_fingerprint": datamodule.fingerprint,
-        "skeleton": info.need_skeleton().name,
-        "length": info.length,
-        "fps": info.fps,
-        "root": info.root,
-        "clips_per_row": len(held_out),
-        "reference_clips": len(reference),
-        "reference": "training split",
-        "recognizer_sha256": recognizer.sha256,
-        "recognizer_val_accuracy": recognizer.accuracy,
-        "truncation": config["truncation"],
-        "seed": config["seed"],
-        "checkpoint": str(config["checkpoint"]),
-    }
-
-
-def _write_json(evaluation: Evaluation, path: Path) -> None:
-    content = {
-        "rows": [
-            {"name": r.name, "clips": r.count, "metrics": r.values, "accuracy_per_class": r.per_class}
-            for r in evaluation.rows
-        ],
-        "protocol": evaluation.protocol,
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2))
-
-
-def _table(evaluation: Evaluation, metrics: Mapping[str, Metric]) -> Table:
-    table = Table(title=f"{evaluation.protocol['clips_per_row']} clips per row, held against training clips")
-    table.add_column("")
-    for name, metric in metrics.items():
-        arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
-        table.add_column(name + arrow, justify="right")
-    for row in evaluation.rows:
-        table.add_row(row.name, *(f"{row.values[name]:.3f}" for name in metrics))
-    return table
+    shared = ("length", "fps", "skeleton", "channels", "root_rule", "align_heading", "size")
+    return {**chosen, **{k: trained[k] for k in shared if k in trained and k in chosen}, **typed}

@@ -13,8 +13,8 @@ from mutoscope.assembly import load_model
 from mutoscope.checkpoint import EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
 from mutoscope.config import ConfigError
 from mutoscope.console import say
+from mutoscope.facts import run_facts
 from mutoscope.models.base import GenerativeModule
-from mutoscope.train import run_facts
 
 #: what must be said wherever something made from a dataset is shown
 ACKNOWLEDGEMENTS = {

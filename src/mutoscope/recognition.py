@@ -1,16 +1,20 @@
-"""The recogniser of a dataset: trained once, cached by what it depends on, its hash recorded with every number."""
+"""The networks metrics look through: trained once per dataset, cached by what they depend on, with their hash.
+
+Motion is seen through an action recogniser, layouts of action graphs through a classifier of box tracks.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from filelock import FileLock
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from mutoscope.callbacks.run_log import RunLog
 from mutoscope.config import build
@@ -21,11 +25,15 @@ from mutoscope.engine import make_trainer
 from mutoscope.formats.files import replacing
 from mutoscope.models.recognizer.module import Recognizer
 from mutoscope.models.recognizer.network import RecognizerNet
+from mutoscope.models.track_classifier.module import TrackClassifier
+from mutoscope.models.track_classifier.network import TrackClassifierNet
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class TrainedRecognizer:
-    """A frozen recogniser with where it comes from.
+class Trained(Generic[Network]):
+    """A frozen network with where it comes from.
 
     Args:
         network: in evaluation mode.
@@ -33,41 +41,81 @@ class TrainedRecognizer:
         accuracy: on the validation split, 0..1.
     """
 
-    network: RecognizerNet
+    network: Network
     sha256: str
     accuracy: float
+
+
+TrainedRecognizer = Trained[RecognizerNet]
+TrainedTrackClassifier = Trained[TrackClassifierNet]
 
 
 def recognizer_for(
     datamodule: DataModule, config: Mapping[str, Any], cache_dir: Path | None = None
 ) -> TrainedRecognizer:
-    """The recogniser for the data of a set-up DataModule, from the cache or trained now.
+    """The recogniser for the motion of a set-up DataModule, from the cache or trained now.
 
     Args:
         datamodule: after ``setup()``.
         config: ``{max_steps, batch_size, model}`` with ``model`` a config node of a :class:`Recognizer`.
         cache_dir: ``default_cache()`` unless given.
     """
+    return _trained(datamodule, config, cache_dir, "recognizers", "action recogniser", "clips", validation_accuracy)
+
+
+def track_classifier_for(
+    datamodule: DataModule, config: Mapping[str, Any], cache_dir: Path | None = None
+) -> TrainedTrackClassifier:
+    """The classifier of box tracks for the action graphs of a set-up DataModule, from the cache or trained now.
+
+    Args:
+        datamodule: after ``setup()``; its training batches have layout clips.
+        config: ``{max_steps, batch_size, model}`` with ``model`` a config node of a :class:`TrackClassifier`.
+        cache_dir: ``default_cache()`` unless given.
+    """
+    return _trained(datamodule, config, cache_dir, "track_classifiers", "track classifier", "edges", track_accuracy)
+
+
+def _trained(
+    datamodule: DataModule,
+    config: Mapping[str, Any],
+    cache_dir: Path | None,
+    group: str,
+    what: str,
+    named: str,
+    accuracy_of: Callable[[Any, DataModule], float],
+) -> Trained[Any]:
+    """From the folder ``group`` of the cache, or trained now; ``what`` and what is ``named`` are said aloud."""
     info = datamodule.info
     key_parts = {"config": dict(config), "info": info.to_dict(), "data": datamodule.fingerprint}
     key = hashlib.sha256(json.dumps(key_parts, sort_keys=True).encode()).hexdigest()[:16]
-    folder = (cache_dir or default_cache()) / "recognizers"
+    folder = (cache_dir or default_cache()) / group
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{info.name}-{key}.safetensors"
+    module: Recognizer | TrackClassifier = build(config["model"], "recognizer.model", info=info)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
-            _train(datamodule, config, path)
-    module: Recognizer = build(config["model"], "recognizer.model", info=info)
+            say(f"Training the {what} for {info.name} (once; then it is taken from {folder}).")
+            accuracy = _fit(module, datamodule, config, folder, accuracy_of)
+            say(f"The {what} names {accuracy:.1%} of the validation {named} rightly.")
+            weights = {name: value.contiguous().cpu() for name, value in module.network.state_dict().items()}
+            with replacing(path) as temporary:
+                save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
     module.network.load_state_dict(load_file(path))
     with safe_open(path, framework="pt") as file:
         accuracy = float(file.metadata()["val_accuracy"])
-    network = module.network.eval().requires_grad_(False)
-    return TrainedRecognizer(network, hashlib.sha256(path.read_bytes()).hexdigest(), accuracy)
+    network = module.network.cpu().eval().requires_grad_(False)
+    return Trained(network, hashlib.sha256(path.read_bytes()).hexdigest(), accuracy)
 
 
-def _train(datamodule: DataModule, config: Mapping[str, Any], path: Path) -> None:
-    say(f"Training the action recogniser for {datamodule.info.name} (once; then it is taken from {path.parent}).")
-    module: Recognizer = build(config["model"], "recognizer.model", info=datamodule.info)
+def _fit(
+    module: Recognizer | TrackClassifier,
+    datamodule: DataModule,
+    config: Mapping[str, Any],
+    folder: Path,
+    accuracy_of: Callable[[Any, DataModule], float],
+) -> float:
+    """Train for ``max_steps`` without disturbing data or random streams of the caller; the validation accuracy."""
     before = datamodule.batch_size, datamodule.start_batch
     datamodule.batch_size, datamodule.start_batch = config["batch_size"], 0
     state = torch.get_rng_state()
@@ -77,18 +125,14 @@ def _train(datamodule: DataModule, config: Mapping[str, Any], path: Path) -> Non
             max_steps=config["max_steps"],
             callbacks=[RunLog(50)],
             loggers=[],
-            run_dir=str(path.parent),
+            run_dir=str(folder),
             checkpoint_every_n_steps=config["max_steps"],
         )
         trainer.fit(module, train_dataloaders=datamodule.train_dataloader())
-        accuracy = validation_accuracy(module.network, datamodule)
+        return accuracy_of(module.network, datamodule)
     finally:
         datamodule.batch_size, datamodule.start_batch = before
         torch.set_rng_state(state)
-    say(f"The recogniser names {accuracy:.1%} of the validation clips rightly.")
-    weights = {name: value.contiguous().cpu() for name, value in module.network.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
 
 
 @torch.inference_mode()
@@ -103,4 +147,23 @@ def validation_accuracy(network: RecognizerNet, datamodule: DataModule) -> float
         total += len(batch)
     if total == 0:
         raise ValueError(f"Dataset '{datamodule.info.name}' has no validation clip; the recogniser cannot be tested.")
+    return right / total
+
+
+@torch.inference_mode()
+def track_accuracy(network: TrackClassifierNet, datamodule: DataModule) -> float:
+    """Share of validation edges, of those that can be judged, whose true tracks are named rightly."""
+    network.eval()
+    device = next(network.parameters()).device
+    right = total = 0
+    for batch in datamodule.once("val"):
+        batch = batch.to(device)
+        judged = network.judged(batch.graph)
+        right += int(((network(batch.graph, batch.boxes).argmax(dim=1) == batch.graph.action) & judged).sum())
+        total += int(judged.sum())
+    if total == 0:
+        raise ValueError(
+            f"Dataset '{datamodule.info.name}' has no validation edge of which half lies inside its clip; "
+            "the track classifier cannot be tested."
+        )
     return right / total

@@ -1,13 +1,8 @@
 """``train``: a resolved config in, a run directory full of results out."""
 
 import json
-import os
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +11,8 @@ import yaml
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.loggers.logger import Logger
 
-from mutoscope.assembly import build_metrics, check_pair, check_weights, clips_of, prepared, same_data
+from mutoscope import kinds
+from mutoscope.assembly import check_pair, check_weights, prepared, same_data
 from mutoscope.callbacks.checkpointing import Checkpointing
 from mutoscope.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.callbacks.run_log import RunLog
@@ -24,13 +20,10 @@ from mutoscope.checkpoint import checkpoint_info, read_checkpoint
 from mutoscope.config import ConfigError, build, check_config
 from mutoscope.console import first_process, say
 from mutoscope.engine import check_trainer
+from mutoscope.facts import run_facts
 from mutoscope.formats.files import replacing
 from mutoscope.loggers import FileLogger, read_metrics
 from mutoscope.models.base import GenerativeModule, IterationModule
-from mutoscope.recognition import recognizer_for
-
-#: real clips that samples are held against while training runs
-REFERENCE_CLIPS = 2000
 
 KEYS = (
     "name",
@@ -144,15 +137,19 @@ def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule,
             run_dir, dict(config), settings["checkpoint_every_n_steps"], settings["milestones_every_n_steps"]
         ),
     ]
-    if isinstance(model, GenerativeModule) and config["metrics"]:
-        recognizer = recognizer_for(datamodule, config["recognizer"])
-        metrics = build_metrics(config["metrics"], datamodule.info, recognizer, clips_of(datamodule, "train").joints)
-        reference = clips_of(datamodule, "train", limit=REFERENCE_CLIPS)
-        # measured before checkpointing, so that an interrupted measurement is repeated
-        callbacks.insert(0, GenerationMetrics(metrics, reference, **config["measure"]))
+    gallery = None
+    if isinstance(model, GenerativeModule):
+        tools, measure = kinds.tools(model.takes), config["measure"]
+        gallery = tools.gallery(datamodule)
+        if config["metrics"]:
+            measurement = tools.measurement(datamodule, config, measure["samples_per_class"])
+            # measured before checkpointing, so that an interrupted measurement is repeated
+            schedule = {"every_n_steps": measure["every_n_steps"], "seed": measure["seed"]}
+            callbacks.insert(0, GenerationMetrics(**vars(measurement), **schedule))
     for name, node in (config["callbacks"] or {}).items():
         if node is not None:
-            callbacks.append(build(node, f"callbacks.{name}", run_dir=run_dir, config=dict(config)))
+            late = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
+            callbacks.append(build(node, f"callbacks.{name}", **late))
     return callbacks
 
 
@@ -180,19 +177,3 @@ def write_config(config: Mapping[str, Any], run_dir: Path) -> None:
     """``config.yaml``: the resolved config, atomically."""
     with replacing(run_dir / "config.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-
-
-def run_facts() -> dict[str, Any]:
-    """What a run was made with: versions, machine, command, commit."""
-    packages = ("mutoscope", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "av")
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return {
-        "command": json.loads(os.environ.get("MUTOSCOPE_COMMAND", "null")) or [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "versions": {name: version(name) for name in packages},
-        "commit": commit.stdout.strip() or None,
-    }

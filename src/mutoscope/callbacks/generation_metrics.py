@@ -1,22 +1,15 @@
 """Samples to metrics on a schedule, for any model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from torchmetrics import Metric
 
+from mutoscope.metrics.common import feed
 from mutoscope.models.base import GenerativeModule
-from mutoscope.structures import MotionBatch, MotionSample
-
-#: samples generated from one seed
-CHUNK = 32
-
-
-def class_labels(classes: int, per_class: int) -> torch.Tensor:
-    """``[classes * per_class]``: 0..K-1, then 0..K-1 again, so that any prefix is nearly balanced."""
-    return torch.arange(classes).repeat(per_class)
 
 
 class GenerationMetrics(Callback):
@@ -26,23 +19,26 @@ class GenerationMetrics(Callback):
     training continues with the random streams it had.
 
     Args:
-        metrics: by name; each takes ``update(joints, label, mask, real=...)``.
-        reference: real clips that the samples are held against.
+        metrics: by name.
+        conditions: chunks of what ``generate`` is asked for.
+        named: the tensors of a sample by the names that the metrics' ``update`` asks for.
+        reference: real clips by the same names, where metrics hold samples against a whole set of them.
         every_n_steps: iterations between measurements.
-        samples_per_class: generated for every class, over all processes.
         seed: of the latents.
     """
 
     def __init__(
         self,
         metrics: Mapping[str, Metric],
-        reference: MotionBatch,
+        conditions: Sequence[Any],
+        named: Callable[[Any], Mapping[str, Any]],
+        reference: Mapping[str, Any] | None = None,
         every_n_steps: int = 2000,
-        samples_per_class: int = 20,
         seed: int = 1234,
     ) -> None:
-        self.metrics, self.reference = dict(metrics), reference
-        self.every_n_steps, self.samples_per_class, self.seed = every_n_steps, samples_per_class, seed
+        self.metrics, self.conditions, self.named = dict(metrics), list(conditions), named
+        self.reference = dict(reference or {})
+        self.every_n_steps, self.seed = every_n_steps, seed
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -62,21 +58,18 @@ class GenerationMetrics(Callback):
             # batch norm counts on every process by itself; measured is what the checkpoint holds, the first process's
             for buffer in pl_module.averaged.buffers():
                 torch.distributed.broadcast(buffer, src=0)
-        labels = class_labels(pl_module.info.num_classes, self.samples_per_class)
         # every chunk has a seed of its own, so the samples do not depend on how many processes share them
-        mine = list(enumerate(labels.split(CHUNK)))[rank::world]
-        fakes = [pl_module.generate(chunk, seed=self.seed + number) for number, chunk in mine]
-        share = slice(rank, None, world)
-        real = type(self.reference)(
-            self.reference.joints[share], self.reference.label[share], self.reference.mask[share]
-        ).to(pl_module.device)
+        mine = list(enumerate(self.conditions))[rank::world]
+        fakes = [self.named(pl_module.generate(chunk, seed=self.seed + number)) for number, chunk in mine]
+        real = {
+            name: value[rank::world].to(pl_module.device) if isinstance(value, Tensor) else value
+            for name, value in self.reference.items()
+        }
         values = {}
         for name, metric in self.metrics.items():
             metric.to(pl_module.device).reset()
-            for fake in fakes:
-                assert isinstance(fake, MotionSample)
-                metric.update(fake.fake, fake.label, real=False)
-            metric.update(real.joints, real.label, real.mask, real=True)
+            for named in [*fakes, real] if real else fakes:
+                feed(metric, named)
             values[name] = float(metric.compute())
             metric.reset()
         return values

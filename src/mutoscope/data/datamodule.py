@@ -131,6 +131,14 @@ class DataModule(LightningDataModule):
     def fingerprint(self) -> str:
         """Changes whenever the data or their preparation changes; keys caches of anything computed from them."""
 
+    def describe(self) -> str:
+        """What the dataset holds, in words; after ``setup()``."""
+        info = self.info
+        return (
+            f"{len(self.dataset('train'))} training and {len(self.dataset('val'))} validation clips of {info.length} "
+            f"frames at {info.fps:g} fps in {info.num_classes} classes"
+        )
+
     def batches_per_epoch(self) -> int:
         """Full batches in one pass over the training split, over all ranks."""
         _, world = self._rank()

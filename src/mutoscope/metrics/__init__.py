@@ -1,5 +1,6 @@
 """Metrics as ``torchmetrics.Metric``: they eat plain tensors and reduce over processes by themselves."""
 
+from mutoscope.metrics.actions import ActionRecall, ComposedAccuracy, TrackClassifier
 from mutoscope.metrics.common import Recognizer, TooFewSamplesError
 from mutoscope.metrics.frechet import (
     FrechetDistance,
@@ -8,6 +9,9 @@ from mutoscope.metrics.frechet import (
     frechet_distance_of_features,
     frechet_terms,
 )
+from mutoscope.metrics.inception import ClassifierFID, FrameClassifier, InceptionScore, inception_score
+from mutoscope.metrics.layout import LayoutIoU, box_iou_pairs, moving_objects
+from mutoscope.metrics.lpips import LPIPS, LPIPSNetwork
 from mutoscope.metrics.mmd import MaximumMeanDiscrepancy, mmd2, mmd2_interval, mmd2_p_value
 from mutoscope.metrics.motion import (
     BoneDrift,
@@ -23,16 +27,34 @@ from mutoscope.metrics.motion import (
 )
 from mutoscope.metrics.paper import PRESETS, KineticGANMMD, kinetic_gan_mmd, paper_mmd
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
+from mutoscope.metrics.tracks import (
+    DestinationError,
+    TimingAccuracy,
+    onsets_of_pixels,
+    onsets_of_tracks,
+    timing_accuracy,
+)
+from mutoscope.metrics.video import FrameError
 
 __all__ = [
+    "LPIPS",
     "PRESETS",
+    "ActionRecall",
     "BoneDrift",
+    "ClassifierFID",
+    "ComposedAccuracy",
+    "DestinationError",
     "Diversity",
     "FootSkate",
+    "FrameClassifier",
+    "FrameError",
     "FrechetDistance",
     "FrechetTerms",
+    "InceptionScore",
     "Jerk",
     "KineticGANMMD",
+    "LPIPSNetwork",
+    "LayoutIoU",
     "MaximumMeanDiscrepancy",
     "MetricValue",
     "MotionFID",
@@ -43,16 +65,24 @@ __all__ = [
     "Protocol",
     "RecognitionAccuracy",
     "Recognizer",
+    "TimingAccuracy",
     "TooFewSamplesError",
+    "TrackClassifier",
     "bootstrap_interval",
+    "box_iou_pairs",
     "compare",
     "frechet_distance",
     "frechet_distance_of_features",
     "frechet_terms",
+    "inception_score",
     "kinetic_gan_mmd",
     "mmd2",
     "mmd2_interval",
     "mmd2_p_value",
+    "moving_objects",
+    "onsets_of_pixels",
+    "onsets_of_tracks",
     "paper_mmd",
     "state_hash",
+    "timing_accuracy",
 ]

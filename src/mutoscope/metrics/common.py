@@ -1,9 +1,12 @@
 """What all metrics share: the error for too few samples, double precision, checks of feature tables."""
 
-from typing import Literal, Protocol
+import inspect
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 Side = Literal["fake", "real"]
 
@@ -54,3 +57,21 @@ def check_side(of: str) -> None:
     """Raise ``ValueError`` unless ``of`` is ``fake`` or ``real``."""
     if of not in ("fake", "real"):
         raise ValueError(f"of is '{of}', expected fake or real.")
+
+
+def feed(metric: Metric, available: Mapping[str, Any]) -> None:
+    """Update a metric with what its ``update`` names, out of everything there is.
+
+    Raises:
+        TypeError: if it needs something that is not there.
+    """
+    wanted = inspect.signature(type(metric).update).parameters
+    metric.update(**{name: available[name] for name in wanted if name in available})
+
+
+def check_frames(whose: str, *videos: Tensor) -> None:
+    """Raise ``ValueError`` unless all are uint8 ``[b, t, 3, h, w]`` of one shape; ``whose`` names the metric."""
+    for frames in videos:
+        if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape != videos[0].shape:
+            got = " and ".join(f"{list(v.shape)} {str(v.dtype).removeprefix('torch.')}" for v in videos)
+            raise ValueError(f"{whose} got frames {got}, expected uint8 [b, t, 3, h, w].")

@@ -37,7 +37,7 @@ Cell = float | int | str | tuple[float, float] | None
 
 _ARROW: dict[Better | None, str] = {"lower": "lower is better", "higher": "higher is better", None: ""}
 #: the page may load nothing, not even by mistake
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _SERIES = 6
 _BUCKETS = 300
 
@@ -221,6 +221,33 @@ class Report:
             data = buffer.getvalue()
         source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         self._add(title, f'{_note(note)}<img class="picture" alt="{escape(alt or title)}" src="{source}">')
+
+    def add_videos(
+        self, title: str, videos: Sequence[tuple[str, str | Path]], *, note: str = "", columns: int = 2
+    ) -> None:
+        """MP4 files, embedded in the page and playing in a loop.
+
+        Args:
+            title: heading of the section.
+            videos: (caption, file) of each.
+            note: a line above them.
+            columns: at most so many beside each other.
+
+        Raises:
+            ValueError: for a file that is no MP4.
+        """
+        figures = []
+        for caption, path in videos:
+            data = Path(path).read_bytes()
+            if data[4:8] != b"ftyp":
+                raise ValueError(f"'{path}' is no MP4 file; write one with mutoscope.formats.video.write_mp4.")
+            source = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
+            figures.append(
+                f'<figure><video src="{source}" aria-label="{escape(caption)}" autoplay loop muted playsinline '
+                "controls>"
+                f"</video><figcaption>{escape(caption)}</figcaption></figure>"
+            )
+        self._add(title, f'{_note(note)}<div class="videos" style="--columns:{columns}">{"".join(figures)}</div>')
 
     def add_motion(
         self,

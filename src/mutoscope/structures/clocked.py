@@ -26,6 +26,8 @@ class ClockedGraph:
         destination: ``[a, 2]`` float, where the top-left corner of the subject's box ends up, as fraction of the
             frame; zero for actions without destination.
         num_clips: ``b``.
+        most: objects in the clip that has most of them; counted here unless given, which on a GPU makes the host wait,
+            so batches are put together before they are moved.
     """
 
     attributes: Tensor
@@ -37,6 +39,13 @@ class ClockedGraph:
     progress: Tensor
     destination: Tensor
     num_clips: int
+    most: int = -1
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            real = self.clip[self.real]
+            most = int(torch.bincount(real, minlength=1).max()) if len(real) else 0
+            object.__setattr__(self, "most", most)
 
     @property
     def num_nodes(self) -> int:
@@ -60,6 +69,11 @@ class ClockedGraph:
         time = torch.arange(length, device=start.device, dtype=start.dtype) / length
         return time[:, None] * (end - start + 1e-6) + start
 
+    def lasting(self, ratio: float) -> Self:
+        """The same graph for clips ``ratio`` times as long, every action at the pace it had."""
+        start, end = self.progress.unbind(dim=1)
+        return replace(self, progress=torch.stack([start, start + (end - start) * ratio], dim=1))
+
     def to(self, *args: Any, **kwargs: Any) -> Self:
         return self._each(lambda tensor: tensor.to(*args, **kwargs))
 
@@ -67,7 +81,7 @@ class ClockedGraph:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, function: Any) -> Self:
-        tensors = (f.name for f in fields(self) if f.name != "num_clips")
+        tensors = (f.name for f in fields(self) if f.name not in ("num_clips", "most"))
         return replace(self, **{name: function(getattr(self, name)) for name in tensors})
 
     @classmethod

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class AttributeEmbedding(nn.Module):
@@ -46,7 +47,13 @@ class GraphConvolution(nn.Module):
                 nn.init.kaiming_normal_(layer.weight)
 
     def forward(
-        self, nodes: Tensor, edges: Tensor, subject: Tensor, object: Tensor, active: Tensor
+        self,
+        nodes: Tensor,
+        edges: Tensor,
+        subject: Tensor,
+        object: Tensor,
+        active: Tensor | None,
+        degree: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One layer.
 
@@ -54,15 +61,30 @@ class GraphConvolution(nn.Module):
             nodes: ``[n, nodes]``.
             edges: ``[e, edges]``.
             subject, object: ``[e]`` node indices.
-            active: ``[e]`` float, 1 where the edge sends messages and 0 where it does not.
+            active: ``[e]`` float, 1 where the edge sends messages and 0 where it does not; ``None`` = all do.
+            degree: ``[n]`` float, how often active edges touch each node, self-loops twice, where the caller knows it
+                already; several layers share it.
 
         Returns:
             nodes ``[n, out]`` and edges ``[e, out]``; rows of edges that are not active mean nothing.
         """
-        message = self.message(torch.cat([nodes[subject], edges, nodes[object]], dim=1))
+        message = self.message[1:](self._ends(nodes, edges.to(nodes.dtype), subject, object))
         to_subject, edges, to_object = message.split([self.hidden, self.out, self.hidden], dim=1)
-        weight = active[:, None].to(message.dtype)
+        if active is not None:
+            sent = active[:, None].to(message.dtype)
+            to_subject, to_object = to_subject * sent, to_object * sent
         pooled = message.new_zeros(len(nodes), self.hidden)
-        pooled = pooled.index_add(0, subject, to_subject * weight).index_add(0, object, to_object * weight)
-        count = active.new_zeros(len(nodes)).index_add(0, subject, active).index_add(0, object, active)
-        return self.update(pooled / count.clamp(min=1)[:, None].to(pooled.dtype)), edges
+        pooled = pooled.index_add(0, subject, to_subject).index_add(0, object, to_object)
+        if degree is None:
+            ends = torch.ones_like(subject, dtype=torch.float32) if active is None else active
+            degree = ends.new_zeros(len(nodes)).index_add(0, subject, ends).index_add(0, object, ends)
+        return self.update(pooled / degree.clamp(min=1)[:, None].to(pooled.dtype)), edges
+
+    def _ends(self, nodes: Tensor, edges: Tensor, subject: Tensor, object: Tensor) -> Tensor:
+        """``[e, hidden]``: the first message layer on [subject; edge; object], by linearity once per node."""
+        first = self.message.get_submodule("0")
+        weight, width = first.get_parameter("weight"), nodes.shape[1]
+        of_subject, of_edge, of_object = weight.split([width, edges.shape[1], width], dim=1)
+        as_subject, as_object = F.linear(nodes, of_subject), F.linear(nodes, of_object)
+        between = F.linear(edges, of_edge, first.get_parameter("bias"))
+        return between + as_subject.index_select(0, subject) + as_object.index_select(0, object)

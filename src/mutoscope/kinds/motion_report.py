@@ -1,4 +1,4 @@
-"""The page that an evaluation leaves behind."""
+"""The page that an evaluation of motion leaves behind."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from mutoscope.models.base import GenerativeModule
 from mutoscope.render.report import Chart, Column, Report
 
 if TYPE_CHECKING:
-    from mutoscope.evaluate import Evaluation
+    from mutoscope.kinds.motion_evaluation import Evaluation
 
 #: charts of a training run: title, the logged numbers, what they are
 _CHARTS = (

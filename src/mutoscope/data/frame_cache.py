@@ -1,0 +1,287 @@
+"""Videos decoded once into one memory-mapped file of small uint8 frames, so that random clips cost no decoding.
+
+A cache is a folder with ``frames.bin`` (``[frames of all videos, 3, h, w]`` uint8) and ``index.json``. It comes into
+being by one rename. Until then it is ``<cache>.parts``, where every video is written at its final place and then noted
+in a journal, so that an interrupted preparation goes on where it stopped.
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from PIL import Image
+
+from mutoscope.console import say
+from mutoscope.data.parallel import each
+
+_FORMAT = 1
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """Where the frames of a video come from.
+
+    Args:
+        name: what to call it; no two are alike.
+        path: a video file, or a folder of pictures, whose names sorted are the frames.
+        frames: how many it must have, neither fewer nor more.
+    """
+
+    name: str
+    path: Path
+    frames: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that cannot be used.
+
+    Args:
+        name: what it is.
+        reason: in a few words, the same for all with this defect.
+        detail: one or two sentences.
+    """
+
+    name: str
+    reason: str
+    detail: str
+
+
+class FrameCache:
+    """An open cache; the file is mapped at the first reading, in every process anew.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        FileNotFoundError: if there is no cache.
+        ValueError: if it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise FileNotFoundError(f"There is no frame cache at {path}; call prepare_data() first.")
+        self.path = path
+        advice = f"delete the folder {path} and prepare the data again"
+        try:
+            index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+            if index["format"] != _FORMAT:
+                raise ValueError(f"its format is {index['format']}, expected {_FORMAT}")
+            self.names: tuple[str, ...] = tuple(index["names"])
+            self.frames: NDArray[np.int64] = np.array(index["frames"], dtype=np.int64)
+            self.size: tuple[int, int] = (index["height"], index["width"])
+            self.skipped = tuple(Skipped(**entry) for entry in index["skipped"])
+            self.shape = (int(self.frames.sum()), 3, *self.size)
+            if (found := (path / "frames.bin").stat().st_size) != int(np.prod(self.shape)):
+                raise ValueError(f"frames.bin holds {found} bytes, expected {int(np.prod(self.shape))}")
+        except KeyError as error:
+            raise ValueError(f"The frame cache at {path} is damaged: no entry {error}; {advice}.") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(f"The frame cache at {path} cannot be used: {error}; {advice}.") from error
+        self._start = np.cumsum(self.frames) - self.frames
+        unusable = {skipped.name for skipped in self.skipped}
+        self._number = {name: i for i, name in enumerate(self.names) if name not in unusable}
+        self._map: NDArray[np.uint8] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_map": None}
+
+    def number(self, name: str) -> int:
+        """Position of a video, for :meth:`read`; raises ``KeyError`` where none of this name is usable."""
+        return self._number[name]
+
+    def read(self, video: int, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Some frames of a video as ``[t, 3, h, w]`` RGB.
+
+        Raises:
+            IndexError: for a frame it has not.
+        """
+        if self._map is None:
+            self._map = np.memmap(self.path / "frames.bin", dtype=np.uint8, mode="r", shape=self.shape)
+        if len(frames) and not (frames.min() >= 0 and frames.max() < self.frames[video]):
+            raise IndexError(f"'{self.names[video]}' has frames 0 to {self.frames[video] - 1}, asked for {frames}.")
+        return np.asarray(self._map[self._start[video] + frames])
+
+
+def prepare_cache(
+    path: Path, sources: Sequence[FrameSource], size: tuple[int, int], workers: int, title: str = "Decoding videos"
+) -> FrameCache:
+    """Open the cache at ``path``, or make it first, after saying how large it gets.
+
+    Several processes may call this at once: one works, the others wait. Sources that cannot be used are left out and
+    listed in ``skipped``; their place in the file stays empty and takes no room on most disks.
+
+    Args:
+        path: folder of the cache; let its name carry a fingerprint of the sources.
+        sources: the videos.
+        size: (height, width) of the frames to keep.
+        workers: processes.
+        title: of the progress bar.
+
+    Raises:
+        ValueError: if there are no sources, two of one name, or a damaged cache.
+        OSError: if the disk has too little room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        if not path.exists():
+            _make(path, sources, size, workers, title)
+    return FrameCache(path)
+
+
+def video_frames(path: Path) -> Iterator[Image.Image]:
+    """Pictures of a video file one after the other, decoded by one thread.
+
+    Raises:
+        ValueError: if it is no video, or breaks off.
+    """
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path} holds no video.")
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            for frame in container.decode(stream):
+                yield Image.fromarray(frame.to_ndarray(format="rgb24"))
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{path} cannot be decoded ({error.strerror}); fetch it again.") from error
+
+
+def picture(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture brought to (height, width) as PIL does it, bilinear and anti-aliased: ``[3, h, w]``."""
+    height, width = size
+    resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+def by_reason(skipped: Sequence[Skipped]) -> str:
+    """``3 no avi file, 1 wrong number of frames``: what was left out, most frequent reason first."""
+    return ", ".join(f"{count} {reason}" for reason, count in Counter(s.reason for s in skipped).most_common())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs to know of one source: where to read and where to write."""
+
+    source: FrameSource
+    file: Path
+    start: int
+    size: tuple[int, int]
+
+
+def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], workers: int, title: str) -> None:
+    if not sources:
+        raise ValueError(f"There are no videos to decode for {path}.")
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Two videos for {path} have the same name; names must differ.")
+    frames = [source.frames for source in sources]
+    starts = np.cumsum(frames) - frames
+    parts = path.with_name(f"{path.name}.parts")
+    parts.mkdir(exist_ok=True)
+    file, journal = parts / "frames.bin", parts / "done.jsonl"
+    done = _done(journal) if file.exists() else {}
+    tasks = [
+        _Task(source, file, int(start), size)
+        for source, start in zip(sources, starts, strict=True)
+        if source.name not in done
+    ]
+    _announce(path, sources, tasks, size)
+    with file.open("ab") as whole:
+        whole.truncate(sum(frames) * 3 * size[0] * size[1])
+    with journal.open("a", encoding="utf-8") as notes:
+        # after a kill the last note may lack its end
+        notes.write("\n")
+        for i, skipped in each(_decode, tasks, workers, title):
+            done[tasks[i].source.name] = skipped
+            notes.write(json.dumps([tasks[i].source.name, asdict(skipped) if skipped else None]) + "\n")
+            notes.flush()
+            os.fsync(notes.fileno())
+    index = {
+        "format": _FORMAT,
+        "names": names,
+        "frames": frames,
+        "height": size[0],
+        "width": size[1],
+        "skipped": [asdict(skipped) for name in names if (skipped := done[name]) is not None],
+    }
+    (parts / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    journal.unlink()
+    parts.rename(path)
+
+
+def _done(journal: Path) -> dict[str, Skipped | None]:
+    """What an interrupted preparation had finished."""
+    done: dict[str, Skipped | None] = {}
+    for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
+        try:
+            name, skipped = json.loads(line)
+        except ValueError:
+            continue
+        done[name] = Skipped(**skipped) if skipped else None
+    return done
+
+
+def _announce(path: Path, sources: Sequence[FrameSource], tasks: Sequence[_Task], size: tuple[int, int]) -> None:
+    """Say how large the cache gets, and refuse if the disk is too small for what is still to come."""
+    gigabyte, per_frame = 1e9, 3 * size[0] * size[1]
+    whole = sum(source.frames for source in sources) * per_frame / gigabyte
+    needed = sum(task.source.frames for task in tasks) * per_frame / gigabyte
+    free = shutil.disk_usage(path.parent).free / gigabyte
+    if needed > free:
+        raise OSError(
+            f"The frames of {len(tasks)} videos at {size[0]}x{size[1]} take {needed:.1f} GB, but {path.parent} has "
+            f"room for {free:.1f} GB; make room, set cache_dir to another disk, or choose a smaller size or max_videos."
+        )
+    resumed = f", {len(sources) - len(tasks)} videos are done already" if len(tasks) < len(sources) else ""
+    say(f"Decoding {len(sources)} videos once to {size[0]}x{size[1]}: {whole:.2g} GB in {path}{resumed}.")
+
+
+def _decode(task: _Task) -> Skipped | None:
+    """Write the frames of one source at their place, or say why it cannot be used."""
+    source = task.source
+    if not source.path.exists():
+        return Skipped(source.name, "no video", f"There is no video {source.path}.")
+    reader: Callable[[Path], Iterator[Image.Image]] = _folder_frames if source.path.is_dir() else video_frames
+    frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
+    found = 0
+    try:
+        for image in reader(source.path):
+            if found < source.frames:
+                frames[found] = picture(image, task.size)
+            found += 1
+    # Pillow complains of broken pictures with a SyntaxError
+    except (OSError, ValueError, SyntaxError) as error:
+        return Skipped(source.name, "video cannot be decoded", f"{source.path}, after {found} frames: {error}")
+    if found != source.frames:
+        detail = f"{source.path} has {found} frames, expected {source.frames}; if it is cut off, fetch it again."
+        return Skipped(source.name, "wrong number of frames", detail)
+    # plain writing tells of a full disk with an exception, a memory map by ending the process
+    try:
+        with task.file.open("r+b") as file:
+            file.seek(task.start * frames[0].nbytes)
+            file.write(frames.data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(
+            f"Frames cannot be written to {task.file} ({error.strerror}). What is done is kept; make room and go on."
+        ) from error
+    return None
+
+
+def _folder_frames(folder: Path) -> Iterator[Image.Image]:
+    for file in sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in _PICTURES):
+        with Image.open(file) as image:
+            yield image

@@ -1,0 +1,152 @@
+"""Does the model do what is asked, when it is asked? Graphs made for the question, from true first frames."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mutoscope.metrics.actions import ComposedAccuracy, TrackClassifier
+from mutoscope.metrics.common import TooFewSamplesError
+from mutoscope.metrics.tracks import DestinationError, TimingAccuracy
+from mutoscope.structures import ActionGraphBatch, ActionGraphSample, ActionVocabulary, ClockedGraph, DatasetInfo
+from mutoscope.structures.action_graph import ActionGraph, GraphError
+from mutoscope.structures.recipes import EARLY, LATE, down_left, huddle, right_up, swap
+
+Generate = Callable[[ActionGraphBatch], ActionGraphSample]
+
+
+@dataclass(frozen=True)
+class ControlRow:
+    """One question and its answer.
+
+    Args:
+        question: e.g. ``timing of slide``.
+        cases: clips, or pairs of clips, asked.
+        value: share answered as asked, or ``None`` where there was no case.
+        by_chance: what a model that ignores the question would get at most, where that is known.
+    """
+
+    question: str
+    cases: int
+    value: float | None
+    by_chance: float | None = None
+
+
+def asks(batch: ActionGraphBatch, graph: ClockedGraph) -> ActionGraphBatch:
+    """The same first frames under other graphs; the true frames after the first do not belong to them."""
+    frames = batch.frames
+    assert frames is not None
+    held = frames[:, :1].expand_as(frames)
+    boxes = batch.boxes[:, :1].expand_as(batch.boxes)
+    return ActionGraphBatch(graph, boxes, held, batch.names)
+
+
+def one_edge_each(graph: ClockedGraph, action: int) -> tuple[Tensor, Tensor]:
+    """Clips that have an edge of an action, and the first such edge of each: ``[k]`` and ``[k]``."""
+    edges = (graph.action == action).nonzero()[:, 0]
+    clips = graph.clip[graph.subject[edges]]
+    order = torch.argsort(clips, stable=True)
+    edges, clips = edges[order], clips[order]
+    first = torch.ones_like(clips, dtype=torch.bool)
+    first[1:] = clips[1:] != clips[:-1]
+    return clips[first], edges[first]
+
+
+def with_edges(graph: ClockedGraph, edges: Tensor, clock: tuple[float, float]) -> ClockedGraph:
+    """Only some edges of a graph, all with one clock."""
+    return replace(
+        graph,
+        subject=graph.subject[edges],
+        action=graph.action[edges],
+        object=graph.object[edges],
+        progress=graph.progress.new_tensor(clock).repeat(len(edges), 1),
+        destination=graph.destination[edges],
+    )
+
+
+def timing_rows(
+    clips: ActionGraphBatch, generate: Generate, info: DatasetInfo, pairs_per_action: int
+) -> Iterator[ControlRow]:
+    """Pairs of clips whose only action happens in the first third or after two thirds (spec section 9, "Timing")."""
+    vocabulary = info.need_vocabulary()
+    for name in vocabulary.action_names:
+        action = vocabulary.action(name)
+        if name == "no_op":
+            continue
+        having, edges = one_edge_each(clips.graph, action)
+        having, edges = having[:pairs_per_action], edges[:pairs_per_action]
+        if not len(having):
+            yield ControlRow(f"{name}: starts when asked", 0, None, 0.5)
+            continue
+        early, late = (asks(clips, with_edges(clips.graph, edges, clock)) for clock in (EARLY, LATE))
+        early, late = (batch.select(having.tolist()) for batch in (early, late))
+        first, second = generate(early), generate(late)
+        metric = TimingAccuracy(info)
+        metric.update(
+            early.graph, late.graph, first.boxes.cpu(), second.boxes.cpu(), first.fake.cpu(), second.fake.cpu()
+        )
+        yield ControlRow(f"{name}: starts when asked", len(having), _value(metric), 0.5)
+
+
+def composed(clips: ActionGraphBatch, vocabulary: ActionVocabulary, seed: int) -> dict[str, ActionGraphBatch]:
+    """The paper's composed actions on true first frames (Table 5), by name; scenes without room are left out."""
+    recipes: dict[str, Callable[[ActionGraph, Sequence[int]], ActionGraph]]
+    if vocabulary.image_node:
+        recipes = {
+            "swap": lambda g, order: swap(g.objects, g.length, *(g.names[i] for i in order[:2])),
+            "huddle": lambda g, order: huddle(g.objects, g.length),
+        }
+    else:
+        recipes = {
+            "right_up": lambda g, order: right_up(g.objects, g.length),
+            "down_left": lambda g, order: down_left(g.objects, g.length),
+        }
+    random = torch.Generator().manual_seed(seed)
+    scenes = [
+        ActionGraph.from_clocked(clips.graph, clip, clips.boxes, vocabulary, clips.length) for clip in range(len(clips))
+    ]
+    orders = [torch.randperm(len(scene.objects), generator=random).tolist() for scene in scenes]
+    found = {}
+    for name, recipe in recipes.items():
+        numbers, graphs = [], []
+        for clip, (scene, order) in enumerate(zip(scenes, orders, strict=True)):
+            try:
+                graph = recipe(scene, order)
+            except GraphError:
+                continue
+            numbers.append(clip)
+            graphs.append(graph.clocked(vocabulary))
+        if numbers:
+            found[name] = asks(clips.select(numbers), ClockedGraph.cat(graphs))
+    return found
+
+
+def composed_rows(
+    clips: ActionGraphBatch, generate: Generate, info: DatasetInfo, classifier: TrackClassifier, seed: int
+) -> Iterator[ControlRow]:
+    """Whether all actions of a composed graph are recognised in the generated tracks."""
+    for name, asked in composed(clips, info.need_vocabulary(), seed).items():
+        sample = generate(asked)
+        metric = ComposedAccuracy(classifier)
+        metric.update(sample.boxes.cpu(), asked.boxes, asked.graph)
+        yield ControlRow(f"{name}: all its actions recognised", len(asked), _value(metric))
+
+
+def arrival_rows(clips: ActionGraphBatch, sample: ActionGraphSample, info: DatasetInfo) -> Iterator[ControlRow]:
+    """How near to their destinations objects arrive, and how near they were without moving."""
+    if not info.need_vocabulary().destinations:
+        return
+    boxes = sample.boxes.cpu()
+    for of, words in (("fake", "generated"), ("real", "true clip"), ("first", "if nothing moved")):
+        metric = DestinationError(info, of=of)  # type: ignore[arg-type]
+        metric.update(boxes, clips.boxes, clips.graph)
+        yield ControlRow(f"distance from the destination on arrival, {words}", int(metric.count), _value(metric))
+
+
+def _value(metric: Any) -> float | None:
+    try:
+        return float(metric.compute())
+    except TooFewSamplesError:
+        return None

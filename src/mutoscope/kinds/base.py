@@ -1,0 +1,78 @@
+"""The contract between the verbs and a kind of data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torchmetrics import Metric
+
+from mutoscope.callbacks.media import Gallery
+from mutoscope.data.datamodule import DataModule
+from mutoscope.models.base import GenerativeModule
+from mutoscope.structures import Sample
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How a model is measured while it trains.
+
+    Args:
+        metrics: by name.
+        conditions: chunks of what ``generate`` is asked for; each is made from a seed of its own.
+        named: the tensors of a sample by the names that metrics ask for.
+        reference: the same for real clips, where metrics want a whole set of them; tensors have the clips first.
+    """
+
+    metrics: Mapping[str, Metric]
+    conditions: Sequence[Any]
+    named: Callable[[Any], Mapping[str, Any]]
+    reference: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """Everything an evaluation is made from.
+
+    Args:
+        config: of ``evaluate``, resolved.
+        model: trained, on ``device``, in evaluation mode.
+        trained_config: the config the model was trained with.
+        datamodule: set up.
+        checkpoint: where the model comes from.
+        out: the folder for results.
+    """
+
+    config: Mapping[str, Any]
+    model: GenerativeModule
+    trained_config: Mapping[str, Any]
+    datamodule: DataModule
+    device: torch.device
+    checkpoint: Path
+    out: Path
+
+
+class KindTools(Protocol):
+    """One implementation per kind of data."""
+
+    #: choices of the groups ``metrics`` and ``recognizer`` for ``evaluate`` where the user makes none
+    groups: Mapping[str, str]
+
+    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
+        """How to measure models while they train.
+
+        Args:
+            datamodule: set up.
+            config: of ``train``; the groups ``metrics`` and ``recognizer`` are read.
+            samples: how many samples per class (motion) or clips per class in the vocabulary (video).
+        """
+
+    def gallery(self, datamodule: DataModule) -> Gallery:
+        """How to show samples while a model trains."""
+
+    def evaluate(self, task: EvaluationTask) -> Any:
+        """Measure a model; write ``metrics.json``, media and ``report.html``; return what was found."""
+
+    def generate(self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]) -> Sample:
+        """What ``generate`` does with a model."""

@@ -1,0 +1,90 @@
+"""The simplest state a metric can have: a sum and how many values are in it."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from mutoscope.metrics.common import TooFewSamplesError, double
+
+
+class RunningAverage(Metric):
+    """A mean over everything seen, in float64; adds up over batches and processes alike.
+
+    Args:
+        seen: what is counted, for the error of a metric that has seen nothing, e.g. ``"object"``.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+
+    #: what the number is, and its unit, in one line for reports
+    meaning: str
+    total: Tensor
+    squares: Tensor
+    count: Tensor
+
+    def __init__(self, seen: str) -> None:
+        super().__init__()
+        self.seen = seen
+        for name in ("total", "squares", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def _add(self, values: Tensor, counted: Tensor) -> None:
+        """Add ``values`` where ``counted`` (bool, the same shape) says so; others may be anything, NaN too."""
+        values, counted = double(values, self.total.device), counted.to(self.total.device)
+        values = torch.where(counted, values, 0)
+        self.total = self.total + values.sum()
+        self.squares = self.squares + values.square().sum()
+        self.count = self.count + counted.sum()
+
+    def compute(self) -> Tensor:
+        """The mean, a float64 scalar; raises ``TooFewSamplesError`` before anything was counted."""
+        if not self.count > 0:
+            raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen}.")
+        return self.total / self.count
+
+    def deviation(self) -> Tensor:
+        """Standard deviation of the values over all processes, divided by their number; NaN before the first."""
+        with self.sync_context(should_sync=self._to_sync):
+            mean = self.total / self.count
+            return (self.squares / self.count - mean.square()).clamp(min=0).sqrt()
+
+
+class ClassAverage(Metric):
+    """A mean over everything seen and one per class, from counts.
+
+    Args:
+        classes: number of classes ``K``.
+        seen: what is counted, e.g. ``"edge"``.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+
+    meaning: str
+    right: Tensor
+    asked: Tensor
+
+    def __init__(self, classes: int, seen: str) -> None:
+        super().__init__()
+        self.classes, self.seen = classes, seen
+        for name in ("right", "asked"):
+            self.add_state(name, torch.zeros(classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def _add(self, right: Tensor, label: Tensor, counted: Tensor) -> None:
+        """Add ``[a]`` bool verdicts on things of class ``[a]``, where ``[a]`` ``counted`` says so."""
+        label, device = label.clamp(0, self.classes - 1), self.asked.device
+        asked = torch.zeros_like(self.asked).index_add(0, label.to(device), counted.long().to(device))
+        hit = torch.zeros_like(self.right).index_add(0, label.to(device), (right & counted).long().to(device))
+        self.asked, self.right = self.asked + asked, self.right + hit
+
+    def compute(self) -> Tensor:
+        """The share over all classes, a float32 scalar; raises ``TooFewSamplesError`` before anything was counted."""
+        if not self.asked.sum() > 0:
+            raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen}.")
+        return self.right.sum() / self.asked.sum()
+
+    def per_class(self) -> Tensor:
+        """``[K]`` share of every class over all processes, NaN for classes not seen."""
+        with self.sync_context(should_sync=self._to_sync):
+            return self.right / self.asked

@@ -1,0 +1,187 @@
+"""Frame generating function: layouts and the previous frame become the next frame (paper, section 4.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork
+from mutoscope.models.ag2vid.graph_layers import AttributeEmbedding
+from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
+from mutoscope.models.ag2vid.pasting import LayoutMasks
+from mutoscope.nn.spade import SpadeGenerator, Upsampling
+from mutoscope.nn.spectral import fixed_weights, recompute, spectral_weights
+from mutoscope.nn.warp import warp
+from mutoscope.structures.clocked import ClockedGraph
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Generated frames 1..t-1 and what they were put together from.
+
+    Args:
+        frames: ``[b, t-1, 3, h, w]`` ImageNet-normalised colours, not clamped.
+        flow: ``[b, t-1, 2, h, w]`` pixels; where in frame ``k-1`` frame ``k`` reads.
+        warped: ``[b, t-1, 3, h, w]`` the previous frame moved along the flow.
+        residual: ``[b, t-1, 3, h, w]`` in [-1, 1], what is added to it.
+    """
+
+    frames: Tensor
+    flow: Tensor
+    warped: Tensor
+    residual: Tensor
+
+
+class FrameGeneratingFunction(nn.Module):
+    """``v_t = warp(v_{t-1}, flow) + tanh(SPADE(fuse(layouts, warped)))`` (paper, equations 4 and 5).
+
+    Args:
+        sizes: number of values of every object attribute.
+        width: of the descriptors of the graph network ``E``.
+        segmap_channels: channels of the fused map; ``None``: ``E`` per attribute.
+        attribute_width: columns of each attribute's table; ``None``: ``3E`` over all attributes.
+        flow_width, flow_halvings, flow_blocks, flow_multiplier: see :class:`~mutoscope.models.ag2vid.flow.FlowNetwork`.
+        ngf, spade_hidden, upsampling, recomputed: see :class:`~mutoscope.nn.spade.SpadeGenerator`.
+        residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
+        align_corners: of the warp; false for released checkpoints, see :func:`~mutoscope.nn.warp.warp`.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        width: int = 128,
+        segmap_channels: int | None = None,
+        attribute_width: int | None = None,
+        flow_width: int = 32,
+        flow_halvings: int = 3,
+        flow_blocks: int = 6,
+        flow_multiplier: float = 20.0,
+        ngf: int = 64,
+        spade_hidden: int = 128,
+        upsampling: Upsampling = "normal",
+        recomputed: int = 0,
+        residual: bool = True,
+        align_corners: bool = True,
+    ) -> None:
+        super().__init__()
+        self.align_corners, self.residual = align_corners, residual
+        self.width = width
+        self.attributes = AttributeEmbedding(sizes, attribute_width or 3 * width // len(sizes))
+        vectors = self.attributes.width + width
+        segmap = segmap_channels or len(sizes) * width
+        self.flow = FlowNetwork(vectors, flow_width, flow_halvings, flow_blocks, flow_multiplier)
+        self.fuse = ConvNorm(LayoutConv2d(vectors, segmap))
+        self.generator = SpadeGenerator(segmap, ngf, spade_hidden, upsampling, recomputed)
+
+    def object_vectors(self, graph: ClockedGraph, descriptors: Tensor) -> Tensor:
+        """What is pasted into boxes: attributes beside ``descriptors [n, t, E]`` -> ``[n, t, s]``."""
+        attributes = self.attributes(graph.attributes)[:, None].expand(-1, descriptors.shape[1], -1)
+        return torch.cat([attributes, descriptors.to(attributes.dtype)], dim=-1)
+
+    def forward(
+        self,
+        graph: ClockedGraph,
+        boxes: Tensor,
+        descriptors: Tensor,
+        frames: Tensor,
+        *,
+        autoregressive: bool = False,
+        per_frame: bool = False,
+        detach_every: int | None = None,
+        recompute_frames: bool = False,
+    ) -> Frames:
+        """Generate frames 1..t-1.
+
+        Args:
+            graph: objects of ``b`` clips.
+            boxes: ``[n, t, 4]`` the layout.
+            descriptors: ``[n, t, E]`` of the graph network, zero at frame 0 as it gives them.
+            frames: ``[b, t, 3, h, w]`` ImageNet-normalised real frames, each of which its successor is made from; when
+                autoregressive only the first is read and others may be absent.
+            autoregressive: make every frame from the one generated before; gradients flow through all of them.
+            per_frame: with real previous frames, make one frame at a time as the original does, so that batch norm and
+                power iterations see one frame per step; otherwise all frames are one batch.
+            detach_every: stop gradients between frames after every so many frames of an autoregressive roll-out.
+            recompute_frames: keep only the frames of a roll-out and compute all else again in the backward pass.
+
+        Raises:
+            ValueError: if the sizes of the inputs do not fit together.
+        """
+        steps = boxes.shape[1] - 1
+        self._check(graph, boxes, descriptors, frames, needed=1 if autoregressive else steps)
+        masks = LayoutMasks.of(graph, boxes, (frames.shape[-2], frames.shape[-1]))
+        vectors = self.object_vectors(graph, descriptors)
+        if autoregressive:
+            with fixed_weights(spectral_weights(self)):
+                return self._roll_out(masks, vectors, frames[:, 0], detach_every, recompute_frames)
+        if per_frame:
+            made = [self._step(masks, vectors, frames[:, k], k, k + 1) for k in range(steps)]
+            return _join(made)
+        return self._step(masks, vectors, frames[:, :steps].flatten(0, 1), 0, steps)
+
+    def _roll_out(
+        self, masks: LayoutMasks, vectors: Tensor, frame: Tensor, detach_every: int | None, again: bool
+    ) -> Frames:
+        made: list[Frames] = []
+        for k in range(vectors.shape[1] - 1):
+            if k and detach_every is not None and k % detach_every == 0:
+                frame = frame.detach()
+            if again and torch.is_grad_enabled():
+                made.append(_recomputed_step(self, masks, vectors, frame, k))
+            else:
+                made.append(self._step(masks, vectors, frame, k, k + 1))
+            frame = made[-1].frames[:, 0]
+        return _join(made)
+
+    def _step(self, masks: LayoutMasks, vectors: Tensor, previous: Tensor, start: int, stop: int) -> Frames:
+        """Frames ``start + 1 .. stop`` from ``previous [b * (stop - start), 3, h, w]``."""
+        pair = self.layout_pair(masks, vectors, previous, start, stop)
+        flow = self.flow(pair)
+        warped = warp(previous, flow, self.align_corners)
+        residual = torch.zeros_like(warped)
+        if self.residual:
+            drawn = self.generator(self.fuse(self.layout_pair(masks, vectors, warped, start, stop)))
+            residual = drawn.to(warped.dtype)
+        made = (warped + residual, flow, warped, residual)
+        return Frames(*(x.unflatten(0, (-1, stop - start)) for x in made))
+
+    def layout_pair(self, masks: LayoutMasks, vectors: Tensor, image: Tensor, start: int, stop: int) -> LayoutPair:
+        """What frames ``start + 1 .. stop`` are made from, beside ``image [b * (stop - start), 3, h, w]``."""
+        return LayoutPair(
+            masks.frames(start, stop),
+            masks.frames(start + 1, stop + 1),
+            vectors[:, start:stop],
+            vectors[:, start + 1 : stop + 1],
+            image,
+        )
+
+    def _check(self, graph: ClockedGraph, boxes: Tensor, descriptors: Tensor, frames: Tensor, needed: int) -> None:
+        nodes, length = graph.num_nodes, boxes.shape[1]
+        if boxes.shape != (nodes, length, 4):
+            raise ValueError(f"The layout has shape {list(boxes.shape)}, expected [{nodes} nodes, frames, 4].")
+        if descriptors.shape != (nodes, length, self.width):
+            raise ValueError(
+                f"Descriptors have shape {list(descriptors.shape)}, expected {[nodes, length, self.width]} "
+                f"for a layout of {length} frames."
+            )
+        if frames.ndim != 5 or frames.shape[0] != graph.num_clips or frames.shape[1] < max(needed, 1) or needed < 1:
+            raise ValueError(
+                f"Frames have shape {list(frames.shape)}, expected [{graph.num_clips} clips, at least "
+                f"{max(needed, 1)}, 3, height, width] for a layout of {length} frames, which must be at least 2."
+            )
+
+
+def _recomputed_step(
+    function: FrameGeneratingFunction, masks: LayoutMasks, vectors: Tensor, previous: Tensor, step: int
+) -> Frames:
+    def run(vectors: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        made = function._step(masks, vectors, previous, step, step + 1)
+        return made.frames, made.flow, made.warped, made.residual
+
+    return Frames(*recompute(function, run, vectors, previous))
+
+
+def _join(parts: Sequence[Frames]) -> Frames:
+    fields = zip(*((p.frames, p.flow, p.warped, p.residual) for p in parts), strict=True)
+    return Frames(*(torch.cat(field, dim=1) for field in fields))

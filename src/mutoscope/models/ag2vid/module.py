@@ -1,0 +1,409 @@
+"""AG2Vid's training, told once (paper section 4; losses and schedule as released)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from mutoscope.formats.backbones import backbone_weights
+from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
+from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
+from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutName, build_layout
+from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, layout_loss
+from mutoscope.models.ag2vid.losses import (
+    AdversarialKind,
+    FrameLosses,
+    LossWeights,
+    discriminator_loss,
+    feature_matching_loss,
+    flow_loss,
+    generator_adversarial_loss,
+)
+from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.nn.perceptual import FrozenFeatures, SqueezeFeatures, Vgg19Features, perceptual_loss
+from mutoscope.nn.spade import Upsampling
+from mutoscope.nn.warp import warp
+from mutoscope.structures import ActionGraphBatch, ActionGraphPair, ActionGraphSample, DatasetInfo, Kind
+
+Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
+
+
+@dataclass
+class _Part:
+    """What the steps of one mini-batch, or a part of it, hand to each other.
+
+    Args:
+        clips: with their true frames.
+        real: ``[b, t, 3, h, w]`` the true frames, normalised.
+        conditioning: what the discriminator makes of graphs and layouts.
+        fake: ``[b, t - 1, 3, h, w]`` generated frames, detached; set by the generator's step.
+    """
+
+    clips: ActionGraphBatch
+    real: Tensor
+    conditioning: Conditioning | None
+    fake: Tensor | None = None
+
+
+class AG2Vid(GenerativeModule):
+    """Bar, Herzig, Wang, Rohrbach, Chechik, Darrell, Globerson, "Compositional Video Synthesis with Action Graphs".
+
+    Every iteration moves the frame generator (with the appearance network), then the discriminator on the same
+    generated frames, then, on other and longer clips, the layout generating function.
+
+    Args:
+        info: vocabulary, frame size and normaliser of the data.
+        optimizers: factories named ``layout``, ``generator`` and ``discriminator``; those of networks that this model
+            does not have are left aside.
+        layout: where objects are: ``gcn`` (the paper's), ``rnn``, ``rule``, ``random``, ``copy`` or ``ground_truth``.
+        rivals: learned layouts trained beside it on the same clips, for comparison.
+        width: of embeddings and graph features (E).
+        graph_hidden: of the messages of graph convolutions.
+        graph_layers: convolutions of the layout and appearance networks.
+        clip_progress, only_actions, layout_truncate: see :class:`~mutoscope.models.ag2vid.layout.LayoutGCN`.
+        appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
+        flow_width, ngf, spade_hidden, segmap_channels, upsampling, align_corners: see
+            :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
+        per_frame: batch statistics of single frames, one frame after the other, as released.
+        previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
+        frames_truncate: gradients of generated frames go back so many frames at most.
+        checkpoint_activations: compute the largest activations again in the backward pass instead of keeping them.
+        discriminator: train against one (Table 2, last row).
+        discriminator_width, discriminator_layers, discriminator_scales: of its PatchGANs.
+        carry_state: see :class:`~mutoscope.models.ag2vid.discriminators.ActionDiscriminator`.
+        adversarial: which adversarial loss.
+        perceptual: whose features compare frames beside the discriminator's: ``vgg19`` (the paper's), ``squeezenet``,
+            ``discriminator`` (its alone) or ``none``.
+        perceptual_weights: a file with the weights of that network; torchvision's cache by default.
+        weights: of the losses.
+        channels_last: memory format of the frame networks.
+        schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
+
+    Raises:
+        ValueError: for settings that contradict each other.
+    """
+
+    takes: ClassVar[Kind] = "action_graph"
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        layout: LayoutName = "gcn",
+        rivals: Sequence[LayoutName] = (),
+        width: int = 128,
+        graph_hidden: int = 512,
+        graph_layers: int = 3,
+        clip_progress: bool = False,
+        only_actions: bool = False,
+        layout_truncate: int | None = None,
+        appearance_boxes: Literal["internal", "layout"] = "internal",
+        flow_width: int = 32,
+        ngf: int = 64,
+        spade_hidden: int = 128,
+        segmap_channels: int | None = None,
+        upsampling: Upsampling = "normal",
+        align_corners: bool = True,
+        per_frame: bool = False,
+        previous: Literal["given", "generated"] = "given",
+        frames_truncate: int | None = None,
+        checkpoint_activations: bool = False,
+        discriminator: bool = True,
+        discriminator_width: int = 64,
+        discriminator_layers: int = 4,
+        discriminator_scales: int = 2,
+        carry_state: bool = True,
+        adversarial: AdversarialKind = "hinge",
+        perceptual: Perceptual = "vgg19",
+        perceptual_weights: str | None = None,
+        weights: Mapping[str, float] | None = None,
+        channels_last: bool = False,
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        ema_half_life: float | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        _check(layout, rivals, previous, perceptual, discriminator)
+        used = ["generator", *(["discriminator"] if discriminator else [])]
+        if layout in LEARNED or rivals:
+            used.append("layout")
+        super().__init__(
+            info,
+            optimizers={name: factory for name, factory in optimizers.items() if name in used},
+            schedulers={name: factory for name, factory in (schedulers or {}).items() if name in used},
+            ema_half_life=ema_half_life,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        vocabulary = info.need_vocabulary()
+        self.frame_size = info.need_frame_size()
+        lay_out = partial(
+            build_layout,
+            vocabulary=vocabulary,
+            width=width,
+            hidden=graph_hidden,
+            layers=graph_layers,
+            clip_progress=clip_progress,
+            only_actions=only_actions,
+        )
+        appearance = lay_out("gcn")
+        assert isinstance(appearance, LayoutGCN)
+        self._generator = Generator(
+            vocabulary,
+            {name: lay_out(name, truncate=layout_truncate) for name in (layout, *rivals)},
+            appearance,
+            FrameGeneratingFunction(
+                vocabulary.sizes,
+                width=width,
+                segmap_channels=segmap_channels,
+                flow_width=flow_width,
+                ngf=ngf,
+                spade_hidden=spade_hidden,
+                upsampling=upsampling,
+                recomputed=2 if checkpoint_activations else 0,
+                align_corners=align_corners,
+                residual=discriminator or perceptual != "none",
+            ),
+            appearance_boxes=appearance_boxes,
+            recompute=checkpoint_activations,
+        )
+        self.discriminator = (
+            ActionDiscriminator(
+                vocabulary.sizes,
+                len(vocabulary.actions),
+                width=width,
+                hidden=graph_hidden,
+                ndf=discriminator_width,
+                n_layers=discriminator_layers,
+                scales=discriminator_scales,
+                carry_state=carry_state,
+            )
+            if discriminator
+            else None
+        )
+        if channels_last:
+            for network in (self._generator.frames, self.discriminator):
+                if network is not None:
+                    network.to(memory_format=torch.channels_last)
+        self.per_frame, self.previous, self.frames_truncate = per_frame, previous, frames_truncate
+        self.adversarial, self.weights = adversarial, LossWeights(**(weights or {}))
+        self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
+        #: loaded when training starts: a trained model generates without them
+        self.features: FrozenFeatures | None = None
+        self.ready()
+
+    @property
+    def generator(self) -> Generator:
+        return self._generator
+
+    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
+        networks: dict[str, Sequence[nn.Module]] = {"generator": [self._generator.appearance, self._generator.frames]}
+        if self.discriminator is not None:
+            networks["discriminator"] = [self.discriminator]
+        if any(True for _ in self._generator.layouts.parameters()):
+            networks["layout"] = [self._generator.layouts]
+        return networks
+
+    def setup(self, stage: str) -> None:
+        """Load the network behind the perceptual loss.
+
+        Raises:
+            MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
+        """
+        if stage == "fit" and self.perceptual in ("vgg19", "squeezenet"):
+            self.features = load_perceptual(self.perceptual, self.perceptual_weights)
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: ActionGraphPair, batch_idx: int) -> None:
+        parts = [self._part(clips) for clips in self._clips(batch.frames)]
+        self.latest["loss/generator"] = self.update("generator", [partial(self._generator_loss, p) for p in parts])
+        if self.discriminator is not None:
+            losses = [partial(self._discriminator_loss, part) for part in parts]
+            self.latest["loss/discriminator"] = self.update("discriminator", losses)
+        if "layout" in self.optimizer_names:
+            clips = self._clips(batch.layout)
+            self.latest["loss/layouts"] = self.update("layout", [partial(self._layout_loss, part) for part in clips])
+
+    def _part(self, clips: ActionGraphBatch) -> _Part:
+        if clips.frames is None:
+            raise ValueError("AG2Vid learns from frames, but this batch has none.")
+        real = self.normalise(clips.frames)
+        # the generator's step moves nothing this depends on, so both steps share it
+        judge = self.discriminator
+        conditioning = None if judge is None else judge.condition(clips.graph, clips.boxes, self.frame_size)
+        return _Part(clips, real, conditioning)
+
+    def _generator_loss(self, part: _Part) -> Tensor:
+        clips, target = part.clips, part.real[:, 1:]
+        made = self._generator.teach(
+            clips.graph,
+            clips.boxes,
+            part.real,
+            per_frame=self.per_frame,
+            own=self.previous == "generated",
+            detach_every=self.frames_truncate,
+        )
+        part.fake = made.frames.detach()
+        moved = made.warped
+        if self.previous == "generated":
+            moved = warp(part.real[:, :-1].flatten(0, 1), made.flow.flatten(0, 1), self._generator.frames.align_corners)
+            moved = moved.unflatten(0, target.shape[:2])
+        adversarial = matching = perceptual = None
+        if self.discriminator is not None and part.conditioning is not None:
+            known = part.conditioning.detach()
+            on_fake = self.discriminator(made.frames, known)
+            with torch.no_grad():
+                on_real = self.discriminator(target, known)
+            adversarial = generator_adversarial_loss(on_fake, self.adversarial)
+            matching = feature_matching_loss(on_real, on_fake)
+        if self.features is not None:
+            perceptual = perceptual_loss(self.features, made.frames.flatten(0, 1), target.flatten(0, 1))
+        losses = FrameLosses(adversarial, matching, perceptual, flow_loss(moved, target))
+        self.latest |= {f"loss/{n}": term.detach() for n, term in losses._asdict().items() if term is not None}
+        return losses.total(self.weights)
+
+    def _discriminator_loss(self, part: _Part) -> Tensor:
+        assert self.discriminator is not None
+        assert part.conditioning is not None
+        assert part.fake is not None
+        on_real, on_fake = self.discriminator.compare(part.real[:, 1:], part.fake, part.conditioning)
+        losses = discriminator_loss(on_real, on_fake, self.adversarial)
+        self.latest |= {
+            "health/real_logits": torch.stack([scale[-1].detach().float().mean() for scale in on_real]).mean(),
+            "health/fake_logits": torch.stack([scale[-1].detach().float().mean() for scale in on_fake]).mean(),
+        }
+        return losses.total
+
+    def _layout_loss(self, clips: ActionGraphBatch) -> Tensor:
+        losses = []
+        for name, layout in self._generator.layouts.items():
+            if name in LEARNED:
+                found: Layout = layout(clips.graph, clips.boxes[:, 0], clips.length)
+                losses.append(self.weights.layout * layout_loss(found.boxes, clips.boxes, clips.graph.real))
+                self.latest[f"loss/layout_{name}"] = losses[-1].detach()
+        return torch.stack(losses).sum()
+
+    def _clips(self, batch: ActionGraphBatch) -> list[ActionGraphBatch]:
+        """The mini-batch in ``micro_batches`` equal parts."""
+        if self.micro_batches == 1:
+            return [batch]
+        (numbers,) = zip(*self.parts(torch.arange(len(batch))), strict=True)
+        return [batch.select(part.tolist()) for part in numbers]
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """``[..., 3, h, w]`` uint8 -> normalised by ImageNet's mean and deviation."""
+        normaliser = self.info.need_normaliser()
+        return normaliser.normalise(frames.movedim(-3, -1).to(torch.float32)).movedim(-1, -3).contiguous()
+
+    def denormalise(self, frames: Tensor) -> Tensor:
+        """The way back: clipped and rounded to uint8."""
+        values = self.info.need_normaliser().denormalise(frames.float().movedim(-3, -1))
+        return values.clamp(0, 255).round().to(torch.uint8).movedim(-1, -3).contiguous()
+
+    # --- layouts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def layouts(self) -> list[LayoutName]:
+        """Ways in which :meth:`lay_out` makes layouts: the model's own first, then its rivals and the baselines."""
+        return list(dict.fromkeys([*self._generator.names, *UNLEARNED]))
+
+    @torch.inference_mode()
+    def lay_out(self, batch: ActionGraphBatch, layout: LayoutName | None = None, *, seed: int = 0) -> Tensor:
+        """Boxes ``[n, t, 4]`` for the graphs and first boxes of a batch, on the model's device.
+
+        Args:
+            batch: what is asked for; all its boxes are read by ``ground_truth`` alone.
+            layout: instead of the model's own.
+            seed: of random layouts.
+        """
+        generator: Generator = self.averaged.eval()  # type: ignore[assignment]
+        given = batch.to(self.device)
+        with seeded(seed, self.device):
+            found = generator.lay_out(given.graph, given.boxes[:, 0], given.length, given.boxes, layout)
+        if self.training:
+            self.generator.train()
+        return found.boxes
+
+    # --- generation --------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        batch: ActionGraphBatch,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        layout: LayoutName | None = None,
+        batch_size: int = 16,
+    ) -> ActionGraphSample:
+        """Videos for action graphs, first frames and first boxes.
+
+        Args:
+            batch: what is asked for; only the first frame and the first boxes of every clip are read, unless
+                ``layout="ground_truth"``.
+            seed: of random layouts; nothing else is random.
+            length: frames; those of the batch by default. Actions keep their pace: a longer clip shows what happens
+                after the shorter one.
+            layout: instead of the model's own.
+            batch_size: clips at a time.
+
+        Returns:
+            ``fake: [b, t, 3, h, w]`` uint8, whose first frame is the given one.
+
+        Raises:
+            ValueError: if there are no frames, or true boxes are wanted for more frames than there are.
+        """
+        if batch.frames is None:
+            raise ValueError("A first frame is needed to generate from; this batch has none.")
+        steps = length or batch.length
+        asked = batch if steps == batch.length else replace(batch, graph=batch.graph.lasting(steps / batch.length))
+        generator = self.averaged.eval()
+        frames, boxes = [], []
+        with seeded(seed, self.device):
+            for first in range(0, len(batch), batch_size):
+                part = asked.select(range(first, min(first + batch_size, len(batch)))).to(self.device)
+                assert part.frames is not None
+                given = part.frames[:, 0]
+                start = part.boxes[:, 0]
+                video = generator(part.graph, start, self.normalise(given), steps, part.boxes, layout)
+                frames.append(torch.cat([given[:, None], self.denormalise(video.frames)], dim=1))
+                boxes.append(video.boxes)
+        if self.training:
+            self.generator.train()
+        info = self.info if length is None else self.info.with_length(length)
+        real = batch.frames.to(self.device) if batch.frames.shape[1] == steps else None
+        return ActionGraphSample(
+            fake=torch.cat(frames), info=info, real=real, asked=asked.to(self.device), boxes=torch.cat(boxes)
+        )
+
+
+def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> FrozenFeatures:
+    """The network of a perceptual loss with its published weights."""
+    if name == "vgg19":
+        return Vgg19Features(backbone_weights("vgg19", path))
+    return SqueezeFeatures(backbone_weights("squeezenet1_1", path))
+
+
+def _check(layout: str, rivals: Sequence[str], previous: str, perceptual: str, discriminator: bool) -> None:
+    if previous not in ("given", "generated"):
+        raise ValueError(f"previous is '{previous}', expected given or generated.")
+    if perceptual not in get_args(Perceptual):
+        raise ValueError(f"perceptual is '{perceptual}', expected one of {', '.join(get_args(Perceptual))}.")
+    if perceptual == "discriminator" and not discriminator:
+        raise ValueError(
+            "perceptual=discriminator compares frames in the discriminator's features, but discriminator is false; "
+            "use vgg19, squeezenet or none."
+        )
+    if unknown := [name for name in rivals if name not in LEARNED]:
+        raise ValueError(f"rivals names '{unknown[0]}', which does not learn; layouts that do: {', '.join(LEARNED)}.")
+    if layout in rivals:
+        raise ValueError(f"rivals names '{layout}', the layout itself; name others, or none.")

@@ -1,0 +1,103 @@
+"""Distances between pictures in the features of networks trained on ImageNet (Johnson et al. 2016)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+#: of the taps from fine to coarse (pix2pixHD; AG2Vid, section 4.3)
+TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+
+
+class FrozenFeatures(nn.Module):
+    """The convolutional part of a classifier as far as its last tap: never trained, never in a checkpoint.
+
+    Args:
+        layers: built without storage (on the ``meta`` device).
+        taps: numbers of the layers whose outputs are features, ascending.
+        weights: ``features.<layer>.*``; entries of later layers are left out.
+
+    Raises:
+        ValueError: if weights are missing or have other shapes.
+    """
+
+    def __init__(self, layers: nn.Sequential, taps: Sequence[int], weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.taps = tuple(taps)
+        self.features = layers[: self.taps[-1] + 1]
+        wanted = {f"features.{key}": tuple(x.shape) for key, x in self.features.state_dict().items()}
+        given = {key: tuple(weights[key].shape) for key in wanted if key in weights}
+        if given != wanted:
+            key = next(key for key in wanted if given.get(key) != wanted[key])
+            found = f"has shape {given[key]}" if key in given else "is missing"
+            raise ValueError(f"The weights do not fit {type(self).__name__}: '{key}' {found}, expected {wanted[key]}.")
+        self.load_state_dict({key: weights[key] for key in wanted}, assign=True)
+        self.requires_grad_(False).eval()
+        self.register_state_dict_post_hook(_leave_out)
+        self.register_load_state_dict_pre_hook(_put_back)
+
+    def stages(self) -> Iterator[nn.Sequential]:
+        """The layers from one tap to the next."""
+        for first, last in pairwise((-1, *self.taps)):
+            yield self.features[first + 1 : last + 1]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """``[n, 3, h, w]`` normalised by ImageNet's mean and deviation -> one ``[n, c, h', w']`` per tap."""
+        found = []
+        for stage in self.stages():
+            images = stage(images)
+            found.append(images)
+        return found
+
+
+class Vgg19Features(FrozenFeatures):
+    """VGG-19 after relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1; input at least 16 pixels wide."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.device("meta"):
+            layers = torchvision.models.vgg19(init_weights=False).features
+        super().__init__(layers, (1, 6, 11, 20, 29), weights)
+
+
+class SqueezeFeatures(FrozenFeatures):
+    """SqueezeNet 1.1 at the ends of its four resolutions and in the middle of the last; small and quick."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.device("meta"):
+            layers = torchvision.models.squeezenet1_1().features
+        super().__init__(layers, (1, 4, 7, 10, 12), weights)
+
+
+def perceptual_loss(features: FrozenFeatures, fake: Tensor, real: Tensor) -> Tensor:
+    """Weighted mean absolute differences at the taps (AG2Vid, section 4.3; spec section 7, "VGG").
+
+    Args:
+        features: where to compare.
+        fake: ``[n, 3, h, w]`` normalised by ImageNet's mean and deviation.
+        real: the same shape; no gradient flows into it.
+
+    Returns:
+        float32 scalar, not yet multiplied by its weight among the losses.
+    """
+    total = fake.new_zeros((), dtype=torch.float32)
+    real = real.detach()
+    for stage, weight in zip(features.stages(), TAP_WEIGHTS, strict=True):
+        fake = stage(fake)
+        with torch.no_grad():
+            real = stage(real)
+        total = total + weight * F.l1_loss(fake.float(), real.float())
+    return total
+
+
+def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    for name, _parameter in module.named_parameters():
+        state.pop(prefix + name, None)
+
+
+def _put_back(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name, parameter in module.named_parameters():
+        state.setdefault(prefix + name, parameter)

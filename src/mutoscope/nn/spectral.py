@@ -1,0 +1,116 @@
+"""Convolutions whose largest singular value is one (Miyato et al., ICLR 2018), and recomputation that respects them."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.utils.checkpoint import checkpoint
+
+T = TypeVar("T")
+
+
+class SpectralConv2d(nn.Conv2d):
+    """A convolution divided by its kernel's spectral norm; one power iteration per use while training.
+
+    The division happens in the parameter's own precision, under autocast too. Zeros are padded.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel_size: int, stride: int = 1, padding: int = 0, bias: bool = True
+    ) -> None:
+        super().__init__(c_in, c_out, kernel_size, stride, padding, bias=bias)
+        self.fixed: Tensor | None = None
+        spectral_norm(self)
+
+    def normalised(self) -> Tensor:
+        """The kernel to convolve with: the fixed one within :class:`fixed_weights`, a fresh one elsewhere."""
+        if self.fixed is not None:
+            return self.fixed
+        with torch.autocast(self.original.device.type, enabled=False):
+            return self.weight
+
+    @property
+    def original(self) -> Tensor:
+        """The parameter: the kernel before its division."""
+        assert isinstance(self.parametrizations, nn.ModuleDict)
+        kernel = self.parametrizations["weight"]
+        assert isinstance(kernel, ParametrizationList)
+        assert isinstance(kernel.original, Tensor)
+        return kernel.original
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.normalised(), self.bias)
+
+
+def spectral_weights(module: nn.Module) -> dict[SpectralConv2d, Tensor]:
+    """Normalised kernels of all spectral convolutions in a module, after one power iteration each while training."""
+    return {conv: conv.normalised() for conv in module.modules() if isinstance(conv, SpectralConv2d)}
+
+
+class fixed_weights:  # noqa: N801 - used like a function, as torch.no_grad
+    """Context in which convolutions use the given kernels, so that several passes share one normalisation.
+
+    Args:
+        weights: of :func:`spectral_weights`.
+    """
+
+    def __init__(self, weights: Mapping[SpectralConv2d, Tensor]) -> None:
+        self.weights = weights
+        self.before: list[dict[SpectralConv2d, Tensor | None]] = []
+
+    def __enter__(self) -> None:
+        self.before.append({conv: conv.fixed for conv in self.weights})
+        for conv, weight in self.weights.items():
+            conv.fixed = weight
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for conv, before in self.before.pop().items():
+            conv.fixed = before
+
+
+class _SecondPass(fixed_weights):
+    """Besides, batch norms of ``module`` normalise as they would, but leave their running statistics alone."""
+
+    def __init__(self, weights: Mapping[SpectralConv2d, Tensor], module: nn.Module) -> None:
+        super().__init__(weights)
+        self.norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)]
+        self.settings: list[list[tuple[float | None, Tensor | None]]] = []
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.settings.append([(norm.momentum, norm.num_batches_tracked) for norm in self.norms])
+        for norm in self.norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        for norm, (momentum, count) in zip(self.norms, self.settings.pop(), strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def recompute(module: nn.Module, function: Callable[..., T], *inputs: Tensor) -> T:
+    """Call ``function``, keeping none of its activations: they are computed again in the backward pass.
+
+    The second pass sees the same normalised kernels and does not count in running statistics, so that gradients and
+    buffers are those of a plain call.
+
+    Args:
+        module: everything with state that the function uses.
+        function: of tensors, without random numbers.
+        inputs: its arguments.
+    """
+    weights = spectral_weights(module)
+
+    def contexts() -> tuple[fixed_weights, fixed_weights]:
+        return fixed_weights(weights), _SecondPass(weights, module)
+
+    result: T = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+    return result

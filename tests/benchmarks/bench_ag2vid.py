@@ -1,0 +1,443 @@
+"""Time one training step of AG2Vid against a naive implementation of the same arithmetic.
+
+    python tests/benchmarks/bench_ag2vid.py --threads 1 --sizes 64 128 --repeats 3 --json bench.json
+
+One iteration at the paper's widths for CATER: the frame generator and the discriminator on clips of 4 frames, the
+layout function on clips of 16, perceptual loss with VGG-19 (random weights). Fast and naive take turns in one process
+and begin with the same weights; CPU seconds are the process's own, since other work may share the machine, and the best
+of all rounds counts. Before that, the losses of both and the gradients of all parameters are compared, in evaluation
+mode, because in training all frames of a mini-batch share batch statistics only on the fast side. Peak memory is that
+of a fresh process per variant, above its imports; ``floor`` is what weights, gradients and Adam's moments take.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import torchvision
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from ag2vid_naive import (
+    NaiveDiscriminator,
+    NaiveGenerator,
+    NaiveSizes,
+    NaiveTraining,
+    PaddedBatch,
+    naive_layout_loss,
+)
+
+from mutoscope.models.ag2vid.layout import layout_loss
+from mutoscope.models.ag2vid.losses import (
+    FrameLosses,
+    LossWeights,
+    discriminator_loss,
+    feature_matching_loss,
+    flow_loss,
+    generator_adversarial_loss,
+)
+from mutoscope.models.ag2vid.reference_critic import critic_from_reference, critic_keys
+from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, frames_from_reference, frames_keys
+from mutoscope.models.ag2vid.reference_layout import (
+    APPEARANCE_PREFIX,
+    LAYOUT_PREFIX,
+    layout_from_reference,
+    layout_keys,
+    unpad,
+)
+from mutoscope.nn.perceptual import Vgg19Features, perceptual_loss
+from mutoscope.structures.clocked import ActionGraphBatch
+
+BATCH, LENGTH, LAYOUT_LENGTH, OBJECTS, ACTIONS = 2, 4, 16, 7, 4
+#: the original's warp; both sides use it
+ALIGN_CORNERS = False
+#: seconds of the original code on one thread of another machine, 64x64: for orientation only
+ORIGINAL = {64: 43.0}
+TIME_TARGET, MEMORY_TARGET = 4.0, 3.0
+SIZES = NaiveSizes()
+
+
+@dataclass
+class Result:
+    """One variant at one size; CPU seconds on a CPU, wall seconds on a GPU; megabytes."""
+
+    size: int
+    variant: str
+    device: str
+    seconds: float
+    median_seconds: float
+    peak: float | None = None
+    floor: float | None = None
+
+
+# --- the same data and weights for both -------------------------------------------------------------------------------
+
+
+def clips(size: int, length: int, device: str, seed: int) -> PaddedBatch:
+    """Objects that slide, contain and rotate over noise; the last node is the image."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    objs = torch.stack([torch.randint(1, n, (BATCH, OBJECTS), generator=generator) for n in SIZES.attributes], dim=2)
+    objs = torch.cat([objs, objs.new_zeros(BATCH, 1, objs.shape[2])], dim=1)
+    start, move = uniform(BATCH, 1, OBJECTS, 2) * 0.8, uniform(BATCH, 1, OBJECTS, 2) * 0.2 - 0.1
+    time = torch.linspace(0, 1, length)[None, :, None, None]
+    extent = (0.1 + 0.15 * uniform(BATCH, 1, OBJECTS, 2)).expand(-1, length, -1, -1)
+    boxes = torch.cat([start + time * move, extent], dim=3)
+    boxes = torch.cat([boxes, torch.tensor([0.0, 0, 1, 1]).expand(BATCH, length, 1, 4)], dim=2)
+    nodes = torch.arange(OBJECTS)
+    star = torch.stack([nodes, torch.zeros_like(nodes), torch.full_like(nodes, OBJECTS)], dim=1)
+    who = torch.randint(OBJECTS, (BATCH, ACTIONS, 2), generator=generator).float()
+    what = torch.randint(2, 6, (BATCH, ACTIONS, 1), generator=generator).float()
+    when = torch.cat([uniform(BATCH, ACTIONS, 1) * 0.5 - 0.3, uniform(BATCH, ACTIONS, 1) + 0.5], dim=2)
+    actions = torch.cat([who[..., :1], what, who[..., 1:], when, uniform(BATCH, ACTIONS, 2)], dim=2)
+    imgs = torch.randn(BATCH, length, 3, size, size, generator=generator)
+    triplets = star.expand(BATCH, length, -1, -1)
+    return PaddedBatch(*(x.to(device).contiguous() for x in (imgs, objs, boxes, triplets, actions)))
+
+
+def graphs(batch: PaddedBatch) -> tuple[ActionGraphBatch, Tensor]:
+    """The same clips without padding, and their frames."""
+    cpu = (x.cpu() for x in (batch.objs, batch.boxes, batch.triplets, batch.actions))
+    graph, boxes = unpad(*cpu, padding_predicate=SIZES.predicate_padding, padding_action=SIZES.action_padding)
+    names = tuple(str(i) for i in range(len(batch.objs)))
+    return ActionGraphBatch(graph, boxes, None, names).to(batch.imgs.device), batch.imgs
+
+
+def vgg() -> Vgg19Features:
+    with torch.device("meta"):
+        shapes = {k: x.shape for k, x in torchvision.models.vgg19(init_weights=False).state_dict().items()}
+    generator = torch.Generator().manual_seed(1)
+    return Vgg19Features(
+        {
+            key: torch.randn(shape, generator=generator) * (2 / max(shape[1:].numel(), 1)) ** 0.5
+            for key, shape in shapes.items()
+            if key.startswith("features.")
+        }
+    )
+
+
+def fresh_naive() -> tuple[NaiveGenerator, NaiveDiscriminator]:
+    """New networks whose spectral norms have converged."""
+    torch.manual_seed(0)
+    generator, critic = NaiveGenerator(SIZES, ALIGN_CORNERS), NaiveDiscriminator(SIZES)
+    for module in (*generator.modules(), *critic.modules()):
+        if hasattr(module, "weight_u"):
+            matrix, u = module.weight_orig.detach().flatten(1), module.weight_u
+            for _ in range(10):
+                v = nn.functional.normalize(matrix.T @ u, dim=0)
+                u = nn.functional.normalize(matrix @ v, dim=0)
+            module.weight_u.copy_(u)
+            module.weight_v.copy_(v)
+    return generator, critic
+
+
+# --- one step ---------------------------------------------------------------------------------------------------------
+
+
+class FastTraining:
+    """The package's networks in the order of its training step, with plain optimisers."""
+
+    def __init__(self, generator: NaiveGenerator, critic: NaiveDiscriminator, features: Vgg19Features | None) -> None:
+        weights = generator.state_dict()
+        self.layout, self.appearance = (layout_from_reference(weights, p) for p in (LAYOUT_PREFIX, APPEARANCE_PREFIX))
+        self.frames = frames_from_reference(weights, FRAMES_PREFIX, align_corners=ALIGN_CORNERS)
+        self.critic, self.features, self.weights = critic_from_reference(critic.state_dict()), features, LossWeights()
+        moved = ([self.appearance, self.frames], [self.critic], [self.layout])
+        self.of_generator, self.of_critic, self.of_layout = (
+            torch.optim.Adam([p for n in networks for p in n.parameters() if p.requires_grad], 1e-4, (0.5, 0.999))
+            for networks in moved
+        )
+
+    def to(self, device: str) -> "FastTraining":
+        for network in (self.layout, self.appearance, self.frames, self.critic, self.features):
+            if network is not None:
+                network.to(device)
+        return self
+
+    def generator_loss(self, batch: ActionGraphBatch, real: Tensor) -> tuple[Tensor, FrameLosses]:
+        """Frames, and the terms of the generator's loss."""
+        described = self.appearance(batch.graph, batch.boxes[:, 0], batch.length).need_descriptors()
+        made = self.frames(batch.graph, batch.boxes, described, real)
+        target, known = real[:, 1:], self.conditioning.detach()
+        on_fake = self.critic(made.frames, known)
+        with torch.no_grad():
+            on_real = self.critic(target, known)
+        seen = None
+        if self.features is not None:
+            seen = perceptual_loss(self.features, made.frames.flatten(0, 1), target.flatten(0, 1))
+        return made.frames, FrameLosses(
+            generator_adversarial_loss(on_fake),
+            feature_matching_loss(on_real, on_fake),
+            seen,
+            flow_loss(made.warped, target),
+        )
+
+    def condition(self, batch: ActionGraphBatch, real: Tensor) -> None:
+        self.conditioning = self.critic.condition(batch.graph, batch.boxes, (real.shape[-2], real.shape[-1]))
+
+    def layout_loss(self, longer: ActionGraphBatch, padded_count: int | None = None) -> Tensor:
+        predicted = self.layout(longer.graph, longer.boxes[:, 0], longer.length).boxes
+        return self.weights.layout * layout_loss(predicted, longer.boxes, longer.graph.real, padded_count)
+
+    def iteration(self, batch: ActionGraphBatch, real: Tensor, longer: ActionGraphBatch) -> None:
+        """One step of every optimiser."""
+        self.condition(batch, real)
+        self.critic.requires_grad_(False)
+        fake, losses = self.generator_loss(batch, real)
+        fake = fake.detach()
+        losses.total(self.weights).backward()
+        del losses
+        self.of_generator.step()
+        self.of_generator.zero_grad()
+        self.critic.requires_grad_(True)
+        discriminator_loss(*self.critic.compare(real[:, 1:], fake, self.conditioning)).total.backward()
+        self.of_critic.step()
+        self.of_critic.zero_grad()
+        self.layout_loss(longer).backward()
+        self.of_layout.step()
+        self.of_layout.zero_grad()
+
+
+def naive_step(size: int, device: str) -> Callable[[], None]:
+    generator, critic = fresh_naive()
+    training = NaiveTraining(SIZES, generator.to(device), critic.to(device), vgg().to(device), ALIGN_CORNERS)
+    short, longer = clips(size, LENGTH, device, seed=0), clips(1, LAYOUT_LENGTH, device, seed=1)
+    return partial(training.iteration, short, longer)
+
+
+def fast_step(size: int, device: str, *, precision: str = "float32") -> Callable[[], None]:
+    training = FastTraining(*fresh_naive(), vgg()).to(device)
+    short, real = graphs(clips(size, LENGTH, device, seed=0))
+    longer, _ = graphs(clips(1, LAYOUT_LENGTH, device, seed=1))
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            training.iteration(short, real, longer)
+
+    return step
+
+
+def variants(device: str) -> dict[str, Callable[[int, str], Callable[[], None]]]:
+    table: dict[str, Callable[[int, str], Callable[[], None]]] = {"naive": naive_step, "fast": fast_step}
+    if device == "cuda":
+        table["fast bf16"] = partial(fast_step, precision="bf16")
+    return table
+
+
+# --- equality ---------------------------------------------------------------------------------------------------------
+
+
+def compare(size: int) -> dict[str, float]:
+    """Largest relative differences between naive and fast, in evaluation mode, on the CPU.
+
+    Losses are compared one by one, frames and gradients by the norm of their difference over their norm; the gradient
+    of each parameter is compared, the worst one reported.
+    """
+    generator, critic = fresh_naive()
+    features = vgg()
+    fast = FastTraining(generator, critic, features)
+    naive = NaiveTraining(SIZES, generator, critic, features, ALIGN_CORNERS)
+    short, longer = clips(size, LENGTH, "cpu", seed=0), clips(1, LAYOUT_LENGTH, "cpu", seed=1)
+    for network in (generator, critic, fast.layout, fast.appearance, fast.frames, fast.critic):
+        network.eval()
+    found, terms, judged = naive.losses(short)
+    sum(terms.values()).backward()
+    critic.zero_grad()
+    sum(judged.values()).backward()
+    of_layout = naive_layout_loss(generator.layout(longer), longer, SIZES.loss_weights["layout"])
+    of_layout.backward()
+
+    batch, real = graphs(short)
+    long_batch, _ = graphs(longer)
+    fast.condition(batch, real)
+    fast.critic.requires_grad_(False)
+    fake, losses = fast.generator_loss(batch, real)
+    losses.total(fast.weights).backward()
+    fast.critic.requires_grad_(True)
+    on_both = discriminator_loss(*fast.critic.compare(real[:, 1:], fake.detach(), fast.conditioning))
+    on_both.total.backward()
+    layout = fast.layout_loss(long_batch, padded_count=long_batch.graph.num_nodes)
+    layout.backward()
+
+    weights = fast.weights
+    pairs = {
+        "adversarial": (weights.adversarial * losses.adversarial, terms["adversarial"]),
+        "feature matching": (weights.feature_matching * losses.feature_matching, terms["matching"]),
+        "perceptual": (weights.perceptual * losses.perceptual, terms["perceptual"]),
+        "flow": (weights.flow * losses.flow, terms["flow"]),
+        "discriminator": (on_both.total, judged["real"] + judged["fake"]),
+        "layout": (layout, of_layout),
+        "frames": (fake, found["imgs"]),
+    }
+    errors = {name: _difference(ours.detach(), theirs.detach()) for name, (ours, theirs) in pairs.items()}
+    return {**errors, "gradients": _gradient_difference(fast, generator, critic)}
+
+
+def _gradient_difference(fast: FastTraining, generator: NaiveGenerator, critic: NaiveDiscriminator) -> float:
+    theirs = {name: p.grad for name, p in (*generator.named_parameters(), *critic.named_parameters())}
+    names: list[tuple[nn.Module, dict[str, tuple[str, ...]]]] = [
+        (fast.frames, {o: tuple(FRAMES_PREFIX + t for t in ts) for o, ts in frames_keys(fast.frames).items()}),
+        (fast.critic, {ours: (name,) for ours, name in critic_keys(fast.critic).items()}),
+    ]
+    keys = layout_keys(len(SIZES.attributes), SIZES.layers)
+    for network, prefix in ((fast.layout, LAYOUT_PREFIX), (fast.appearance, APPEARANCE_PREFIX)):
+        names.append((network, {ours: (prefix + name,) for name, ours in keys.items()}))
+    total = torch.stack([g.norm() for g in theirs.values() if g is not None]).norm()
+    worst = 0.0
+    for network, table in names:
+        for ours, parameter in network.named_parameters():
+            if parameter.grad is None:
+                continue
+            expected = torch.cat([theirs[name] for name in table[ours]])
+            # gradients that are all rounding have no direction to agree on
+            if expected.norm() > 1e-6 * total:
+                worst = max(worst, _difference(parameter.grad, expected))
+    return worst
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).norm() / theirs.norm().clamp(min=1e-12))
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def measure(runs: dict[str, Callable[[], None]], repeats: int, device: str) -> dict[str, list[float]]:
+    """Seconds of every round, variants taking turns."""
+    seconds: dict[str, list[float]] = {variant: [] for variant in runs}
+    for run in runs.values():
+        run()
+    for _ in range(repeats):
+        for variant, run in runs.items():
+            seconds[variant].append(_timed(run, device))
+    return seconds
+
+
+def _timed(run: Callable[[], None], device: str) -> float:
+    if device == "cpu":
+        start = time.process_time()
+        run()
+        return time.process_time() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_memory(size: int, variant: str, device: str, threads: int) -> tuple[float, float]:
+    """Peak megabytes of two steps in a fresh process, above imports, and the floor among them."""
+    command = [sys.executable, __file__, "--memory-of", variant, "--sizes", str(size)]
+    command += ["--device", device, "--threads", str(threads)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    peak, floor = answer.stdout.strip().splitlines()[-1].split()
+    return float(peak), float(floor)
+
+
+def _report_memory(variant: str, size: int, device: str) -> None:
+    before = _resident_peak()
+    run = variants(device)[variant](size, device)
+    run()
+    run()
+    peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else _resident_peak() - before
+    trained = sum(p.numel() for network in fresh_naive() for p in network.parameters())
+    frozen = sum(p.numel() for p in vgg().parameters())
+    print(peak, (4 * trained + frozen) * 4 / 2**20)
+
+
+def _resident_peak() -> float:
+    """Megabytes; not from ``getrusage``, whose peak a child inherits from its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
+    results = []
+    for size in args.sizes:
+        runs = {variant: make(size, device) for variant, make in variants(device).items()}
+        for variant, seconds in measure(runs, args.repeats, device).items():
+            result = Result(size, variant, device, min(seconds), sorted(seconds)[len(seconds) // 2])
+            results.append(result)
+        del runs
+        for result in results if args.memory else []:
+            if result.size == size:
+                result.peak, result.floor = peak_memory(size, result.variant, device, args.threads)
+    return results
+
+
+def show(results: list[Result], threads: int) -> None:
+    table = Table(title=f"AG2Vid, {platform.machine()}, {threads} thread(s), torch {torch.__version__}")
+    left = ("device", "variant")
+    for column in (
+        "size", "device", "variant", "seconds", "median", "x naive", "peak MB", "x less", "above floor", "x less",
+        "original s",
+    ):  # fmt: skip
+        table.add_column(column, justify="left" if column in left else "right")
+    naive = {(r.size, r.device): r for r in results if r.variant == "naive"}
+    for r in results:
+        base = naive[r.size, r.device]
+        memory = [""] * 4
+        if r.peak is not None and r.floor is not None and base.peak is not None and base.floor is not None:
+            above, base_above = r.peak - r.floor, base.peak - base.floor
+            memory = [f"{r.peak:.0f}", f"{base.peak / r.peak:.2f}", f"{above:.0f}", f"{base_above / above:.2f}"]
+        original = f"{ORIGINAL[r.size]:.0f}" if r.device == "cpu" and r.size in ORIGINAL else ""
+        table.add_row(
+            str(r.size), r.device, r.variant, f"{r.seconds:.2f}", f"{r.median_seconds:.2f}",
+            f"{base.seconds / r.seconds:.2f}", *memory, original,
+        )  # fmt: skip
+    console = Console(width=130)
+    console.print(table)
+    floor = next((r.floor for r in results if r.floor is not None), None)
+    if floor is not None:
+        console.print(f"Floor (weights, gradients, Adam's moments, VGG): {floor:.0f} MB.")
+    console.print(
+        f"One iteration, batch {BATCH}, {LENGTH} frames. Targets on a CPU: {TIME_TARGET:.0f} x naive in time, "
+        f"{MEMORY_TARGET:.0f} x less memory. 'original s' was recorded on another machine."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128], help="sides of the frames")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds")
+    parser.add_argument("--device", choices=["cpu", "cuda", "all"], default="all")
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave the peak-memory runs out")
+    parser.add_argument("--no-compare", dest="compare", action="store_false", help="leave the comparison out")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--memory-of", metavar="VARIANT", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.memory_of:
+        _report_memory(args.memory_of, args.sizes[0], args.device)
+        return
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = available if args.device == "all" else [args.device]
+    errors = compare(args.sizes[0]) if args.compare else {}
+    for name, error in errors.items():
+        print(f"fast and naive, {name}: relative difference {error:.1e}")
+    results = [result for device in devices for result in benchmark(args, device)]
+    show(results, args.threads)
+    if args.json:
+        partial_file = args.json.with_suffix(".tmp")
+        rows = [asdict(result) for result in results]
+        partial_file.write_text(json.dumps({"threads": args.threads, "differences": errors, "results": rows}, indent=2))
+        partial_file.replace(args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models
+
+from mutoscope.assembly import build_metrics
+from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.metrics import LayoutIoU
+from mutoscope.structures import CATER_VOCABULARY, DatasetInfo
+from mutoscope.weights import PretrainedLPIPS
+
+INFO = DatasetInfo(
+    name="made up",
+    kind="action_graph",
+    classes=CATER_VOCABULARY.action_names,
+    fps=8.0,
+    length=4,
+    channels=3,
+    vocabulary=CATER_VOCABULARY,
+)
+
+
+def test_weights_of_a_file_are_used(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(models.squeezenet1_1().state_dict(), tmp_path / "squeeze.pth")
+    metric = PretrainedLPIPS("squeeze", str(tmp_path / "squeeze.pth"))
+    a, b = torch.randint(0, 256, (2, 1, 2, 3, 64, 64), dtype=torch.uint8)
+    metric.update(a, b)
+    assert float(metric.compute()) > 0
+    assert not [p for p in metric.parameters() if p.requires_grad]
+
+
+def test_absent_weights_leave_the_metric_out_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MissingBackboneError, match="alexnet"):
+        PretrainedLPIPS()
+    nodes = {
+        "lpips": {"_target_": "mutoscope.weights.PretrainedLPIPS"},
+        "miou": {"_target_": "mutoscope.metrics.LayoutIoU"},
+    }
+    metrics = build_metrics(nodes, INFO, None, None)
+    assert list(metrics) == ["miou"]
+    assert isinstance(metrics["miou"], LayoutIoU)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "lpips is left out" in said
+    assert str(tmp_path) in said.replace(" ", "")
+
+
+def test_unknown_backbone_is_refused() -> None:
+    with pytest.raises(ValueError, match="alex, squeeze, vgg"):
+        PretrainedLPIPS("resnet")
