@@ -1,5 +1,7 @@
 """Structures -> pixels and pages."""
 
+from mutoscope.render.action_graph import action_colours, draw_graph, draw_timeline, object_colours
+from mutoscope.render.boxes import draw_boxes, side_by_side
 from mutoscope.render.report import Chart, Column, Report
 from mutoscope.render.sheet import SheetRow, contact_sheet, save_motion_gallery, save_png
 from mutoscope.render.skeleton import FOLLOWING, FRONT, THREE_QUARTER, Bounds, Camera, draw_motion, draw_strobe, grid
@@ -14,10 +16,16 @@ __all__ = [
     "Column",
     "Report",
     "SheetRow",
+    "action_colours",
     "contact_sheet",
+    "draw_boxes",
+    "draw_graph",
     "draw_motion",
     "draw_strobe",
+    "draw_timeline",
     "grid",
+    "object_colours",
     "save_motion_gallery",
     "save_png",
+    "side_by_side",
 ]

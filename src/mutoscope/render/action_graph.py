@@ -69,10 +69,10 @@ def draw_graph(graph: ActionGraph, size: tuple[int, int] = (480, 640)) -> Frames
 
     Raises:
         GraphError: an edge of an unknown object.
-        ValueError: a size below 100 pixels.
+        ValueError: a size below 200 pixels.
     """
-    if min(size) < 100:
-        raise ValueError(f"A graph drawn at {size[0]} x {size[1]} pixels is unreadable; give it at least 100 x 100.")
+    if min(size) < 200:
+        raise ValueError(f"A graph drawn at {size[0]} x {size[1]} pixels is unreadable; give it at least 200 x 200.")
     return _GraphPicture(graph, size).draw()
 
 
@@ -89,7 +89,7 @@ class _GraphPicture:
         self.line = max(0.005 * side, 1.2 * _SUPERSAMPLE)
         self.radius = min(0.105, 0.21 * math.sin(math.pi / max(count, 3))) * side
         self.middle = np.array(self.page.size) / 2
-        self.centres = self._ring(count)
+        self.centres = self._ring(count)[: len(graph.objects)]
         #: what labels should not cover, as (x0, y0, x1, y1)
         self.taken = [(*(centre - self.radius), *(centre + self.radius)) for centre in self.centres]
 
@@ -127,8 +127,9 @@ class _GraphPicture:
         # as far apart as the page allows, with room for loops and their labels outside of the ring
         looped = ring[[i for i, j in self.ends if i == j]]
         room = 2.1 * self.radius + np.array([3.6, 2.6]) * self.text
-        low = np.where((looped < -0.5).any(axis=0), room, 1.3 * self.radius)
-        high = np.array(self.page.size) - np.where((looped > 0.5).any(axis=0), room, 1.3 * self.radius)
+        edge = 1.15 * self.radius + 3.0 * _SUPERSAMPLE
+        low = np.where((looped < -0.5).any(axis=0), room, edge)
+        high = np.array(self.page.size) - np.where((looped > 0.5).any(axis=0), room, edge)
         if count == 2:
             low[1] = high[1] = self.middle[1]
         return (low + high) / 2 + ring * np.maximum(high - low, 0) / 2
@@ -203,7 +204,7 @@ class _GraphPicture:
 
     def _beside(self, curve: Array, half: Array, offsets: Sequence[float]) -> list[Array]:
         """Places for a label of half size ``half`` along a curve, those on its middle first."""
-        border, found = half + 0.2 * self.text, []
+        border, found = half + 4.0 * _SUPERSAMPLE, []
         for share in (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82):
             k = round(share * (len(curve) - 1))
             along = curve[min(k + 1, len(curve) - 1)] - curve[max(k - 1, 0)]
@@ -281,19 +282,23 @@ def _write_bar(
     pen.rounded_rectangle((left, middle - half, max(right, left + 2), middle + half), 0.3 * half, pale)
     if last > first:
         pen.rounded_rectangle((first, middle - half, last, middle + half), 0.3 * half, colour)
-    for at, frame, way in ((left, edge.start, -1), (right, edge.end, 1)):
-        if not math.isclose(x(frame + way), at) or frame in (0, length):
+    # where the border of the picture hides how far the action goes on, frames nearer to the clip lie there too
+    cut = [way for at, frame, way in ((left, edge.start, -1), (right, edge.end, 1)) if x(frame - way * 0.01) == at]
+    beyond = right - left < half and bool(cut)
+    for way in cut:
+        if beyond and way * (edge.start + edge.end - length) < 0:
             continue
-        # the border of the picture hides how far the action goes on
-        tip = (at - way * 0.3 * half, middle)
-        pen.polygon([tip, *((tip[0] - way * 0.7 * half, middle + side * 0.6 * half) for side in (-1, 1))], colour)
-    words = pen.textlength(edge.action, font(pixels))
-    for start, end, ink in ((first, last, contrasting(colour)), (left, right, INK)):
+        tip = (left if way < 0 else right) - way * 0.3 * half
+        pen.polygon([(tip, middle), *((tip - way * 0.7 * half, middle + k * 0.6 * half) for k in (-1, 1))], colour)
+    words, arrow = pen.textlength(edge.action, font(pixels)), 1.2 * half
+    places = ((first, last, contrasting(colour)), (left + arrow, first, INK), (last, right - arrow, INK))
+    for start, end, ink in places:
         if end - start > words + half:
             pen.text(((start + end) / 2, middle), edge.action, ink, font(pixels), anchor="mm")
             return
-    fits = right + words + half < x(math.inf)
-    at = right + 0.5 * half if fits else left - 0.5 * half
+    gap = 0.5 * half + (arrow if beyond else 0)
+    fits = right + gap + words < x(math.inf)
+    at = right + gap if fits else left - gap
     pen.text((at, middle), edge.action, _darker(colour, 0.8), font(pixels), anchor="lm" if fits else "rm")
 
 

@@ -70,7 +70,8 @@ def draw_boxes(
     paint = list(colours) or [_PALETTE[i % len(_PALETTE)] for i in range(len(tracks))]
     labels = list(names) or [""] * len(tracks)
     # beyond the frame there is nothing to see, and the drawing library counts in 32 bits
-    low, high = np.maximum(low, -9).round().astype(int), np.minimum(high, (width + 9, height + 9)).round().astype(int)
+    low = np.nan_to_num(np.maximum(low, -9)).round().astype(int)
+    high = np.nan_to_num(np.minimum(high, (width + 9, height + 9))).round().astype(int)
     return np.stack(
         [
             _with_boxes(frame, low[shown[:, t], t], high[shown[:, t], t], np.flatnonzero(shown[:, t]), labels, paint)
@@ -99,8 +100,9 @@ def _with_boxes(
             continue
         w, h = int(pen.textlength(names[i], font(pixels))) + 4, pixels + 3
         x = min(max(int(x0), 0), max(page.width - w, 0))
-        # above the box, or else below it, or inside
-        choices = [min(max(int(y), 0), page.height - h) for y in (y0 - h, y1, y0 + thick)]
+        # above the box, or else below it, inside, or higher up
+        places = (y0 - h, y1, y0 + thick, y0 - 2 * h, y0 - 3 * h)
+        choices = [min(max(int(y), 0), page.height - h) for y in places]
         free = (y for y in choices if not any(abs(y - b) < h and abs(x - a) < w for a, b in taken))
         y = next(free, choices[0])
         taken.append((x, y))
