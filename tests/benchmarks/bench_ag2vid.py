@@ -5,9 +5,10 @@
 One iteration at the paper's widths for CATER: the frame generator and the discriminator on clips of 4 frames, the
 layout function on clips of 16, perceptual loss with VGG-19 (random weights). Fast and naive take turns in one process
 and begin with the same weights; CPU seconds are the process's own, since other work may share the machine, and the best
-of all rounds counts. Before that, the losses of both and the gradients of all parameters are compared, in evaluation
-mode, because in training all frames of a mini-batch share batch statistics only on the fast side. Peak memory is that
-of a fresh process per variant, above its imports; ``floor`` is what weights, gradients and Adam's moments take.
+of all rounds counts. Before that, the losses of both and the gradients of all parameters are compared, in double
+precision and in evaluation mode: in training, all frames of a mini-batch share batch statistics on the fast side only.
+Peak memory is that of a fresh process per variant, above its imports; the floor is what weights, gradients and Adam's
+moments take.
 """
 
 import argparse
@@ -242,7 +243,7 @@ def variants(device: str) -> dict[str, Callable[[int, str], Callable[[], None]]]
 
 
 def compare(size: int) -> dict[str, float]:
-    """Largest relative differences between naive and fast, in evaluation mode, on the CPU.
+    """Largest relative differences between naive and fast, in double precision and evaluation mode, on the CPU.
 
     Losses are compared one by one, frames and gradients by the norm of their difference over their norm; the gradient
     of each parameter is compared, the worst one reported.
@@ -427,7 +428,11 @@ def main() -> None:
         return
     available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     devices = available if args.device == "all" else [args.device]
-    errors = compare(args.sizes[0]) if args.compare else {}
+    errors = {}
+    if args.compare:
+        torch.set_default_dtype(torch.float64)
+        errors = compare(args.sizes[0])
+        torch.set_default_dtype(torch.float32)
     for name, error in errors.items():
         print(f"fast and naive, {name}: relative difference {error:.1e}")
     results = [result for device in devices for result in benchmark(args, device)]

@@ -81,15 +81,16 @@ def perceptual_loss(features: FrozenFeatures, fake: Tensor, real: Tensor) -> Ten
         real: the same shape; no gradient flows into it.
 
     Returns:
-        float32 scalar, not yet multiplied by its weight among the losses.
+        scalar, at least float32, not yet multiplied by its weight among the losses.
     """
-    total = fake.new_zeros((), dtype=torch.float32)
+    precise = torch.promote_types(fake.dtype, torch.float32)
+    total = fake.new_zeros((), dtype=precise)
     real = real.detach()
     for stage, weight in zip(features.stages(), TAP_WEIGHTS, strict=True):
         fake = stage(fake)
         with torch.no_grad():
             real = stage(real)
-        total = total + weight * F.l1_loss(fake.float(), real.float())
+        total = total + weight * F.l1_loss(fake.to(precise), real.to(precise))
     return total
 
 

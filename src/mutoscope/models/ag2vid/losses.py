@@ -1,6 +1,7 @@
 """What AG2Vid's frame generator and its discriminator minimise (paper, section 4.3; spec section 7).
 
-The loss of the layouts stands beside their generators, in ``layout.py``.
+All are computed in float32 at least, whatever the features' precision. The loss of the layouts stands beside their
+generators, in ``layout.py``.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ class LossWeights:
 
 
 class FrameLosses(NamedTuple):
-    """Terms of the frame generator's loss, float32 scalars without their weights; ``None`` where left out."""
+    """Terms of the frame generator's loss, scalars without their weights; ``None`` where left out."""
 
     adversarial: Tensor | None
     feature_matching: Tensor | None
@@ -54,7 +55,7 @@ class FrameLosses(NamedTuple):
 
 
 class DiscriminatorLosses(NamedTuple):
-    """What real and generated frames cost the discriminator, float32 scalars."""
+    """What real and generated frames cost the discriminator, scalars."""
 
     real: Tensor
     fake: Tensor
@@ -75,7 +76,7 @@ def generator_adversarial_loss(fake: Sequence[ScaleFeatures], kind: AdversarialK
         ValueError: for an unknown kind.
     """
     _check(kind)
-    logits = [scale[-1].float() for scale in fake]
+    logits = [_widen(scale[-1]) for scale in fake]
     if kind == "hinge":
         return torch.stack([-x.mean() for x in logits]).mean()
     return _towards(logits, 1.0, kind)
@@ -94,7 +95,7 @@ def discriminator_loss(
         ValueError: for an unknown kind.
     """
     _check(kind)
-    on_real, on_fake = ([scale[-1].float() for scale in scales] for scales in (real, fake))
+    on_real, on_fake = ([_widen(scale[-1]) for scale in scales] for scales in (real, fake))
     if kind == "hinge":
         return DiscriminatorLosses(
             torch.stack([F.relu(1 - x).mean() for x in on_real]).mean(),
@@ -111,7 +112,7 @@ def feature_matching_loss(real: Sequence[ScaleFeatures], fake: Sequence[ScaleFea
         fake: features of as many scales and layers, of the same shapes.
     """
     distances = [
-        F.l1_loss(of_fake.float(), of_real.detach().float())
+        F.l1_loss(_widen(of_fake), _widen(of_real.detach()))
         for on_real, on_fake in zip(real, fake, strict=True)
         for of_real, of_fake in zip(on_real[:-1], on_fake[:-1], strict=True)
     ]
@@ -124,7 +125,7 @@ def flow_loss(warped: Tensor, target: Tensor) -> Tensor:
     Args:
         warped, target: ``[b, t - 1, 3, h, w]``.
     """
-    return F.l1_loss(warped.float(), target.float())
+    return F.l1_loss(_widen(warped), _widen(target))
 
 
 def _towards(logits: Sequence[Tensor], goal: float, kind: AdversarialKind) -> Tensor:
@@ -137,3 +138,8 @@ def _check(kind: str) -> None:
         raise ValueError(
             f"There is no adversarial loss '{kind}'; choose one of {', '.join(get_args(AdversarialKind))}."
         )
+
+
+def _widen(x: Tensor) -> Tensor:
+    """To float32 where a tensor is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
