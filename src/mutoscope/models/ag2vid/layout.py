@@ -19,8 +19,8 @@ class Layout:
 
     Args:
         boxes: ``[n, t, 4]`` (x0, y0, width, height) as fractions of the frame, not clipped; frame 0 is the given one.
-        descriptors: ``[n, t, e]`` what the layout network knows about every object, zero in frame 0 (section 11 of the
-            released behaviour), or ``None`` from baselines without a network.
+        descriptors: ``[n, t, e]`` what the layout network knows about every object, zero in frame 0 (as in the
+            original code), or ``None`` from baselines without a network.
     """
 
     boxes: Tensor
@@ -350,7 +350,7 @@ def check_boxes(graph: ClockedGraph, first_boxes: Tensor, length: int, given: Te
 
 
 def layout_loss(predicted: Tensor, target: Tensor, real: Tensor, padded_count: int | None = None) -> Tensor:
-    """Smooth L1 (beta 1) between boxes of frames ``1..t-1``, without the weight (paper, equation 3; spec section 7).
+    """Smooth L1 (beta 1) between boxes of frames ``1..t-1``, without the weight (spec section 7).
 
     Args:
         predicted, target: ``[n, t, 4]``.
