@@ -105,7 +105,9 @@ class SomethingTable(ClipSource):
             with np.load(path, allow_pickle=False) as file:
                 arrays: dict[str, Any] = {name: file[name] for name in _ARRAYS}
         except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"The boxes at {path} are damaged ({error}); delete the file and prepare again.") from error
+            raise ValueError(
+                f"The boxes at {path} are damaged ({error}); delete the file and prepare again."
+            ) from error
         words = {name: tuple(arrays[name].tolist()) for name in ("names", "categories")}
         return cls(**arrays | words, stride=stride)
 
@@ -138,17 +140,20 @@ class SomethingTable(ClipSource):
         if (video, length) not in self._starts:
             first, end = self.span(video)
             span = length * self.stride
-            starts = range(first, max(end - span, first + 1))
+            starts = np.arange(first, max(end - span, first + 1))
+            stops = np.minimum(starts + span, end)
             fewest = min(length, _FEWEST) * self.stride if self.purpose(video) == "train" else 1
-            kept = [s for s in starts if min(span, end - s) >= fewest and self._sound(video, s, min(s + span, end))]
-            self._starts[video, length] = np.array(kept, dtype=np.int64)
+            kept = starts[(stops - starts >= fewest) & self._sound(video, starts, stops)]
+            self._starts[video, length] = kept
         return self._starts[video, length]
 
     def test_start(self, video: int, length: int) -> int | None:
         """Where the action begins, unless the video ends before the window does."""
         first, end = self.span(video)
-        whole = first + length * self.stride <= len(self._records(video))
-        return first if end and whole and self._sound(video, first, first + length * self.stride) else None
+        stop = first + length * self.stride
+        if not end or stop > len(self._records(video)):
+            return None
+        return first if self._sound(video, np.array([first]), np.array([stop]))[0] else None
 
     def cut(self, video: int, start: int, length: int) -> Clip:
         """``length`` frames from record ``start`` on; beyond the end of the action its last frame is repeated.
@@ -179,22 +184,31 @@ class SomethingTable(ClipSource):
             name=f"{self.names[video]}_{start}-{stop}",
         )
 
-    def _sound(self, video: int, start: int, stop: int) -> bool:
-        """Whether as many instances as wanted appear, the last of which is the hand and the only one."""
-        order, _ = self._window(video, start, stop)
-        hands = self.category[self._first[video, 1] + order] == self._hand
-        return len(order) == self.facts[video, 2] > 1 and bool(hands[-1]) and int(hands.sum()) == 1
+    def _sound(self, video: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """In which windows ``[w]`` all instances wanted appear, the hand last and no other hand."""
+        record, instance = self._labels(video).T
+        instances, many = int(self.facts[video, 4]), len(record)
+        # of every instance, its next label from every record on
+        following = np.full((instances, int(self.facts[video, 3]) + 1), many)
+        following[instance[::-1], record[::-1]] = np.arange(many)[::-1]
+        following = np.minimum.accumulate(following[:, ::-1], axis=1)[:, ::-1]
+        appears = following[:, starts]
+        inside = np.append(record, len(following[0]) + stops.max())[appears] < stops
+        first = self._first[video, 1]
+        hand = (self.category[first : first + instances] == self._hand)[:, None] & inside
+        last = np.where(inside, appears, -1).max(axis=0)
+        found = inside.sum(axis=0)
+        hand_is_last = (np.where(hand, appears, -1).max(axis=0) == last) & (hand.sum(axis=0) == 1)
+        return np.asarray((found == self.facts[video, 2]) & (found > 1) & hand_is_last)
 
     def _window(self, video: int, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Instances by first appearance in some records, and their boxes ``[i, stop - start, 4]``.
 
         An instance without a box in a record has that of the record before; all zero before its first.
         """
-        _, _, first = self._first[video]
-        rows = slice(first, first + self.facts[video, 5])
-        record, instance = self.labels[rows].T
+        record, instance = self._labels(video).T
         inside = (record >= start) & (record < stop)
-        record, instance, boxes = record[inside] - start, instance[inside], self.boxes[rows][inside]
+        record, instance, boxes = record[inside] - start, instance[inside], self.boxes[self._rows(video)][inside]
         found, appeared, number = np.unique(instance, return_index=True, return_inverse=True)
         order = np.argsort(appeared)
         number = np.argsort(order)[number]
@@ -207,6 +221,13 @@ class SomethingTable(ClipSource):
     def _records(self, video: int) -> NDArray[np.int64]:
         first = self._first[video, 0]
         return self.records[first : first + self.facts[video, 3]]
+
+    def _labels(self, video: int) -> NDArray[np.int64]:
+        return self.labels[self._rows(video)]
+
+    def _rows(self, video: int) -> slice:
+        first = self._first[video, 2]
+        return slice(first, first + self.facts[video, 5])
 
     @cached_property
     def _first(self) -> NDArray[np.int64]:
