@@ -77,6 +77,10 @@ class LayoutRNN(LayoutNetwork):
         """See :meth:`LayoutNetwork.forward <mutoscope.models.ag2vid.layout.LayoutNetwork.forward>`."""
         return super().forward(_in_order_of_begin(graph), first_boxes, length, given)
 
+    def edge_weights(self) -> Tensor:
+        # sequences are [node, subject, edge, object]
+        return self.reader.get_parameter("weight_ih_l0")[:, 2 * self.width : 3 * self.width]
+
     def describe(self, nodes: Tensor, edges: Edges) -> Tensor:
         features, subject, object, active, _ = edges
         reading, edge, lengths = incidences(subject, object, active, len(nodes))

@@ -13,7 +13,7 @@ from mutoscope.formats.backbones import backbone_weights
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
 from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutName, build_layout
-from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, layout_loss
+from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, LayoutNetwork, layout_loss
 from mutoscope.models.ag2vid.losses import (
     AdversarialKind,
     FrameLosses,
@@ -66,6 +66,8 @@ class AG2Vid(GenerativeModule):
         graph_layers: convolutions of the layout and appearance networks.
         clip_progress, only_actions, layout_truncate: see :class:`~mutoscope.models.ag2vid.layout.LayoutGCN`.
         layout_beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
+        geometry_gain: of the initial weights that read boxes, destinations and clocks in layout and appearance
+            networks; see :meth:`~mutoscope.models.ag2vid.layout.LayoutNetwork.emphasise`.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
         flow_width, ngf, spade_hidden, segmap_channels, upsampling, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
@@ -104,6 +106,7 @@ class AG2Vid(GenerativeModule):
         only_actions: bool = False,
         layout_truncate: int | None = None,
         layout_beta: float = 1.0,
+        geometry_gain: float = 1.0,
         appearance_boxes: Literal["internal", "layout"] = "internal",
         flow_width: int = 32,
         ngf: int = 64,
@@ -192,6 +195,9 @@ class AG2Vid(GenerativeModule):
             if discriminator
             else None
         )
+        for graph_network in (*self._generator.layouts.values(), appearance):
+            if isinstance(graph_network, LayoutNetwork):
+                graph_network.emphasise(geometry_gain)
         if channels_last:
             for network in (self._generator.frames, self.discriminator):
                 if network is not None:
