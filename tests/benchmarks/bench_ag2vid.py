@@ -159,7 +159,9 @@ class FastTraining:
         self.critic, self.features, self.weights = critic_from_reference(critic.state_dict()), features, LossWeights()
         moved = ([self.appearance, self.frames], [self.critic], [self.layout])
         self.of_generator, self.of_critic, self.of_layout = (
-            torch.optim.Adam([p for n in networks for p in n.parameters() if p.requires_grad], 1e-4, (0.5, 0.999))
+            torch.optim.Adam(
+                [p for n in networks for p in n.parameters() if p.requires_grad], 1e-4, (0.5, 0.999), fused=True
+            )
             for networks in moved
         )
 
