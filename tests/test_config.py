@@ -5,6 +5,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -32,27 +33,43 @@ def choices(group: str) -> list[str]:
 SMALL = {
     "toy_motion": ["dataset.clips_per_class=2", "dataset.val_clips_per_class=1"],
     "cmu_mocap": ["dataset.length=16"],
+    "cater": [],
+    "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
 }
+
+
+def helpers(name: str) -> ModuleType:
+    """A file of helpers of the data's own tests."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "data" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def mocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up ASF/AMC tree."""
-    spec = importlib.util.spec_from_file_location("cmu_tree", Path(__file__).parent / "data" / "test_cmu_mocap.py")
-    assert spec is not None
-    assert spec.loader is not None
-    helpers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(helpers)
-    return helpers.write_tree(tmp_path_factory.mktemp("mocap") / "tree")
+    return helpers("test_cmu_mocap").write_tree(tmp_path_factory.mktemp("mocap") / "tree")
+
+
+@pytest.fixture(scope="module")
+def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up CATER tree, which toy_blocks' own videos are cached beside."""
+    return helpers("cater_tree").write_tree(tmp_path_factory.mktemp("solids") / "max2action")
 
 
 @pytest.fixture
-def small(mocap: Path) -> Callable[[str], list[str]]:
+def small(mocap: Path, solids: Path) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
+    roots = {"cmu_mocap": mocap, "cater": solids}
+    caches = {**roots, "toy_blocks": solids}
 
     def overrides(dataset: str) -> list[str]:
-        place = [f"dataset.root={mocap}", f"dataset.cache_dir={mocap.parent}/cache"] if dataset == "cmu_mocap" else []
-        return [f"dataset={dataset}", *SMALL[dataset], *place]
+        root = [f"dataset.root={roots[dataset]}"] if dataset in roots else []
+        cache = [f"dataset.cache_dir={caches[dataset].parent}/cache"] if dataset in caches else []
+        return [f"dataset={dataset}", *SMALL[dataset], *root, *cache]
 
     return overrides
 

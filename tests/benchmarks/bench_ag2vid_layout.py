@@ -60,13 +60,15 @@ def variants(graphs: int, batch: int, length: int, device: str) -> dict[str, Cal
     parameters = dict(network.named_parameters())
     state = {theirs: parameters[ours] for theirs, ours in layout_keys(len(SIZES), 3).items()}
 
+    separate = [parts(graph, real) for graph, real in zip(batches, boxes, strict=True)]
+
     def naive() -> float:
         total = torch.zeros((), device=device)
-        for graph, real in zip(batches, boxes, strict=True):
-            for clip, known in zip(*parts(graph, real), strict=True):
+        for clips, known_boxes in separate:
+            for clip, known in zip(clips, known_boxes, strict=True):
                 found, _ = naive_layout(state, [clip], [known[:, 0]], length)
-                # every clip counts by its share of the batch's objects
-                loss = layout_loss(found[0], known, clip.real) / graph.num_clips
+                # all clips have as many objects
+                loss = layout_loss(found[0], known, clip.real) / len(clips)
                 loss.backward()
                 total += loss.detach()
         return float(total)

@@ -202,7 +202,6 @@ class ActionGraphDataModule(DataModule):
     clips with frames: validation windows are drawn by the video's name alone, test windows begin with the first action.
 
     Args:
-        vocabulary: of objects and actions.
         fps: of the clips, frames per second.
         size: side of the frames in pixels, a multiple of 32.
         length: frames of validation, test and layout clips ``t``.
@@ -222,7 +221,6 @@ class ActionGraphDataModule(DataModule):
     def __init__(
         self,
         *,
-        vocabulary: ActionVocabulary,
         fps: float,
         size: int = 64,
         length: int = 16,
@@ -250,12 +248,17 @@ class ActionGraphDataModule(DataModule):
                 raise ValueError(f"{name} is {count}, expected at least 1.")
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more.")
-        self._vocabulary, self._fps = vocabulary, fps
+        self._fps = fps
         self.size, self.length, self.frames_length = size, length, frames_length
         self.layout_batch_size, self.windows_per_video = layout_batch_size, windows_per_video
         self.max_videos = max_videos
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self._datasets: dict[Split, ActionClips | RandomActionClips] = {}
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> ActionVocabulary:
+        """Of objects and actions; it may not be known before ``prepare_data()``."""
 
     @property
     @abstractmethod
@@ -276,14 +279,14 @@ class ActionGraphDataModule(DataModule):
         return DatasetInfo(
             name=self.registered_name,
             kind=self.kind,
-            classes=self._vocabulary.action_names,
+            classes=self.vocabulary.action_names,
             fps=self._fps,
             length=self.length,
             channels=3,
             units="frame",
             normaliser=IMAGENET,
             frame_size=(self.size, self.size),
-            vocabulary=self._vocabulary,
+            vocabulary=self.vocabulary,
         )
 
     def setup(self, stage: str | None = None) -> None:

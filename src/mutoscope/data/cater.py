@@ -18,7 +18,7 @@ from mutoscope.data.parallel import each, usable_cores
 from mutoscope.data.registry import register
 from mutoscope.formats.cater import RAW_FPS, RAW_FRAMES, CaterScene, SceneError, read_list, read_scene
 from mutoscope.formats.files import replacing
-from mutoscope.structures import CATER_VOCABULARY
+from mutoscope.structures import CATER_VOCABULARY, ActionVocabulary
 
 _ADDRESS = "https://github.com/rohitgirdhar/CATER/blob/master/generate/README.md#direct-links"
 _WANTED = (
@@ -78,7 +78,6 @@ class Cater(ActionGraphDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            vocabulary=CATER_VOCABULARY,
             fps=RAW_FPS / STRIDE,
             size=size,
             length=length,
@@ -101,6 +100,10 @@ class Cater(ActionGraphDataModule):
         self.root = root
         self.lists: dict[Split, str | None] = {"train": train_list, "val": val_list, "test": test_list}
         self.cache_workers = cache_workers or usable_cores()
+
+    @property
+    def vocabulary(self) -> ActionVocabulary:
+        return CATER_VOCABULARY
 
     @property
     def source(self) -> SceneTable:

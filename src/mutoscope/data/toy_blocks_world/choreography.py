@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mutoscope.data.toy_blocks_world.blocks import GAP, Block, about, draw_blocks, in_view, instance_names
+from mutoscope.data.toy_blocks_world.blocks import FIELD, GAP, Block, about, draw_blocks, in_view, instance_names
 from mutoscope.formats.cater import RAW_FRAMES
 
 #: frames of a slot; every action begins and ends within one
@@ -102,7 +102,7 @@ class _Stage:
         if action == "_contain":
             return self._contain(i, span)
         for _ in range(_TRIES):
-            target = np.array([*self.rng.uniform(-3, 3, 2), self._here(i)[2]])
+            target = np.array([*self.rng.uniform(-FIELD, FIELD, 2), self._here(i)[2]])
             if np.hypot(*(target - self._here(i))[:2]) < _SHORTEST_WAY or not in_view(target):
                 continue
             places = self._slide(i, target, span) if action == "_slide" else self._lift(i, target, span)

@@ -19,8 +19,8 @@ class Layout:
 
     Args:
         boxes: ``[n, t, 4]`` (x0, y0, width, height) as fractions of the frame, not clipped; frame 0 is the given one.
-        descriptors: ``[n, t, e]`` what the layout network knows about every object, zero in frame 0 (section 11 of the
-            released behaviour), or ``None`` from baselines without a network.
+        descriptors: ``[n, t, e]`` what the layout network knows about every object, zero in frame 0 (as in the
+            original code), or ``None`` from baselines without a network.
     """
 
     boxes: Tensor
@@ -349,19 +349,22 @@ def check_boxes(graph: ClockedGraph, first_boxes: Tensor, length: int, given: Te
         )
 
 
-def layout_loss(predicted: Tensor, target: Tensor, real: Tensor, padded_count: int | None = None) -> Tensor:
-    """Smooth L1 (beta 1) between boxes of frames ``1..t-1``, without the weight (paper, equation 3; spec section 7).
+def layout_loss(
+    predicted: Tensor, target: Tensor, real: Tensor, padded_count: int | None = None, beta: float = 1.0
+) -> Tensor:
+    """Smooth L1 between boxes of frames ``1..t-1``, without the weight (spec section 7).
 
     Args:
         predicted, target: ``[n, t, 4]``.
         real: ``[n]`` bool, nodes that count.
         padded_count: divide by that many nodes instead of the real ones: the original averages over all rows of its
             padded batch, clips times the largest number of nodes, so that its loss depends on the padding.
+        beta: where squares turn into absolute differences; 0 is the plain L1 of the paper's equation 3.
 
     Returns:
         Scalar; 0 where no node is real.
     """
-    error = F.smooth_l1_loss(predicted[:, 1:].float(), target[:, 1:].float(), reduction="none")
+    error = F.smooth_l1_loss(predicted[:, 1:].float(), target[:, 1:].float(), reduction="none", beta=beta)
     total = (error * real[:, None, None]).sum()
     nodes = real.sum().clamp(min=1) if padded_count is None else padded_count
     return total / (nodes * 4 * max(error.shape[1], 1))

@@ -20,7 +20,7 @@ DIRECTIONS = {"up": (0.0, -1.0), "right": (1.0, 0.0), "down": (0.0, 1.0), "left"
 
 
 class LayoutRNN(LayoutNetwork):
-    """The paper's recurrent baseline (supplement): every node reads its own edges one after the other.
+    """The paper's recurrent baseline: every node reads its own edges one after the other.
 
     Node ``m`` reads ``[z_m, z_i, u_e, z_j]`` of its active edges ``e = (i, a, j)``; the last hidden state is its
     descriptor. So that it sees what the graph network sees, ``z`` holds attributes and boxes of the last frame and
@@ -119,7 +119,7 @@ def _in_order_of_begin(graph: ClockedGraph) -> ClockedGraph:
 
 
 class LayoutRule(nn.Module):
-    """Constant motion while an action runs (paper, supplement).
+    """Constant motion while an action runs (the paper's rule).
 
     Actions with a destination bring their subject there on a straight line, arriving when they end, from wherever it
     is at the first frame; when several run on one object, it goes the mean way. Something-Something's directions move

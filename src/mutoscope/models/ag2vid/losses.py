@@ -27,6 +27,7 @@ class LossWeights:
         feature_matching, perceptual: lambda_P, for the discriminator's features and for those of VGG.
         flow: lambda_F.
         layout: lambda_B.
+        pixel: of the plain difference between frames, which neither paper nor original has; off by default.
     """
 
     adversarial: float = 1.0
@@ -34,6 +35,7 @@ class LossWeights:
     perceptual: float = 10.0
     flow: float = 10.0
     layout: float = 10.0
+    pixel: float = 0.0
 
     def __post_init__(self) -> None:
         if min(vars(self).values()) < 0:
@@ -47,6 +49,7 @@ class FrameLosses(NamedTuple):
     feature_matching: Tensor | None
     perceptual: Tensor | None
     flow: Tensor
+    pixel: Tensor | None = None
 
     def total(self, weights: LossWeights) -> Tensor:
         """Weighted sum of the terms that are there."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mutoscope.formats.backbones import backbone_weights
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
@@ -64,6 +65,7 @@ class AG2Vid(GenerativeModule):
         graph_hidden: of the messages of graph convolutions.
         graph_layers: convolutions of the layout and appearance networks.
         clip_progress, only_actions, layout_truncate: see :class:`~mutoscope.models.ag2vid.layout.LayoutGCN`.
+        layout_beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
         flow_width, ngf, spade_hidden, segmap_channels, upsampling, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
@@ -101,6 +103,7 @@ class AG2Vid(GenerativeModule):
         clip_progress: bool = False,
         only_actions: bool = False,
         layout_truncate: int | None = None,
+        layout_beta: float = 1.0,
         appearance_boxes: Literal["internal", "layout"] = "internal",
         flow_width: int = 32,
         ngf: int = 64,
@@ -170,7 +173,7 @@ class AG2Vid(GenerativeModule):
                 upsampling=upsampling,
                 recomputed=2 if checkpoint_activations else 0,
                 align_corners=align_corners,
-                residual=discriminator or perceptual != "none",
+                residual=discriminator or perceptual != "none" or bool((weights or {}).get("pixel")),
             ),
             appearance_boxes=appearance_boxes,
             recompute=checkpoint_activations,
@@ -193,6 +196,7 @@ class AG2Vid(GenerativeModule):
             for network in (self._generator.frames, self.discriminator):
                 if network is not None:
                     network.to(memory_format=torch.channels_last)
+        self.layout_beta = layout_beta
         self.per_frame, self.previous, self.frames_truncate = per_frame, previous, frames_truncate
         self.adversarial, self.weights = adversarial, LossWeights(**(weights or {}))
         self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
@@ -267,7 +271,8 @@ class AG2Vid(GenerativeModule):
             matching = feature_matching_loss(on_real, on_fake)
         if self.features is not None:
             perceptual = perceptual_loss(self.features, made.frames.flatten(0, 1), target.flatten(0, 1))
-        losses = FrameLosses(adversarial, matching, perceptual, flow_loss(moved, target))
+        pixel = F.l1_loss(made.frames.float(), target) if self.weights.pixel else None
+        losses = FrameLosses(adversarial, matching, perceptual, flow_loss(moved, target), pixel)
         self.latest |= {f"loss/{n}": term.detach() for n, term in losses._asdict().items() if term is not None}
         return losses.total(self.weights)
 
@@ -288,7 +293,9 @@ class AG2Vid(GenerativeModule):
         for name, layout in self._generator.layouts.items():
             if name in LEARNED:
                 found: Layout = layout(clips.graph, clips.boxes[:, 0], clips.length)
-                losses.append(self.weights.layout * layout_loss(found.boxes, clips.boxes, clips.graph.real))
+                losses.append(
+                    self.weights.layout * layout_loss(found.boxes, clips.boxes, clips.graph.real, beta=self.layout_beta)
+                )
                 self.latest[f"loss/layout_{name}"] = losses[-1].detach()
         return torch.stack(losses).sum()
 

@@ -1,0 +1,347 @@
+"""Something-Something V2 on small trees: webm videos or pictures, tables or the public JSON, filters, windows."""
+
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from mutoscope.data.registry import datamodule_class
+from mutoscope.data.smthv2 import SomethingV2
+from mutoscope.data.something_table import Purpose, SomethingTable, SomethingVideo
+from mutoscope.formats.something_else import TEMPLATES, BoxError, parse_boxes, read_boxes, read_labels, read_mapping
+from mutoscope.structures import ActionGraphBatch
+
+UP, COVER, PUT = "Moving [something] up", "Covering [something] with [something]", "Putting [something] on a surface"
+SETTINGS: dict[str, Any] = {"size": 32, "length": 8, "cache_workers": 1, "frame_stride": 1}
+#: id: (template, things, frames)
+VIDEOS: dict[str, tuple[str, list[str], int]] = {
+    "11": (UP, ["blue pen"], 30),
+    "12": (COVER, ["a cup", "cloth"], 24),
+    "13": (PUT, ["a cup"], 14),
+    "21": (UP, ["a cup"], 26),
+    "31": (COVER, ["blue pen", "cloth"], 26),
+}
+SPLITS: dict[Purpose, list[str]] = {"train": ["11", "12", "13"], "val": ["21"], "test": ["31"]}
+MAPPING = {"blue pen": "pen", "a cup": "cup", "cloth": "cloth", "hand": "hand"}
+
+
+def label(category: str, standard: str, x: float, y: float, width: float = 40) -> dict[str, Any]:
+    return {
+        "box2d": {"x1": x, "y1": y, "x2": x + width, "y2": y + 20.0},
+        "category": category,
+        "standard_category": standard,
+        "gt_annotation": category,
+    }
+
+
+def records(name: str, things: list[str], frames: int, hand: range | None = None) -> list[dict[str, Any]]:
+    """Things that move and a hand that comes with the third frame."""
+    found = []
+    for frame in range(frames):
+        labels = [label(thing, f"{i:04d}", 50.0 * i + frame, 2.0 * frame) for i, thing in enumerate(things)]
+        if frame in (hand or range(2, frames)):
+            labels.append(label("hand", "hand", 5.0 + frame, 30.0))
+        found.append({"name": f"{name}/{frame + 1:04d}.jpg", "labels": labels, "nr_instances": len(labels)})
+    return found
+
+
+def pictures(name: str, frames: int) -> NDArray[np.uint8]:
+    shown = np.zeros((frames, 48, 64, 3), dtype=np.uint8)
+    shown[:] = np.linspace(30, 220, frames).astype(np.uint8)[:, None, None, None]
+    shown[:, :, :20, int(name) % 3] = 200
+    return shown
+
+
+def write_webm(path: Path, shown: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format="webm") as out:
+        options = {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0"}
+        stream = out.add_stream("libvpx-vp9", rate=Fraction(12), options=options)
+        stream.height, stream.width = shown.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for one in shown:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(one, format="rgb24")))
+        out.mux(stream.encode())
+
+
+def write_pictures(folder: Path, shown: NDArray[np.uint8]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(shown, start=1):
+        Image.fromarray(one).save(folder / f"{number:04d}.jpg", quality=95)
+
+
+def table(rows: list[tuple[str, str, list[str], int | str, str]]) -> str:
+    lines = [",id,label,template,placeholders,nr_instances,err"]
+    for i, (name, template, things, instances, error) in enumerate(rows):
+        lines.append(f'{i},{name},x,{template},"{things}",{instances},{error}')
+    return "\n".join(lines) + "\n"
+
+
+def good(name: str) -> tuple[str, str, list[str], int | str, str]:
+    template, things, _ = VIDEOS[name]
+    return name, template, things, TEMPLATES[template], ""
+
+
+@pytest.fixture(scope="module")
+def whole_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("smth") / "root"
+    for name, (_, _, frames) in VIDEOS.items():
+        write_webm(root / "videos" / f"{name}.webm", pictures(name, frames))
+    for split, names in SPLITS.items():
+        (root / f"{split}.csv").write_text(table([good(name) for name in names]))
+    (root / "boxes").mkdir()
+    parts = [dict(list(VIDEOS.items())[k::2]) for k in range(2)]
+    for k, part in enumerate(parts, start=1):
+        boxes = {name: records(name, things, frames) for name, (_, things, frames) in part.items()}
+        (root / "boxes" / f"part{k}.json").write_text(json.dumps(boxes))
+    (root / "mapping.json").write_text(json.dumps(MAPPING))
+    return root
+
+
+@pytest.fixture
+def tree(whole_tree: Path, tmp_path: Path) -> Path:
+    """A copy that tests may spoil."""
+    return shutil.copytree(whole_tree, tmp_path / "root")
+
+
+def ready(root: Path, cache: Path, **settings: Any) -> SomethingV2:
+    data = SomethingV2(**{**SETTINGS, "root": str(root), "cache_dir": str(cache)} | settings)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def left_out(cache: Path) -> dict[str, str]:
+    """Reasons by video."""
+    (report,) = cache.rglob("skipped.txt")
+    return dict(line.split("\t")[:2] for line in report.read_text().splitlines())
+
+
+def source(
+    track: list[dict[str, Any]], purpose: Purpose = "train", instances: int = 2, stride: int = 1
+) -> SomethingTable:
+    video = SomethingVideo("1", purpose, 1, instances, (64, 48), parse_boxes("1", track, None))
+    return SomethingTable.of([video], sorted({"hand", *video.track.category}), stride)
+
+
+def test_is_described_and_yields_clips(whole_tree: Path, tmp_path: Path) -> None:
+    assert datamodule_class("smthv2") is SomethingV2
+    data = ready(whole_tree, tmp_path, mapping="mapping.json")
+    vocabulary = data.info.need_vocabulary()
+    assert dict(vocabulary.attributes)["object"] == ("__image__", "cloth", "cup", "hand", "pen")
+    assert (data.info.fps, data.info.frame_size, data.info.length) == (12.0, (32, 32), 8)
+    pair = data.dataset("train").__getitems__([0, 1, 2])
+    assert pair.layout.frames is None
+    assert pair.frames.frames.shape == (3, 4, 3, 32, 32)
+    batch = data.dataset("test").__getitems__([0])
+    assert isinstance(batch, ActionGraphBatch)
+    assert batch.graph.attributes[:, 0].tolist() == [4, 1, 3]
+    assert batch.graph.relations.tolist() == [[0, 0, 2], [1, 0, 2]]
+    assert torch.stack([batch.graph.subject, batch.graph.object]).tolist() == [[2, 0], [0, 1]]
+    assert set(batch.graph.action.tolist()) == {vocabulary.action("cover")}
+    # the third frame is the first with the hand
+    assert batch.frames is not None
+    shade = batch.frames[0, :, 1, 16, 28].float()
+    expected = torch.linspace(30, 220, 26)[2:10]
+    assert (shade - expected).abs().max() < 12
+    assert not list(tmp_path.rglob("skipped.txt"))
+
+
+def test_pictures_are_as_good_as_videos(tree: Path, tmp_path: Path) -> None:
+    videos = ready(tree, tmp_path / "a").dataset("test").__getitems__([0])
+    shutil.rmtree(tree / "videos")
+    for name, (_, _, frames) in VIDEOS.items():
+        write_pictures(tree / "frames" / name, pictures(name, frames))
+    found = ready(tree, tmp_path / "b").dataset("test").__getitems__([0])
+    assert found.names == videos.names
+    assert torch.equal(found.boxes, videos.boxes)
+    assert found.frames is not None
+    assert videos.frames is not None
+    assert (found.frames.float() - videos.frames.float()).abs().mean() < 6
+
+
+def test_the_public_labels_and_every_category_its_own(tree: Path, tmp_path: Path) -> None:
+    for split in SPLITS:
+        (tree / f"{split}.csv").unlink()
+    for split, file in (("train", "train"), ("val", "validation")):
+        names = SPLITS["train"] if split == "train" else SPLITS["val"] + SPLITS["test"]
+        entries = [
+            {"id": name, "label": "x", "template": VIDEOS[name][0], "placeholders": VIDEOS[name][1]} for name in names
+        ]
+        (tree / f"something-something-v2-{file}.json").write_text(json.dumps(entries))
+    data = ready(tree, tmp_path)
+    assert dict(data.info.need_vocabulary().attributes)["object"] == ("__image__", "a cup", "blue pen", "cloth", "hand")
+    # of two videos, one for validation and one for the test
+    assert [len(data.videos(split)) for split in ("train", "val", "test")] == [3, 1, 1]
+
+
+def test_what_does_not_fit_is_left_out_with_a_reason(tree: Path, tmp_path: Path) -> None:
+    rows = [good(name) for name in SPLITS["train"]] + [
+        ("91", UP, ["a cup"], 2, "broken"),
+        ("92", "Turning [something] upside down", ["a cup"], 2, ""),
+        ("93", UP, ["a cup"], 3, ""),
+        ("94", UP, ["a unicorn"], 2, ""),
+        ("95", UP, ["a cup"], 2, ""),
+        ("96", UP, ["a cup"], 2, ""),
+        ("97", UP, ["a cup"], 2, ""),
+        ("98", UP, ["a cup"], 2, ""),
+        ("99", UP, ["a cup"], 2, ""),
+    ]
+    (tree / "train.csv").write_text(table(rows))
+    for name in ("96", "97", "98"):
+        shutil.copy(tree / "videos" / "13.webm", tree / "videos" / f"{name}.webm")
+    (tree / "videos" / "99.webm").write_bytes(b"no video at all")
+    bad = {
+        "97": records("97", ["a cup"], 40),
+        "98": [{"name": "98/0001.jpg"}],
+        "99": records("99", ["a cup"], 14),
+    }
+    (tree / "boxes" / "part3.json").write_text(json.dumps(bad))
+    data = ready(tree, tmp_path, mapping="mapping.json")
+    assert len(data.videos("train")) == 3
+    assert left_out(tmp_path) == {
+        "91": "marked as bad",
+        "92": "other action",
+        "93": "wrong number of instances",
+        "94": "category not in the mapping",
+        "95": "no video",
+        "96": "no boxes",
+        "97": "wrong number of frames",
+        "98": "malformed boxes",
+        "99": "video cannot be decoded",
+    }
+
+
+def test_windows_begin_within_the_action_and_short_ones_repeat_their_end() -> None:
+    track = records("1", ["a cup"], 20, hand=range(3, 16))
+    found = source(track)
+    assert found.span(0) == (3, 16)
+    assert found.starts(0, 4).tolist() == list(range(3, 12))
+    assert found.starts(0, 16).tolist() == [3]
+    clip = found.cut(0, 3, 16)
+    assert clip.raw.tolist() == [*range(3, 16), 15, 15, 15]
+    assert (clip.boxes[:, 12:] == clip.boxes[:, 12:13]).all()
+    np.testing.assert_allclose(clip.progress, [[1 / 13, 14 / 13]], rtol=1e-6)
+    # seven frames are too few to train with, but enough to validate
+    short = records("1", ["a cup"], 20, hand=range(3, 10))
+    assert source(short).starts(0, 16).tolist() == []
+    assert source(short).starts(0, 4).tolist() == [3, 4, 5]
+    assert source(short, "val").starts(0, 16).tolist() == [3]
+
+
+def test_test_clips_go_beyond_the_action_but_not_beyond_the_video() -> None:
+    found = source(records("1", ["a cup"], 20, hand=range(3, 10)), "test")
+    start = found.test_start(0, 16)
+    assert start == 3
+    clip = found.cut(0, start, 16)
+    assert clip.raw.tolist() == list(range(3, 19))
+    np.testing.assert_allclose(clip.progress, [[1 / 7, 17 / 7]], rtol=1e-6)
+    assert source(records("1", ["a cup"], 18, hand=range(3, 10)), "test").test_start(0, 16) is None
+
+
+def test_every_second_frame() -> None:
+    found = source(records("1", ["a cup"], 40), "train", stride=2)
+    start = int(found.starts(0, 8)[0])
+    assert found.cut(0, start, 8).raw.tolist() == list(range(start, start + 16, 2))
+    assert found.starts(0, 8).max() == 40 - 16 - 1
+
+
+def test_missing_boxes_are_those_of_the_frame_before() -> None:
+    track = records("1", ["a cup"], 20, hand=range(20))
+    track[5]["labels"] = [one for one in track[5]["labels"] if one["category"] == "hand"]
+    found = source(track)
+    boxes = found.cut(0, 2, 8).boxes
+    assert (boxes[0, 3] == boxes[0, 2]).all()
+    assert not (boxes[0, 4] == boxes[0, 3]).all()
+    np.testing.assert_allclose(boxes[0, 0], [2 / 64, 4 / 48, 40 / 64, 20 / 48], rtol=1e-6)
+
+
+def test_windows_count_only_where_the_hand_is_the_last_to_appear() -> None:
+    """Against a naive reading of every window."""
+    rng, accepted = np.random.default_rng(3), 0
+    for trial in range(30):
+        track = records("1", ["a cup", "cloth"], 24, hand=range(1, 24))
+        for record in track:
+            record["labels"] = [one for one in record["labels"] if rng.uniform() > 0.5]
+            rng.shuffle(record["labels"])
+        for record in (track[1], track[22]):
+            record["nr_instances"] = 3
+        found = source(track, "val", instances=3)
+        first, end = found.span(0)
+        expected = []
+        for start in range(first, max(end - 6, first + 1)):
+            order: list[str] = []
+            for record in track[start : start + 6]:
+                order += [one["category"] for one in record["labels"] if one["category"] not in order]
+            if len(order) == 3 and order[-1] == "hand":
+                expected.append(start)
+                names = [found.categories[i - 1] for i in found.cut(0, start, 6).attributes[:, 0]]
+                assert names == order
+        assert found.starts(0, 6).tolist() == expected, trial
+        accepted += len(expected)
+    assert accepted > 20
+
+
+def test_of_several_records_of_a_frame_the_first_counts() -> None:
+    track = records("1", ["a cup"], 4)
+    again = [*track[:2], {**track[1], "labels": []}, *track[2:]]
+    one, two = parse_boxes("1", track, None), parse_boxes("1", again, None)
+    assert (one.box == two.box).all()
+    assert one.frames.tolist() == two.frames.tolist() == [0, 1, 2, 3]
+
+
+def test_boxes_are_read_one_video_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    content = {str(i): [{"name": "{]}", "x": [i, {"}": '"'}]}] for i in range(5)}
+    for text in (json.dumps(content), json.dumps(content, indent=3)):
+        path.write_text(text)
+        assert dict(read_boxes(path, {"1", "4", "7"})) == {"1": content["1"], "4": content["4"]}
+    path.write_text("{}")
+    assert dict(read_boxes(path, {"1"})) == {}
+    for broken in (json.dumps(content)[:-9], "[1]", "", '{"1": [] "2": []}'):
+        path.write_text(broken)
+        with pytest.raises(ValueError, match=r"boxes\.json is no JSON object of boxes"):
+            list(read_boxes(path, {"1"}))
+
+
+def test_bad_files_are_named(tree: Path, tmp_path: Path) -> None:
+    for make, error, said in (
+        (lambda: SomethingV2(**SETTINGS).prepare_data(), FileNotFoundError, "was given no folder"),
+        (lambda: ready(tmp_path / "nowhere", tmp_path), FileNotFoundError, "no folder .*nowhere"),
+        (lambda: ready(tree, tmp_path, mapping="absent.json"), FileNotFoundError, "no mapping of categories"),
+        (lambda: ready(tree, tmp_path, boxes="absent"), FileNotFoundError, "no boxes at absent"),
+        (lambda: ready(tree, tmp_path, test_labels="absent.csv"), FileNotFoundError, "no file of labels .*absent"),
+        (lambda: SomethingV2(frame_stride=0), ValueError, "frame_stride is 0"),
+        (lambda: SomethingV2(cache_workers=0), ValueError, "cache_workers is 0"),
+    ):
+        with pytest.raises(error, match=said):
+            make()
+    (tree / "val.csv").unlink()
+    with pytest.raises(FileNotFoundError, match="no labels of the val split"):
+        ready(tree, tmp_path)
+    path = tmp_path / "labels.csv"
+    path.write_text("id,template\n1,x\n")
+    with pytest.raises(ValueError, match=r"labels\.csv, entry 1"):
+        read_labels(path)
+    path = tmp_path / "mapping.json"
+    for text, said in (("[", "no JSON"), ('{"a": 1}', "names to names"), ('{"a": "b"}', "does not map 'hand'")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            read_mapping(path)
+    with pytest.raises(BoxError, match="video 7: 'hand' is not in the mapping") as caught:
+        parse_boxes("7", records("7", ["a cup"], 9), {"a cup": "cup"})
+    assert caught.value.reason == "category not in the mapping"
+
+
+def test_a_video_cannot_be_in_two_splits(tree: Path, tmp_path: Path) -> None:
+    (tree / "val.csv").write_text(table([good("11")]))
+    with pytest.raises(ValueError, match="Video 11 is labelled twice"):
+        ready(tree, tmp_path)
