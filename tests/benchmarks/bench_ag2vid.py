@@ -18,7 +18,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -39,26 +39,19 @@ from ag2vid_naive import (
     naive_layout_loss,
 )
 
-from mutoscope.models.ag2vid.layout import layout_loss
-from mutoscope.models.ag2vid.losses import (
-    FrameLosses,
-    LossWeights,
-    discriminator_loss,
-    feature_matching_loss,
-    flow_loss,
-    generator_adversarial_loss,
-)
-from mutoscope.models.ag2vid.reference_critic import critic_from_reference, critic_keys
-from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, frames_from_reference, frames_keys
+from mutoscope.models.ag2vid.module import AG2Vid
+from mutoscope.models.ag2vid.reference_critic import convert_critic, critic_keys
+from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, convert, frames_keys
 from mutoscope.models.ag2vid.reference_layout import (
     APPEARANCE_PREFIX,
     LAYOUT_PREFIX,
-    layout_from_reference,
+    convert_layout,
     layout_keys,
     unpad,
 )
-from mutoscope.nn.perceptual import Vgg19Features, perceptual_loss
-from mutoscope.structures.clocked import ActionGraphBatch
+from mutoscope.nn.perceptual import Vgg19Features
+from mutoscope.structures import ActionGraphBatch, ActionGraphPair, DatasetInfo, Normaliser
+from mutoscope.structures.vocabulary import CATER_VOCABULARY
 
 BATCH, LENGTH, LAYOUT_LENGTH, OBJECTS, ACTIONS = 2, 4, 16, 7, 4
 #: the original's warp; both sides use it
@@ -67,6 +60,7 @@ ALIGN_CORNERS = False
 ORIGINAL = {64: 43.0}
 TIME_TARGET, MEMORY_TARGET = 4.0, 3.0
 SIZES = NaiveSizes()
+IMAGENET = Normaliser((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 @dataclass
@@ -105,17 +99,19 @@ def clips(size: int, length: int, device: str, seed: int) -> PaddedBatch:
     what = torch.randint(2, 6, (BATCH, ACTIONS, 1), generator=generator).float()
     when = torch.cat([uniform(BATCH, ACTIONS, 1) * 0.5 - 0.3, uniform(BATCH, ACTIONS, 1) + 0.5], dim=2)
     actions = torch.cat([who[..., :1], what, who[..., 1:], when, uniform(BATCH, ACTIONS, 2)], dim=2)
-    imgs = torch.randn(BATCH, length, 3, size, size, generator=generator)
+    imgs = IMAGENET.normalise(torch.randint(256, (BATCH, length, size, size, 3), generator=generator).float())
+    imgs = imgs.movedim(-1, -3).to(torch.get_default_dtype())
     triplets = star.expand(BATCH, length, -1, -1)
     return PaddedBatch(*(x.to(device).contiguous() for x in (imgs, objs, boxes, triplets, actions)))
 
 
-def graphs(batch: PaddedBatch) -> tuple[ActionGraphBatch, Tensor]:
-    """The same clips without padding, and their frames."""
+def graphs(batch: PaddedBatch) -> ActionGraphBatch:
+    """The same clips without padding."""
     cpu = (x.cpu() for x in (batch.objs, batch.boxes, batch.triplets, batch.actions))
     graph, boxes = unpad(*cpu, padding_predicate=SIZES.predicate_padding, padding_action=SIZES.action_padding)
     names = tuple(str(i) for i in range(len(batch.objs)))
-    return ActionGraphBatch(graph, boxes, None, names).to(batch.imgs.device), batch.imgs
+    frames = IMAGENET.denormalise(batch.imgs.movedim(-3, -1)).movedim(-1, -3).round().to(torch.uint8)
+    return ActionGraphBatch(graph, boxes, frames, names).to(batch.imgs.device)
 
 
 def vgg() -> Vgg19Features:
@@ -149,68 +145,58 @@ def fresh_naive() -> tuple[NaiveGenerator, NaiveDiscriminator]:
 # --- one step ---------------------------------------------------------------------------------------------------------
 
 
-class FastTraining:
-    """The package's networks in the order of its training step, with plain optimisers."""
+class FastTraining(AG2Vid):
+    """The package's model with plain optimisers instead of a trainer's, and the naive side's weights."""
 
-    def __init__(self, generator: NaiveGenerator, critic: NaiveDiscriminator, features: Vgg19Features | None) -> None:
-        weights = generator.state_dict()
-        self.layout, self.appearance = (layout_from_reference(weights, p) for p in (LAYOUT_PREFIX, APPEARANCE_PREFIX))
-        self.frames = frames_from_reference(weights, FRAMES_PREFIX, align_corners=ALIGN_CORNERS)
-        self.critic, self.features, self.weights = critic_from_reference(critic.state_dict()), features, LossWeights()
-        moved = ([self.appearance, self.frames], [self.critic], [self.layout])
-        self.of_generator, self.of_critic, self.of_layout = (
-            torch.optim.Adam([p for n in networks for p in n.parameters() if p.requires_grad], 1e-4, (0.5, 0.999))
-            for networks in moved
+    def __init__(
+        self, size: int, generator: NaiveGenerator, critic: NaiveDiscriminator, features: Vgg19Features
+    ) -> None:
+        info = DatasetInfo(
+            name="cater",
+            kind="action_graph",
+            classes=CATER_VOCABULARY.action_names,
+            fps=8,
+            length=LENGTH,
+            channels=3,
+            normaliser=IMAGENET,
+            frame_size=(size, size),
+            vocabulary=CATER_VOCABULARY,
         )
+        adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.999), fused=True)
+        names = ("layout", "generator", "discriminator")
+        super().__init__(info, optimizers=dict.fromkeys(names, adam), align_corners=ALIGN_CORNERS)
+        self.features = features
+        state = generator.state_dict()
+        self.generator.layouts["gcn"].load_state_dict(convert_layout(state, LAYOUT_PREFIX))
+        self.generator.appearance.load_state_dict(convert_layout(state, APPEARANCE_PREFIX))
+        maker = self.generator.frames
+        maker.load_state_dict(convert(state, maker, frames_keys(maker), FRAMES_PREFIX))
+        self.discriminator.load_state_dict(convert_critic(critic.state_dict(), self.discriminator))
+        self.trained = [p for p in self.parameters() if p.requires_grad]
 
-    def to(self, device: str) -> "FastTraining":
-        for network in (self.layout, self.appearance, self.frames, self.critic, self.features):
-            if network is not None:
-                network.to(device)
-        return self
+    def normalise(self, frames: Tensor) -> Tensor:
+        return super().normalise(frames).to(torch.get_default_dtype())
 
-    def generator_loss(self, batch: ActionGraphBatch, real: Tensor) -> tuple[Tensor, FrameLosses]:
-        """Frames, and the terms of the generator's loss."""
-        described = self.appearance(batch.graph, batch.boxes[:, 0], batch.length).need_descriptors()
-        made = self.frames(batch.graph, batch.boxes, described, real)
-        target, known = real[:, 1:], self.conditioning.detach()
-        on_fake = self.critic(made.frames, known)
-        with torch.no_grad():
-            on_real = self.critic(target, known)
-        seen = None
-        if self.features is not None:
-            seen = perceptual_loss(self.features, made.frames.flatten(0, 1), target.flatten(0, 1))
-        return made.frames, FrameLosses(
-            generator_adversarial_loss(on_fake),
-            feature_matching_loss(on_real, on_fake),
-            seen,
-            flow_loss(made.warped, target),
-        )
+    def start(self) -> None:
+        """Make the optimisers, once the networks are on their device."""
+        made, _ = self.configure_optimizers()
+        self.plain = dict(zip(self.optimizer_names, made, strict=True))
 
-    def condition(self, batch: ActionGraphBatch, real: Tensor) -> None:
-        self.conditioning = self.critic.condition(batch.graph, batch.boxes, (real.shape[-2], real.shape[-1]))
+    def freeze_all_but(self, name: str) -> None:
+        moved = {id(p) for network in self.networks()[name] for p in network.parameters()}
+        for p in self.trained:
+            p.requires_grad_(id(p) in moved)
 
-    def layout_loss(self, longer: ActionGraphBatch, padded_count: int | None = None) -> Tensor:
-        predicted = self.layout(longer.graph, longer.boxes[:, 0], longer.length).boxes
-        return self.weights.layout * layout_loss(predicted, longer.boxes, longer.graph.real, padded_count)
-
-    def iteration(self, batch: ActionGraphBatch, real: Tensor, longer: ActionGraphBatch) -> None:
-        """One step of every optimiser."""
-        self.condition(batch, real)
-        self.critic.requires_grad_(False)
-        fake, losses = self.generator_loss(batch, real)
-        fake = fake.detach()
-        losses.total(self.weights).backward()
-        del losses
-        self.of_generator.step()
-        self.of_generator.zero_grad()
-        self.critic.requires_grad_(True)
-        discriminator_loss(*self.critic.compare(real[:, 1:], fake, self.conditioning)).total.backward()
-        self.of_critic.step()
-        self.of_critic.zero_grad()
-        self.layout_loss(longer).backward()
-        self.of_layout.step()
-        self.of_layout.zero_grad()
+    def update(self, name: str, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
+        self.freeze_all_but(name)
+        (loss_of_batch,) = losses
+        loss = loss_of_batch()
+        loss.backward()
+        self.plain[name].step()
+        self.plain[name].zero_grad()
+        for p in self.trained:
+            p.requires_grad_(True)
+        return loss.detach()
 
 
 def naive_step(size: int, device: str) -> Callable[[], None]:
@@ -221,13 +207,15 @@ def naive_step(size: int, device: str) -> Callable[[], None]:
 
 
 def fast_step(size: int, device: str, *, precision: str = "float32") -> Callable[[], None]:
-    training = FastTraining(*fresh_naive(), vgg()).to(device)
-    short, real = graphs(clips(size, LENGTH, device, seed=0))
-    longer, _ = graphs(clips(1, LAYOUT_LENGTH, device, seed=1))
+    training = FastTraining(size, *fresh_naive(), vgg()).to(device)
+    training.start()
+    pair = ActionGraphPair(
+        frames=graphs(clips(size, LENGTH, device, seed=0)), layout=graphs(clips(1, LAYOUT_LENGTH, device, seed=1))
+    )
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            training.iteration(short, real, longer)
+            training.training_step(pair, 0)
 
     return step
 
@@ -250,52 +238,58 @@ def compare(size: int) -> dict[str, float]:
     """
     generator, critic = fresh_naive()
     features = vgg()
-    fast = FastTraining(generator, critic, features)
+    fast = FastTraining(size, generator, critic, features).to(torch.get_default_dtype())
     naive = NaiveTraining(SIZES, generator, critic, features, ALIGN_CORNERS)
     short, longer = clips(size, LENGTH, "cpu", seed=0), clips(1, LAYOUT_LENGTH, "cpu", seed=1)
-    for network in (generator, critic, fast.layout, fast.appearance, fast.frames, fast.critic):
+    for network in (generator, critic, fast):
         network.eval()
     found, terms, judged = naive.losses(short)
     sum(terms.values()).backward()
     critic.zero_grad()
-    sum(judged.values()).backward()
-    of_layout = naive_layout_loss(generator.layout(longer), longer, SIZES.loss_weights["layout"])
+    on_both = sum(judged.values())
+    on_both.backward()
+    # the package averages over real objects, the original over all rows
+    weight = SIZES.loss_weights["layout"] * (OBJECTS + 1) / OBJECTS
+    of_layout = naive_layout_loss(generator.layout(longer), longer, weight)
     of_layout.backward()
 
-    batch, real = graphs(short)
-    long_batch, _ = graphs(longer)
-    fast.condition(batch, real)
-    fast.critic.requires_grad_(False)
-    fake, losses = fast.generator_loss(batch, real)
-    losses.total(fast.weights).backward()
-    fast.critic.requires_grad_(True)
-    on_both = discriminator_loss(*fast.critic.compare(real[:, 1:], fake.detach(), fast.conditioning))
-    on_both.total.backward()
-    layout = fast.layout_loss(long_batch, padded_count=long_batch.graph.num_nodes)
-    layout.backward()
+    part = fast._part(graphs(short))
+    for name, loss_of in (
+        ("generator", partial(fast._generator_loss, part)),
+        ("discriminator", partial(fast._discriminator_loss, part)),
+        ("layout", partial(fast._layout_loss, graphs(longer))),
+    ):
+        fast.freeze_all_but(name)
+        loss = loss_of()
+        loss.backward()
+        fast.latest[f"loss/of_{name}"] = loss.detach()
 
-    weights = fast.weights
+    ours, weights = fast.latest, fast.weights
     pairs = {
-        "adversarial": (weights.adversarial * losses.adversarial, terms["adversarial"]),
-        "feature matching": (weights.feature_matching * losses.feature_matching, terms["matching"]),
-        "perceptual": (weights.perceptual * losses.perceptual, terms["perceptual"]),
-        "flow": (weights.flow * losses.flow, terms["flow"]),
-        "discriminator": (on_both.total, judged["real"] + judged["fake"]),
-        "layout": (layout, of_layout),
-        "frames": (fake, found["imgs"]),
+        "adversarial": (weights.adversarial * ours["loss/adversarial"], terms["adversarial"]),
+        "feature matching": (weights.feature_matching * ours["loss/feature_matching"], terms["matching"]),
+        "perceptual": (weights.perceptual * ours["loss/perceptual"], terms["perceptual"]),
+        "flow": (weights.flow * ours["loss/flow"], terms["flow"]),
+        "discriminator": (ours["loss/of_discriminator"], on_both),
+        "layout": (ours["loss/of_layout"], of_layout),
+        "frames": (part.fake, found["imgs"]),
     }
-    errors = {name: _difference(ours.detach(), theirs.detach()) for name, (ours, theirs) in pairs.items()}
+    errors = {name: _difference(x, y.detach()) for name, (x, y) in pairs.items()}
     return {**errors, "gradients": _gradient_difference(fast, generator, critic)}
 
 
 def _gradient_difference(fast: FastTraining, generator: NaiveGenerator, critic: NaiveDiscriminator) -> float:
     theirs = {name: p.grad for name, p in (*generator.named_parameters(), *critic.named_parameters())}
+    maker, judge = fast.generator.frames, fast.discriminator
     names: list[tuple[nn.Module, dict[str, tuple[str, ...]]]] = [
-        (fast.frames, {o: tuple(FRAMES_PREFIX + t for t in ts) for o, ts in frames_keys(fast.frames).items()}),
-        (fast.critic, {ours: (name,) for ours, name in critic_keys(fast.critic).items()}),
+        (maker, {ours: tuple(FRAMES_PREFIX + name for name in names) for ours, names in frames_keys(maker).items()}),
+        (judge, {ours: (name,) for ours, name in critic_keys(judge).items()}),
     ]
     keys = layout_keys(len(SIZES.attributes), SIZES.layers)
-    for network, prefix in ((fast.layout, LAYOUT_PREFIX), (fast.appearance, APPEARANCE_PREFIX)):
+    for network, prefix in (
+        (fast.generator.layouts["gcn"], LAYOUT_PREFIX),
+        (fast.generator.appearance, APPEARANCE_PREFIX),
+    ):
         names.append((network, {ours: (prefix + name,) for name, ours in keys.items()}))
     total = torch.stack([g.norm() for g in theirs.values() if g is not None]).norm()
     worst = 0.0

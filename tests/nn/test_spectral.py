@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from mutoscope.nn.spectral import SpectralConv2d, fixed_weights, recompute, spectral_weights
 
@@ -22,6 +23,20 @@ def test_largest_singular_value_is_one() -> None:
     assert float(torch.linalg.matrix_norm(conv.normalised().detach().flatten(1), 2)) == pytest.approx(1, abs=1e-4)
     largest = torch.linalg.matrix_norm(conv.original.flatten(1), 2)
     torch.testing.assert_close(conv.normalised(), conv.original / largest, atol=1e-4, rtol=1e-4)
+
+
+def test_kernels_buffers_and_gradients_are_those_of_torch() -> None:
+    torch.manual_seed(0)
+    ours = SpectralConv2d(4, 6, 3).double()
+    theirs = spectral_norm(nn.Conv2d(4, 6, 3)).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 4, 7, 7, dtype=torch.float64)
+    for _ in range(2):
+        for conv in (ours, theirs):
+            conv(x).square().sum().backward()
+        torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+        expected = theirs.parametrizations.weight.original.grad
+        torch.testing.assert_close(ours.original.grad, expected)
 
 
 def test_kernels_are_divided_in_full_precision_under_autocast() -> None:

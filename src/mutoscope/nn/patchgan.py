@@ -2,7 +2,8 @@
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from mutoscope.nn.spectral import SpectralConv2d
 
 KERNEL, PADDING, SLOPE = 4, 2, 0.2
 
@@ -35,7 +36,7 @@ class PatchGAN(nn.Module):
         self.channels = channels
         self.first = nn.Conv2d(channels + condition, width, KERNEL, 2, PADDING)
         self.hidden = nn.ModuleList(
-            spectral_norm(nn.Conv2d(widths[i - 1], widths[i], KERNEL, 1 if i == layers - 1 else 2, PADDING, bias=False))
+            SpectralConv2d(widths[i - 1], widths[i], KERNEL, 1 if i == layers - 1 else 2, PADDING, bias=False)
             for i in range(1, layers)
         )
         self.last = nn.Conv2d(widths[-1], 1, KERNEL, 1, PADDING)
