@@ -164,6 +164,18 @@ def test_generation_sees_the_first_frame_and_the_first_boxes_only() -> None:
     assert not torch.equal(module.generate(blind, layout="ground_truth").fake, first.fake)
 
 
+def test_an_untrained_model_can_start_from_standing_still() -> None:
+    module = model(still_start=True, rivals=["rnn"]).eval()
+    asked = clips()
+    assert asked.frames is not None
+    sample = module.generate(asked)
+    assert (sample.fake.int() - asked.frames[:, :1].int()).abs().max() <= 1
+    for name in ("gcn", "rnn"):
+        torch.testing.assert_close(module.lay_out(asked, name), asked.boxes[:, :1].expand_as(asked.boxes))
+    module._generator_loss(module._part(asked)).backward()
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in module.generator.frames.flow.flow.parameters())
+
+
 def test_chunks_do_not_change_what_is_generated() -> None:
     module = model().eval()
     whole, parts = module.generate(clips(3)), module.generate(clips(3), batch_size=2)

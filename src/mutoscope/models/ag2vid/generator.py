@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames
-from mutoscope.models.ag2vid.layout import Layout, LayoutGCN
+from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, LayoutNetwork
 from mutoscope.models.ag2vid.layout_baselines import (
     LayoutCopy,
     LayoutGroundTruth,
@@ -111,6 +112,14 @@ class Generator(nn.Module):
         self.layouts = nn.ModuleDict({str(name): network for name, network in layouts.items()})
         self.appearance, self.frames = appearance, frames
         self.appearance_boxes, self.recompute = appearance_boxes, recompute
+
+    @torch.no_grad()
+    def stand_still(self) -> None:
+        """Set the layers that say how boxes and pixels change to zero; call before training."""
+        layouts = [network.box[-1] for network in self.layouts.values() if isinstance(network, LayoutNetwork)]
+        for layer in (*layouts, self.frames.flow.flow, self.frames.generator.last):
+            for parameter in layer.parameters():
+                parameter.zero_()
 
     def layout(self, name: LayoutName | None = None) -> nn.Module:
         """A layout generating function; the generator's own where no name is given.

@@ -68,6 +68,7 @@ class AG2Vid(GenerativeModule):
         layout_beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
         geometry_gain: of the initial weights that read boxes, destinations and clocks in layout and appearance
             networks; see :meth:`~mutoscope.models.ag2vid.layout.LayoutNetwork.emphasise`.
+        still_start: begin with last layers of zeros, so that an untrained model repeats the first frame and boxes.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
         flow_width, ngf, spade_hidden, segmap_channels, upsampling, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
@@ -107,6 +108,7 @@ class AG2Vid(GenerativeModule):
         layout_truncate: int | None = None,
         layout_beta: float = 1.0,
         geometry_gain: float = 1.0,
+        still_start: bool = False,
         appearance_boxes: Literal["internal", "layout"] = "internal",
         flow_width: int = 32,
         ngf: int = 64,
@@ -198,6 +200,8 @@ class AG2Vid(GenerativeModule):
         for graph_network in (*self._generator.layouts.values(), appearance):
             if isinstance(graph_network, LayoutNetwork):
                 graph_network.emphasise(geometry_gain)
+        if still_start:
+            self._generator.stand_still()
         if channels_last:
             for network in (self._generator.frames, self.discriminator):
                 if network is not None:
