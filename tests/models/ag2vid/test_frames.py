@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames
+from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames, box_flow
 from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
 from mutoscope.models.ag2vid.pasting import LayoutMasks, object_masks, paste
 from mutoscope.nn.warp import warp
@@ -224,3 +224,33 @@ def test_misfitting_inputs_are_refused() -> None:
         function(graph, boxes[:, :1], descriptors[:, :1], frames[:, :1])
     with pytest.raises(ValueError, match="multiples of 32"):
         function(graph, boxes, descriptors, frames[..., :24, :])
+
+
+def test_the_flow_can_start_from_how_far_each_box_went() -> None:
+    graph = ClockedGraph(
+        attributes=torch.tensor([[1], [1], [0]]),
+        clip=torch.zeros(3, dtype=torch.long),
+        relations=torch.zeros(0, 3, dtype=torch.long),
+        subject=torch.zeros(0, dtype=torch.long),
+        action=torch.zeros(0, dtype=torch.long),
+        object=torch.zeros(0, dtype=torch.long),
+        progress=torch.zeros(0, 2),
+        destination=torch.zeros(0, 2),
+        num_clips=1,
+    )
+    # a square that goes 4 pixels right and 2 down on a grid of 33 x 33, and one that rests under it
+    square = torch.tensor([8, 8, 8, 8]) / 32
+    boxes = torch.stack([square, square, torch.tensor([0.0, 0, 1, 1])])[:, None].repeat(1, 2, 1)
+    boxes[0, 1, :2] += torch.tensor([4, 2]) / 32
+    flow = box_flow(LayoutMasks.of(graph, boxes, (33, 33)), boxes)
+    assert flow.shape == (1, 1, 2, 33, 33)
+    inside = flow[0, 0, :, 10:19, 12:21]
+    torch.testing.assert_close(inside, torch.tensor([-4.0, -2.0])[:, None, None].expand_as(inside))
+    # outside it fades within a seventh of the box
+    assert flow[0, 0, :, :8].abs().max() == 0
+    assert flow[0, 0, :, :, 23:].abs().max() == 0
+    # the warp then puts the square where its box is
+    picture = torch.zeros(1, 3, 33, 33)
+    picture[:, :, 8:17, 8:17] = 1
+    moved = warp(picture, flow[:, 0], True)
+    torch.testing.assert_close(moved[:, :, 10:19, 12:21], torch.ones(1, 3, 9, 9))

@@ -1,7 +1,7 @@
 """Frame generating function: layouts and the previous frame become the next frame (paper, section 4.2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,8 @@ class FrameGeneratingFunction(nn.Module):
         flow_width, flow_halvings, flow_blocks, flow_multiplier: see :class:`~mutoscope.models.ag2vid.flow.FlowNetwork`.
         ngf, spade_hidden, upsampling, recomputed: see :class:`~mutoscope.nn.spade.SpadeGenerator`.
         residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
+        follow_boxes: start the flow from how far each box went, which the flow network then corrects. Ours: the paper's
+            network finds all of the flow by itself, which takes it long.
         align_corners: of the warp; false for released checkpoints, see :func:`~mutoscope.nn.warp.warp`.
     """
 
@@ -62,10 +64,11 @@ class FrameGeneratingFunction(nn.Module):
         upsampling: Upsampling = "normal",
         recomputed: int = 0,
         residual: bool = True,
+        follow_boxes: bool = False,
         align_corners: bool = True,
     ) -> None:
         super().__init__()
-        self.align_corners, self.residual = align_corners, residual
+        self.align_corners, self.residual, self.follow_boxes = align_corners, residual, follow_boxes
         self.width = width
         self.attributes = AttributeEmbedding(sizes, attribute_width or 3 * width // len(sizes))
         vectors = self.attributes.width + width
@@ -111,33 +114,36 @@ class FrameGeneratingFunction(nn.Module):
         steps = boxes.shape[1] - 1
         self._check(graph, boxes, descriptors, frames, needed=1 if autoregressive else steps)
         masks = LayoutMasks.of(graph, boxes, (frames.shape[-2], frames.shape[-1]))
-        vectors = self.object_vectors(graph, descriptors)
+        scene = _Scene(masks, self.object_vectors(graph, descriptors), self._drift(masks, boxes))
         if autoregressive:
             with fixed_weights(spectral_weights(self)):
-                return self._roll_out(masks, vectors, frames[:, 0], detach_every, recompute_frames)
+                return self._roll_out(scene, frames[:, 0], detach_every, recompute_frames)
         if per_frame:
-            made = [self._step(masks, vectors, frames[:, k], k, k + 1) for k in range(steps)]
+            made = [self._step(scene, frames[:, k], k, k + 1) for k in range(steps)]
             return _join(made)
-        return self._step(masks, vectors, frames[:, :steps].flatten(0, 1), 0, steps)
+        return self._step(scene, frames[:, :steps].flatten(0, 1), 0, steps)
 
-    def _roll_out(
-        self, masks: LayoutMasks, vectors: Tensor, frame: Tensor, detach_every: int | None, again: bool
-    ) -> Frames:
+    def _drift(self, masks: LayoutMasks, boxes: Tensor) -> Tensor | None:
+        return box_flow(masks, boxes) if self.follow_boxes else None
+
+    def _roll_out(self, scene: "_Scene", frame: Tensor, detach_every: int | None, again: bool) -> Frames:
         made: list[Frames] = []
-        for k in range(vectors.shape[1] - 1):
+        for k in range(scene.vectors.shape[1] - 1):
             if k and detach_every is not None and k % detach_every == 0:
                 frame = frame.detach()
             if again and torch.is_grad_enabled():
-                made.append(_recomputed_step(self, masks, vectors, frame, k))
+                made.append(_recomputed_step(self, scene, frame, k))
             else:
-                made.append(self._step(masks, vectors, frame, k, k + 1))
+                made.append(self._step(scene, frame, k, k + 1))
             frame = made[-1].frames[:, 0]
         return _join(made)
 
-    def _step(self, masks: LayoutMasks, vectors: Tensor, previous: Tensor, start: int, stop: int) -> Frames:
+    def _step(self, scene: "_Scene", previous: Tensor, start: int, stop: int) -> Frames:
         """Frames ``start + 1 .. stop`` from ``previous [b * (stop - start), 3, h, w]``."""
-        pair = self.layout_pair(masks, vectors, previous, start, stop)
-        flow = self.flow(pair)
+        masks, vectors = scene.masks, scene.vectors
+        flow = self.flow(self.layout_pair(masks, vectors, previous, start, stop))
+        if scene.drift is not None:
+            flow = flow + scene.drift[:, start:stop].flatten(0, 1)
         warped = warp(previous, flow, self.align_corners)
         residual = torch.zeros_like(warped)
         if self.residual:
@@ -172,14 +178,42 @@ class FrameGeneratingFunction(nn.Module):
             )
 
 
-def _recomputed_step(
-    function: FrameGeneratingFunction, masks: LayoutMasks, vectors: Tensor, previous: Tensor, step: int
-) -> Frames:
+@dataclass(frozen=True)
+class _Scene:
+    """What all frames of a batch are made from: masks, what fills them ``[n, t, s]``, and where boxes drift."""
+
+    masks: LayoutMasks
+    vectors: Tensor
+    drift: Tensor | None
+
+
+def box_flow(masks: LayoutMasks, boxes: Tensor) -> Tensor:
+    """The flow that carries the content of every box along with it.
+
+    Inside the box of an object that moves it points back to where the box was; boxes of several moving objects that
+    overlap are averaged, boxes at rest do not count (an object counts by how far it went, up to one pixel).
+
+    Args:
+        masks: of the layout.
+        boxes: ``[n, t, 4]`` the layout.
+
+    Returns:
+        ``[b, t - 1, 2, h, w]`` pixels, channel 0 to the right; where in frame ``k`` frame ``k + 1`` reads.
+    """
+    pixels = boxes.new_tensor([masks.x.shape[-1] - 1, masks.y.shape[-1] - 1])
+    back = (boxes[:, :-1, :2] - boxes[:, 1:, :2]) * pixels
+    weight = back.norm(dim=-1, keepdim=True).clamp(max=1)
+    packed = masks.slots.pack(torch.cat([back * weight, weight], dim=-1))
+    field = torch.einsum("bfoh,bfow,bofc->bfchw", masks.y[:, 1:], masks.x[:, 1:], packed)
+    return field[:, :, :2] / field[:, :, 2:].clamp(min=1)
+
+
+def _recomputed_step(function: FrameGeneratingFunction, scene: _Scene, previous: Tensor, step: int) -> Frames:
     def run(vectors: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        made = function._step(masks, vectors, previous, step, step + 1)
+        made = function._step(replace(scene, vectors=vectors), previous, step, step + 1)
         return made.frames, made.flow, made.warped, made.residual
 
-    return Frames(*recompute(function, run, vectors, previous))
+    return Frames(*recompute(function, run, scene.vectors, previous))
 
 
 def _join(parts: Sequence[Frames]) -> Frames:

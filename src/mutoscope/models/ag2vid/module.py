@@ -70,7 +70,7 @@ class AG2Vid(GenerativeModule):
             networks; see :meth:`~mutoscope.models.ag2vid.layout.LayoutNetwork.emphasise`.
         still_start: begin with last layers of zeros, so that an untrained model repeats the first frame and boxes.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
-        flow_width, ngf, spade_hidden, segmap_channels, upsampling, align_corners: see
+        flow_width, ngf, spade_hidden, segmap_channels, upsampling, follow_boxes, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
         per_frame: batch statistics of single frames, one frame after the other, as released.
         previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
@@ -115,6 +115,7 @@ class AG2Vid(GenerativeModule):
         spade_hidden: int = 128,
         segmap_channels: int | None = None,
         upsampling: Upsampling = "normal",
+        follow_boxes: bool = False,
         align_corners: bool = True,
         per_frame: bool = False,
         previous: Literal["given", "generated"] = "given",
@@ -177,6 +178,7 @@ class AG2Vid(GenerativeModule):
                 spade_hidden=spade_hidden,
                 upsampling=upsampling,
                 recomputed=2 if checkpoint_activations else 0,
+                follow_boxes=follow_boxes,
                 align_corners=align_corners,
                 residual=discriminator or perceptual != "none" or bool((weights or {}).get("pixel")),
             ),
