@@ -249,8 +249,10 @@ def test_the_flow_can_start_from_how_far_each_box_went() -> None:
     # outside it fades within a seventh of the box
     assert flow[0, 0, :, :8].abs().max() == 0
     assert flow[0, 0, :, :, 23:].abs().max() == 0
-    # the warp then puts the square where its box is
+    # the warp then puts the square where its box is, and background where it was
     picture = torch.zeros(1, 3, 33, 33)
     picture[:, :, 8:17, 8:17] = 1
     moved = warp(picture, flow[:, 0], True)
     torch.testing.assert_close(moved[:, :, 10:19, 12:21], torch.ones(1, 3, 9, 9))
+    assert moved[:, :, 8:17, 8:12].abs().max() < 1e-5
+    assert moved[:, :, 8:10, 8:17].abs().max() < 1e-5

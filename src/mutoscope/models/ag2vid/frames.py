@@ -190,8 +190,10 @@ class _Scene:
 def box_flow(masks: LayoutMasks, boxes: Tensor) -> Tensor:
     """The flow that carries the content of every box along with it.
 
-    Inside the box of an object that moves it points back to where the box was; boxes of several moving objects that
-    overlap are averaged, boxes at rest do not count (an object counts by how far it went, up to one pixel).
+    Where the box of a moving object is, it points back to where the box was. Where the box was and is no more, it points
+    as far the same way, which is outside the old box: what the object uncovers is filled from beside it. Boxes of several
+    moving objects that overlap are averaged, boxes at rest do not count (an object counts by how far it went, up to one
+    pixel).
 
     Args:
         masks: of the layout.
@@ -204,7 +206,12 @@ def box_flow(masks: LayoutMasks, boxes: Tensor) -> Tensor:
     back = (boxes[:, :-1, :2] - boxes[:, 1:, :2]) * pixels
     weight = back.norm(dim=-1, keepdim=True).clamp(max=1)
     packed = masks.slots.pack(torch.cat([back * weight, weight], dim=-1))
-    field = torch.einsum("bfoh,bfow,bofc->bfchw", masks.y[:, 1:], masks.x[:, 1:], packed)
+    before, after = masks.frames(0, masks.y.shape[1] - 1), masks.frames(1, masks.y.shape[1])
+    # the union of both places, as a sum of separable terms
+    rows = torch.cat([before.y, after.y, before.y * after.y], dim=2)
+    columns = torch.cat([before.x, after.x, before.x * after.x], dim=2)
+    signed = torch.cat([packed, packed, -packed], dim=1)
+    field = torch.einsum("bfoh,bfow,bofc->bfchw", rows, columns, signed)
     return field[:, :, :2] / field[:, :, 2:].clamp(min=1)
 
 
