@@ -247,7 +247,7 @@ def test_the_flow_can_start_from_how_far_each_box_went() -> None:
     inside = flow[0, 0, :, 10:19, 12:21]
     torch.testing.assert_close(inside, torch.tensor([-4.0, -2.0])[:, None, None].expand_as(inside))
     # outside it fades within a seventh of the box
-    assert flow[0, 0, :, :8].abs().max() == 0
+    assert flow[0, 0, :, :6].abs().max() == 0
     assert flow[0, 0, :, :, 23:].abs().max() == 0
     # the warp then puts the square where its box is, and background where it was
     picture = torch.zeros(1, 3, 33, 33)

@@ -207,9 +207,10 @@ def box_flow(masks: LayoutMasks, boxes: Tensor) -> Tensor:
     weight = back.norm(dim=-1, keepdim=True).clamp(max=1)
     packed = masks.slots.pack(torch.cat([back * weight, weight], dim=-1))
     before, after = masks.frames(0, masks.y.shape[1] - 1), masks.frames(1, masks.y.shape[1])
+    # objects reach a little beyond their boxes: most of the fading border counts as inside
+    y0, y1, x0, x1 = ((4 * profile).clamp(max=1) for profile in (before.y, after.y, before.x, after.x))
     # the union of both places, as a sum of separable terms
-    rows = torch.cat([before.y, after.y, before.y * after.y], dim=2)
-    columns = torch.cat([before.x, after.x, before.x * after.x], dim=2)
+    rows, columns = torch.cat([y0, y1, y0 * y1], dim=2), torch.cat([x0, x1, x0 * x1], dim=2)
     signed = torch.cat([packed, packed, -packed], dim=1)
     field = torch.einsum("bfoh,bfow,bofc->bfchw", rows, columns, signed)
     return field[:, :, :2] / field[:, :, 2:].clamp(min=1)

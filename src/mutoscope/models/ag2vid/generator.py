@@ -115,11 +115,18 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def stand_still(self) -> None:
-        """Set the layers that say how boxes and pixels change to zero; call before training."""
-        layouts = [network.box[-1] for network in self.layouts.values() if isinstance(network, LayoutNetwork)]
-        for layer in (*layouts, self.frames.flow.flow, self.frames.generator.last):
+        """Shrink the layers that say how boxes and pixels change; call before training.
+
+        Boxes then rest. The last layers of the frame networks only become a tenth of what they are: from zero on, the
+        layers before them would learn nothing at first.
+        """
+        for network in self.layouts.values():
+            if isinstance(network, LayoutNetwork):
+                for parameter in network.box[-1].parameters():
+                    parameter.zero_()
+        for layer in (self.frames.flow.flow, self.frames.generator.last):
             for parameter in layer.parameters():
-                parameter.zero_()
+                parameter *= 0.1
 
     def layout(self, name: LayoutName | None = None) -> nn.Module:
         """A layout generating function; the generator's own where no name is given.

@@ -68,7 +68,8 @@ class AG2Vid(GenerativeModule):
         layout_beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
         geometry_gain: of the initial weights that read boxes, destinations and clocks in layout and appearance
             networks; see :meth:`~mutoscope.models.ag2vid.layout.LayoutNetwork.emphasise`.
-        still_start: begin with last layers of zeros, so that an untrained model repeats the first frame and boxes.
+        still_start: begin with small last layers, so that an untrained model leaves boxes, and nearly frames, as they
+            are.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
         flow_width, ngf, spade_hidden, segmap_channels, upsampling, follow_boxes, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
