@@ -284,7 +284,7 @@ class AG2Vid(GenerativeModule):
             matching = feature_matching_loss(on_real, on_fake)
         if self.features is not None:
             perceptual = perceptual_loss(self.features, made.frames.flatten(0, 1), target.flatten(0, 1))
-        pixel = F.l1_loss(made.frames.float(), target) if self.weights.pixel else None
+        pixel = F.mse_loss(made.frames.float(), target) if self.weights.pixel else None
         losses = FrameLosses(adversarial, matching, perceptual, flow_loss(moved, target), pixel)
         self.latest |= {f"loss/{n}": term.detach() for n, term in losses._asdict().items() if term is not None}
         return losses.total(self.weights)
