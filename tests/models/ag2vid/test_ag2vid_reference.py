@@ -148,6 +148,8 @@ def test_checkpoints_of_something_else_are_refused() -> None:
         networks_from_reference(replace(file, model={}))
     with pytest.raises(ValueError, match="flow_deconv"):
         networks_from_reference(make_file(flow_deconv=True))
+    with pytest.raises(ValueError, match="gconv_pooling 'sum'; graph convolutions average"):
+        networks_from_reference(make_file(gconv_pooling="sum"))
     with pytest.raises(ValueError, match="num_upsampling_layers 'all'"):
         networks_from_reference(make_file(num_upsampling_layers="all"))
     other = random_state(critic_shapes(replace(SMALL, attributes=(6, 10, 3, 5))))

@@ -212,6 +212,8 @@ def networks_from_reference(file: ReferenceFile, *, align_corners: bool = False)
         )
     if flags.get("flow_deconv"):
         raise ValueError(f"{ARGUMENTS} asks for flow_deconv; flow networks with transposed convolutions do not exist.")
+    if (pooling := flags.get("gconv_pooling", "avg")) != "avg":
+        raise ValueError(f"{ARGUMENTS} has gconv_pooling '{pooling}'; graph convolutions average here, expected avg.")
     prefixes = (LAYOUT_PREFIX, APPEARANCE_PREFIX, FRAMES_PREFIX)
     strangers = sorted(key for key in file.model if not key.startswith(prefixes))
     if strangers:
