@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 def dense_graph(attention: Tensor, closed: Tensor, kept: int) -> Tensor:
     """``[b, t, t]`` and ``A + I`` -> ``[b, t v, t v]``, columns of the pruned graph, as released."""
-    b, t, _ = attention.shape
-    v = len(closed)
+    t, v = attention.shape[1], len(closed)
     values, best = attention.topk(min(kept, t), dim=-1)
     pruned = torch.zeros_like(attention).scatter(-1, best, values)
     frames, joints = torch.eye(t), torch.eye(v)

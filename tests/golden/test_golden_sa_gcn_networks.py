@@ -23,6 +23,7 @@ from mutoscope.models.sa_gcn.attention_graph import (
     SelfAttention,
     SequenceGraph,
     causal_attention,
+    neighbours,
     prune_past,
     prune_row,
 )
@@ -149,7 +150,7 @@ def plain_gradients(network: nn.Module) -> dict[str, Tensor]:
 def dense_matrix(graph: SequenceGraph, batch: int) -> Tensor:
     """``[b, t v, t v]`` by which :meth:`SequenceGraph.spread` multiplies, row = destination."""
     t, v = graph.degree.shape[1:]
-    basis = torch.eye(t * v, dtype=graph.degree.dtype).view(t, 1, v, t * v).expand(batch, -1, -1, -1, -1)
+    basis = torch.eye(t * v, dtype=graph.degree.dtype).view(t, v, t * v).expand(batch, -1, -1, -1)
     return graph.spread(basis).reshape(batch, t * v, t * v)
 
 
@@ -188,7 +189,7 @@ def replay_adjacency(golden: Golden) -> None:
     golden.check("out/a_norm", dense_matrix(graph, len(attention)).mT)
     golden.check("out/a_norm", dense.dense_graph(attention, golden["in/A_bar"], kept))
     left, right = (
-        golden[f"in/cot_{side}"].view(len(attention), attention.shape[1], 1, -1, 1) for side in ("left", "right")
+        golden[f"in/cot_{side}"].view(len(attention), attention.shape[1], -1, 1) for side in ("left", "right")
     )
     (graph.spread(left) * right).sum().backward()
     assert attention.grad is not None
@@ -197,15 +198,15 @@ def replay_adjacency(golden: Golden) -> None:
 
 def replay_graph_conv(golden: Golden) -> None:
     weights, x, pruned = golden.under("weights/"), golden["in/x"].requires_grad_(), golden["in/pruned"].requires_grad_()
-    closed = golden["in/A_bar"] if "in/A_bar" in golden else None
     _, c_in, t, v = x.shape
     c_out = len(weights["conv.bias"])
     layer = GraphConv(c_in, c_out, joints=v, length=t, node_mixing="dense")
     state = {"linear.weight": weights["conv.weight"].flatten(1), "linear.bias": weights["conv.bias"]}
     layer.load_state_dict(state | {f"nodes.{leaf}": weights[f"w.{leaf}"] for leaf in ("weight", "bias")})
-    adjacency = open_adjacency(closed) if closed is not None else Generator(H36M15, 2, 1).adjacency
+    closed = golden.tensors.get("in/A_bar")
+    adjacency = neighbours(H36M15) if closed is None else open_adjacency(closed)
     graph = SequenceGraph.by_columns(pruned, adjacency)
-    y = layer(x.permute(0, 2, 3, 1)[:, :, None], graph)[:, :, 0].permute(0, 3, 1, 2)
+    y = layer(x.permute(0, 2, 3, 1)[:, :, :, None], graph)[:, :, :, 0].permute(0, 3, 1, 2)
     golden.check("out/y", y)
     (y * golden["in/cot"]).sum().backward()
     assert x.grad is not None
@@ -273,8 +274,8 @@ def watch(generator: Generator) -> dict[str, Tensor]:
     seen: dict[str, Tensor] = {}
 
     def graph_layout(x: Tensor) -> Tensor:
-        """``[b, t, g, v, c] -> [g b, c, t, v]``."""
-        return x.permute(2, 0, 4, 1, 3).flatten(0, 1)
+        """``[b, t, v, g, c] -> [g b, c, t, v]``."""
+        return x.permute(3, 0, 4, 1, 2).flatten(0, 1)
 
     def keep(name: str, value: Callable[[tuple[Tensor, ...], Tensor], Tensor]) -> Callable[..., None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -288,17 +289,28 @@ def watch(generator: Generator) -> dict[str, Tensor]:
     generator.to_pose.register_forward_hook(keep("coords_before_attn2", lambda _, y: y.mT))
     stack.register_forward_hook(keep("w_output", lambda _, y: graph_layout(y)))
     stack.layers[0].register_forward_hook(keep("gc1", lambda _, y: graph_layout(y)))
-    stack.layers[3].register_forward_hook(keep("res3", lambda x, _: graph_layout(x[0])))
-    stack.head.register_forward_hook(keep("res5", lambda x, _: graph_layout(x[0])))
-    inner = generator.pose_attention.with_map
+    inner, hidden = generator.pose_attention.with_map, stack.hidden
 
     def with_map(x: Tensor) -> tuple[Tensor, Tensor]:
         output, average = inner(x)
         seen.update(attn2_output=output.detach(), attn2_avg=average.detach())
         return output, average
 
+    def states(x: Tensor, graph: SequenceGraph) -> list[Tensor]:
+        states = hidden(x, graph)
+        seen.update(res3=graph_layout(states[3]).detach(), res5=graph_layout(last_state(stack, states, graph)).detach())
+        return states
+
     generator.pose_attention.with_map = with_map  # type: ignore[method-assign]
+    stack.hidden = states  # type: ignore[method-assign]
     return seen
+
+
+def last_state(stack: GraphStack, states: list[Tensor], graph: SequenceGraph) -> Tensor:
+    """The state after the last layer, which a stack in use joins with its head."""
+    skip = stack.skip_into(len(stack.layers) - 1, states)
+    assert skip is not None
+    return stack.layers[-1](states[-1], graph) + skip
 
 
 def replay_critic(golden: Golden) -> None:
@@ -418,7 +430,7 @@ def replay_train_step(golden: Golden) -> None:
 
 def replay_dense_step(golden: Golden, states: Mapping[str, State], widths: list[int]) -> None:
     real, label, noise = golden["in/real"], golden["in/label"], golden["noise/gauss"]
-    closed = Generator(H36M15, 2, 1).adjacency + torch.eye(H36M15.num_joints)
+    closed = neighbours(H36M15) + torch.eye(H36M15.num_joints)
     generator = dense.DenseGenerator(
         closed, length=real.shape[1], classes=label.shape[1], kept=int(golden.config["k"]), noise=noise.shape[2],
         widths=widths,
@@ -459,7 +471,7 @@ def replay_paper(golden: Golden) -> None:
     golden.check("out/H_in_literal", literal @ value, **exact)
 
     b, t, v = signal.shape
-    x = golden["out/H_in"].double()[:, :, None, :, None]
+    x = golden["out/H_in"].double()[..., None]
     prunings = {
         "self_plus_k": prune_past(attention, kept),
         "topk_row": prune_row(attention, kept),
@@ -471,14 +483,14 @@ def replay_paper(golden: Golden) -> None:
         layer = layer_of(weights["W1"], weights["b1"], v, t)
         golden.check(f"out/{name}/S_pruned", pruned, **exact)
         golden.check(f"out/{name}/degree", graph.degree, **exact)
-        golden.check(f"out/{name}/propagated", graph.spread(x)[:, :, 0], **exact)
-        golden.check(f"out/{name}/H1", layer(x, graph)[:, :, 0], **exact)
+        golden.check(f"out/{name}/propagated", graph.spread(x), **exact)
+        golden.check(f"out/{name}/H1", layer(x[..., None], graph).squeeze(3), **exact)
         if (whole := f"out/{name}/A_s_dense") in golden:
             degree = graph.degree.flatten(1)[:, :, None]
             first = len(golden[whole])
             golden.check(whole, (degree * dense_matrix(graph, b))[:first], atol=1e-7)
     alone = SequenceGraph.of_frames(b, t, adjacency)
-    golden.check("out/k0/propagated", alone.spread(x)[:, :, 0], **exact)
+    golden.check("out/k0/propagated", alone.spread(x), **exact)
 
     graph = SequenceGraph.by_rows(prune_past(attention, kept), adjacency)
     for activation in ("relu", "none"):
@@ -493,12 +505,10 @@ def replay_paper(golden: Golden) -> None:
             skip.weight.data = weights[f"skip_{2 * number + 1}_to_{2 * number + 3}"].mT
         stack.head.weight.data = weights["W_out"].mT
         stack.head.bias.data.zero_()
-        states: list[Tensor] = []
-        for layer in [*stack.layers[1:], stack.head]:
-            layer.register_forward_pre_hook(lambda _, inputs, states=states: states.append(inputs[0]))
-        golden.check(f"{name}/x", stack(x, graph)[:, :, 0, :, 0], **exact)
-        for number, state in enumerate(states):
-            golden.check(f"{name}/H{number + 1}", state[:, :, 0], **exact)
+        golden.check(f"{name}/x", stack(x[..., None], graph).flatten(2), **exact)
+        states = stack.hidden(x[..., None], graph)
+        for number, state in enumerate([*states[1:], last_state(stack, states, graph)]):
+            golden.check(f"{name}/H{number + 1}", state.squeeze(3), **exact)
 
 
 def layer_of(weight: Tensor, bias: Tensor, joints: int, length: int) -> GraphConv:

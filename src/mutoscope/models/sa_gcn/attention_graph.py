@@ -171,15 +171,11 @@ class SequenceGraph:
         return cls(frames, bones, degree, adjacency, divide_first)
 
     def spread(self, x: Tensor) -> Tensor:
-        """Every node takes the weighted sum over its neighbours: ``[b, t, g, v, c] -> [b, t, g, v, c]``.
-
-        Args:
-            x: features; ``g`` signals per sample share the graph.
-        """
-        degree = self.degree.to(x.dtype)[:, :, None, :, None]
+        """Every node takes the weighted sum over its neighbours: ``[b, t, v, c] -> [b, t, v, c]``."""
+        degree = self.degree.to(x.dtype)[..., None]
         if self.divide_first:
             x = x / degree
-        within = self.bones.to(x.dtype)[:, :, None, None, None] * (self.adjacency.to(x.dtype) @ x)
+        within = self.bones.to(x.dtype)[..., None, None] * (self.adjacency.to(x.dtype) @ x)
         across = x if self.frames is None else (self.frames.to(x.dtype) @ x.flatten(2)).view_as(x)
         total = across + within
         return total if self.divide_first else total / degree

@@ -131,7 +131,7 @@ class Residual(nn.Module):
 class GraphStack(nn.Module):
     """The graph layers with a skip into every second one, and the way back to coordinates (section 3.1).
 
-    ``[b, t, g, v, signals] -> [b, t, g, v, signals]``.
+    ``[b, t, v, g, signals] -> [b, t, v, g, signals]``.
 
     Args:
         signals: channels in and out.
@@ -164,17 +164,33 @@ class GraphStack(nn.Module):
         )
         self.head = nn.Linear(widths[-1], signals)
 
-    def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
+    def hidden(self, x: Tensor, graph: SequenceGraph) -> list[Tensor]:
+        """The input and the states ``[b, t, v, g, c]`` after every layer but the last."""
         states = [x]
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.layers[:-1]):
             y = layer(states[-1], graph)
-            if number >= 2 and number % 2 == 0:
-                skip = number // 2 - 1
-                y = y + self.skips[skip](states[self.sources[skip]])
-            if self.activation == "relu" and number < len(self.layers) - 1:
-                y = F.relu(y)
-            states.append(y)
-        return self.head(states[-1])
+            if (skip := self.skip_into(number, states)) is not None:
+                y = y + skip
+            states.append(F.relu(y) if self.activation == "relu" else y)
+        return states
+
+    def skip_into(self, number: int, states: Sequence[Tensor]) -> Tensor | None:
+        """What a skip adds to the output of a layer, if one does."""
+        if number < 2 or number % 2:
+            return None
+        place = number // 2 - 1
+        return self.skips[place](states[self.sources[place]])
+
+    def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
+        states = self.hidden(x, graph)
+        last = self.layers[-1]
+        skip = self.skip_into(len(self.layers) - 1, states)
+        if not isinstance(last, GraphConv):
+            y = last(states[-1], graph)
+            return self.head(y if skip is None else y + skip)
+        # no activation follows the last layer, so it and the head are one narrow layer
+        y = last.into(self.head, states[-1], graph) + self.head.bias
+        return y if skip is None else y + F.linear(skip, self.head.weight)
 
 
 class Generator(nn.Module):
@@ -334,24 +350,24 @@ def variant_options(
 
 
 def fold(joints: Tensor, coordinates: Coordinates) -> Tensor:
-    """``[b, t, v, c] -> [b, t, g, v, signals]``: the coordinates as signals on the graph.
+    """``[b, t, v, c] -> [b, t, v, g, signals]``: the coordinates as signals on the graph.
 
     ``reread`` takes the memory of a batch for ``[c * b, t, v]``; of these, number ``m`` meets the graph of sample
     ``m mod b`` (specification 2.5).
     """
     if coordinates == "channels":
-        return joints[:, :, None]
+        return joints[:, :, :, None]
     if coordinates == "batch":
-        return joints.transpose(2, 3)[..., None]
+        return joints[..., None]
     b, t, v, c = joints.shape
-    return joints.reshape(c, b, t, v).permute(1, 2, 0, 3)[..., None]
+    return joints.reshape(c, b, t, v).permute(1, 2, 3, 0)[..., None]
 
 
 def unfold(signals: Tensor, channels: int, coordinates: Coordinates) -> Tensor:
-    """``[b, t, g, v, signals] -> [b, t, v, c]``: the inverse of :func:`fold`."""
+    """``[b, t, v, g, signals] -> [b, t, v, c]``: the inverse of :func:`fold`."""
     if coordinates == "channels":
-        return signals[:, :, 0]
+        return signals[:, :, :, 0]
     if coordinates == "batch":
-        return signals[..., 0].transpose(2, 3)
-    b, t, _, v, _ = signals.shape
-    return signals[..., 0].permute(2, 0, 1, 3).reshape(b, t, v, channels)
+        return signals[..., 0]
+    b, t, v, _, _ = signals.shape
+    return signals[..., 0].permute(3, 0, 1, 2).reshape(b, t, v, channels)

@@ -1,12 +1,11 @@
 """Layers of the stack that turns coordinates into better ones: over the sequence graph, and the paper's ablations.
 
-All map ``[b, t, g, v, c_in] -> [b, t, g, v, c_out]`` without activation, where ``g`` signals share the graph of a
+All map ``[b, t, v, g, c_in] -> [b, t, v, g, c_out]`` without activation, where ``g`` signals share the graph of a
 sample. They take the graph whether they use it or not.
 """
 
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,22 +43,47 @@ class GraphConv(nn.Module):
         self.over_joints = nn.Linear(joints, joints) if separable else None
 
     def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
+        return self._mix(x, graph, self.linear.weight, self.linear.bias)
+
+    def into(self, head: nn.Linear, x: Tensor, graph: SequenceGraph) -> Tensor:
+        """``head(self(x, graph))`` without the head's bias, spreading the head's channels instead of this layer's.
+
+        Products over channels and over nodes commute, so those over channels can all be done first; node biases, which
+        channels share, reach the head as often as there are channels.
+        """
+        weight, bias = head.weight @ self.linear.weight, head.weight @ self.linear.bias
+        return self._mix(x, graph, weight, bias, shares=head.weight.sum(dim=1))
+
+    def _mix(
+        self, x: Tensor, graph: SequenceGraph, weight: Tensor, bias: Tensor, shares: Tensor | None = None
+    ) -> Tensor:
+        """``shares: [c_out]`` says how often each channel gets the node biases, once if ``None``."""
+        t, v = x.shape[1:3]
         if graph.divide_first:
-            x = graph.spread(self.linear(x))
-        elif self.linear.in_features <= self.linear.out_features:
-            x = self.linear(graph.spread(x))
+            x = _spread(F.linear(x, weight, bias), graph)
+        elif len(weight) >= weight.shape[1]:
+            x = F.linear(_spread(x, graph), weight, bias)
         else:
-            x = graph.spread(F.linear(x, self.linear.weight)) + self.linear.bias
+            x = _spread(F.linear(x, weight), graph) + bias
         if self.nodes is not None:
-            # one product with the nodes of all samples, signals and channels as columns
-            nodes = x.permute(1, 3, 0, 2, 4)
-            mixed = torch.addmm(self.nodes.bias[:, None], self.nodes.weight, nodes.reshape(len(self.nodes.weight), -1))
-            x = mixed.view(nodes.shape).permute(2, 0, 3, 1, 4)
+            # one product, with what is at the nodes of all samples, signals and channels as columns
+            columns = x.flatten(1, 2).transpose(0, 1)
+            mixed = (self.nodes.weight @ columns.flatten(1)).view_as(columns)
+            node_bias = self.nodes.bias[:, None, None, None]
+            x = mixed + (node_bias if shares is None else node_bias * shares)
+            x = x.unflatten(0, (t, v)).permute(2, 0, 1, 3, 4)
         if self.over_frames is not None and self.over_joints is not None:
-            x = self.over_frames.weight @ x.flatten(2) + self.over_frames.bias[:, None]
-            x = x.unflatten(2, (-1, self.over_joints.in_features, self.linear.out_features))
-            x = self.over_joints.weight @ x + self.over_joints.bias[:, None]
+            frame_bias, joint_bias = self.over_frames.bias[:, None, None, None], self.over_joints.bias[:, None, None]
+            if shares is not None:
+                frame_bias, joint_bias = frame_bias * shares, joint_bias * shares
+            x = (self.over_frames.weight @ x.flatten(2)).view_as(x) + frame_bias
+            x = (self.over_joints.weight @ x.flatten(3)).view_as(x) + joint_bias
         return x
+
+
+def _spread(x: Tensor, graph: SequenceGraph) -> Tensor:
+    """:meth:`SequenceGraph.spread` with signals and channels side by side."""
+    return graph.spread(x.flatten(3)).view_as(x)
 
 
 class GridConv(nn.Module):
@@ -81,9 +105,9 @@ class GridConv(nn.Module):
         self.conv = nn.Conv2d(c_in, c_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
 
     def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
-        b, _, g, _, _ = x.shape
-        picture = x.permute(0, 2, 4, 1, 3).flatten(0, 1)
-        return self.conv(picture).unflatten(0, (b, g)).permute(0, 3, 1, 4, 2)
+        b, _, _, g, _ = x.shape
+        picture = x.permute(0, 3, 4, 1, 2).flatten(0, 1)
+        return self.conv(picture).unflatten(0, (b, g)).permute(0, 3, 4, 1, 2)
 
 
 class SpatioTemporalConv(nn.Module):
@@ -106,7 +130,7 @@ class SpatioTemporalConv(nn.Module):
         self.temporal = nn.Conv1d(c_out, c_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
-        b, t, g, v, _ = x.shape
+        b, t, v, g, _ = x.shape
         frames = SequenceGraph.of_frames(b, t, graph.adjacency)
-        y = self.linear(frames.spread(x)).permute(0, 2, 3, 4, 1).flatten(0, 2)
-        return self.temporal(y).unflatten(0, (b, g, v)).permute(0, 4, 1, 2, 3)
+        y = self.linear(_spread(x, frames)).permute(0, 2, 3, 4, 1).flatten(0, 2)
+        return self.temporal(y).unflatten(0, (b, v, g)).permute(0, 4, 1, 2, 3)
