@@ -18,10 +18,10 @@ def dense_graph(attention: Tensor, closed: Tensor, kept: int) -> Tensor:
     t, v = attention.shape[1], len(closed)
     values, best = attention.topk(min(kept, t), dim=-1)
     pruned = torch.zeros_like(attention).scatter(-1, best, values)
-    frames, joints = torch.eye(t), torch.eye(v)
+    frames, joints = (torch.eye(n, dtype=attention.dtype) for n in (t, v))
     pattern = torch.kron(1 - frames, joints) + torch.kron(frames, closed)
     whole = pruned.repeat_interleave(v, dim=1).repeat_interleave(v, dim=2) * pattern
-    whole = whole + 0.1 * torch.eye(t * v) + 0.1 * torch.kron(frames, closed)
+    whole = whole + 0.1 * torch.eye(t * v, dtype=whole.dtype) + 0.1 * torch.kron(frames, closed)
     degree = torch.diag_embed(whole.sum(dim=1))
     return torch.bmm(torch.linalg.inv(degree), whole)
 

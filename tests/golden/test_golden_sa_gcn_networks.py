@@ -308,9 +308,10 @@ def watch(generator: Generator) -> dict[str, Tensor]:
 
 def last_state(stack: GraphStack, states: list[Tensor], graph: SequenceGraph) -> Tensor:
     """The state after the last layer, which a stack in use joins with its head."""
-    skip = stack.skip_into(len(stack.layers) - 1, states)
+    number = len(stack.layers) - 1
+    skip = stack.skip_into(number)
     assert skip is not None
-    return stack.layers[-1](states[-1], graph) + skip
+    return stack.layers[number](states[-1], graph) + skip(states[stack.sources[number]])
 
 
 def replay_critic(golden: Golden) -> None:
@@ -501,8 +502,8 @@ def replay_paper(golden: Golden) -> None:
         for number, layer in enumerate(stack.layers):
             layer.linear.weight.data = weights[f"gc{number + 1}.W"].mT
             layer.linear.bias.data = weights[f"gc{number + 1}.b"]
-        for number, skip in enumerate(stack.skips):
-            skip.weight.data = weights[f"skip_{2 * number + 1}_to_{2 * number + 3}"].mT
+        for number in stack.sources:
+            stack.skips[str(number)].weight.data = weights[f"skip_{number - 1}_to_{number + 1}"].mT
         stack.head.weight.data = weights["W_out"].mT
         stack.head.bias.data.zero_()
         golden.check(f"{name}/x", stack(x[..., None], graph).flatten(2), **exact)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -116,13 +116,14 @@ class Residual(nn.Module):
     Args:
         c_in: input features.
         inner: features between the two layers of the branch.
-        c_out: output features; the shortcut is the identity where they equal the input's.
+        c_out: output features.
+        project: the shortcut is linear instead of the identity.
     """
 
-    def __init__(self, c_in: int, inner: int, c_out: int) -> None:
+    def __init__(self, c_in: int, inner: int, c_out: int, *, project: bool) -> None:
         super().__init__()
         self.branch = nn.Sequential(nn.Linear(c_in, inner), nn.ReLU(), nn.Linear(inner, c_out), nn.ReLU())
-        self.shortcut = nn.Linear(c_in, c_out) if c_in != c_out else nn.Identity()
+        self.shortcut = nn.Linear(c_in, c_out) if project else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.branch(x)
@@ -153,14 +154,16 @@ class GraphStack(nn.Module):
             return SpatioTemporalConv(c_in, c_out, options.kernel[0] if options.kernel else 9)
 
         self.layers = nn.ModuleList(layer(c_in, c_out) for c_in, c_out in pairwise(ladder))
-        #: where the skip into layers 2, 4, ... starts: the state before the layer of this number
-        self.sources = [target - 1 for target in range(2, len(widths), 2)]
+        #: number of a layer to that of the state at which the skip into it starts
+        self.sources = {number: number - 1 for number in range(2, len(widths), 2)}
         if options.first_skip_from_input and self.sources:
-            self.sources[0] = 0
+            self.sources[2] = 0
         # beside a layer's bias another would be idle
-        self.skips = nn.ModuleList(
-            nn.Linear(ladder[source], widths[target], bias=options.first_skip_from_input)
-            for source, target in zip(self.sources, range(2, len(widths), 2), strict=True)
+        self.skips = nn.ModuleDict(
+            {
+                str(number): nn.Linear(ladder[source], widths[number], bias=options.first_skip_from_input)
+                for number, source in self.sources.items()
+            }
         )
         self.head = nn.Linear(widths[-1], signals)
 
@@ -169,28 +172,28 @@ class GraphStack(nn.Module):
         states = [x]
         for number, layer in enumerate(self.layers[:-1]):
             y = layer(states[-1], graph)
-            if (skip := self.skip_into(number, states)) is not None:
-                y = y + skip
+            if (skip := self.skip_into(number)) is not None:
+                y = y + skip(states[self.sources[number]])
             states.append(F.relu(y) if self.activation == "relu" else y)
         return states
 
-    def skip_into(self, number: int, states: Sequence[Tensor]) -> Tensor | None:
-        """What a skip adds to the output of a layer, if one does."""
-        if number < 2 or number % 2:
-            return None
-        place = number // 2 - 1
-        return self.skips[place](states[self.sources[place]])
+    def skip_into(self, number: int) -> nn.Linear | None:
+        """The skip that adds to the output of a layer, if there is one; it starts at state ``sources[number]``."""
+        return cast(nn.Linear, self.skips[str(number)]) if number in self.sources else None
 
     def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
         states = self.hidden(x, graph)
-        last = self.layers[-1]
-        skip = self.skip_into(len(self.layers) - 1, states)
-        if not isinstance(last, GraphConv):
-            y = last(states[-1], graph)
-            return self.head(y if skip is None else y + skip)
-        # no activation follows the last layer, so it and the head are one narrow layer
-        y = last.into(self.head, states[-1], graph) + self.head.bias
-        return y if skip is None else y + F.linear(skip, self.head.weight)
+        number = len(self.layers) - 1
+        last, skip = self.layers[number], self.skip_into(number)
+        # no activation follows the last layer: with the head it is one narrow layer, and so is its skip
+        if isinstance(last, GraphConv):
+            y = last.into(self.head, states[-1], graph) + self.head.bias
+        else:
+            y = self.head(last(states[-1], graph))
+        if skip is not None:
+            bias = None if skip.bias is None else self.head.weight @ skip.bias
+            y = y + F.linear(states[self.sources[number]], self.head.weight @ skip.weight, bias)
+        return y
 
 
 class Generator(nn.Module):
@@ -250,7 +253,9 @@ class Generator(nn.Module):
         self.projection = nn.Linear(embedding + noise, projection)
         self.recurrent = nn.GRU(projection, hidden, batch_first=True)
         self.sequence_attention = SelfAttention(hidden + classes, heads)
-        self.trunk = nn.Sequential(Residual(hidden + classes, first, trunk), Residual(trunk, second, trunk))
+        self.trunk = nn.Sequential(
+            Residual(hidden + classes, first, trunk, project=True), Residual(trunk, second, trunk, project=False)
+        )
         self.to_pose = nn.Conv1d(trunk, features, 3, padding=1)
         self.pose_attention = SelfAttention(features, heads)
         signals = channels if options.coordinates == "channels" else 1

@@ -97,8 +97,8 @@ def _generator_keys(network: Generator) -> list[KeyPair]:
     for number in range(len(network.stack.layers)):
         pairs += _layer(f"stack.layers.{number}.linear", f"gc{number + 1}.conv", 2)
         pairs += _layer(f"stack.layers.{number}.nodes", f"gc{number + 1}.w")
-    for number in range(len(network.stack.skips)):
-        pairs += _layer(f"stack.skips.{number}", f"w_g{number + 1}", 2)
+    for number in network.stack.sources:
+        pairs += _layer(f"stack.skips.{number}", f"w_g{number // 2}", 2)
     return [*pairs, *_layer("stack.head", "w_output", 2)]
 
 
