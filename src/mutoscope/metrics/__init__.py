@@ -21,11 +21,12 @@ from mutoscope.metrics.motion import (
     NearestTrainingDistance,
     RecognitionAccuracy,
 )
-from mutoscope.metrics.paper import PRESETS, KineticGANMMD, kinetic_gan_mmd, paper_mmd
+from mutoscope.metrics.paper import PRESETS, SAGCNMMD, KineticGANMMD, kinetic_gan_mmd, paper_mmd, sa_gcn_mmd
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
 
 __all__ = [
     "PRESETS",
+    "SAGCNMMD",
     "BoneDrift",
     "Diversity",
     "FootSkate",
@@ -54,5 +55,6 @@ __all__ = [
     "mmd2_interval",
     "mmd2_p_value",
     "paper_mmd",
+    "sa_gcn_mmd",
     "state_hash",
 ]
