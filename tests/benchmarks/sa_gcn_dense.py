@@ -1,6 +1,6 @@
 """SA-GCN written the slow, plain way: the yardstick of the benchmark and a second opinion in the golden tests.
 
-The sequence graph is a matrix over all joints of all frames: attention is blown up to it, its degrees are inverted as a
+The sequence graph is a matrix over all joints of all frames: attention is tiled up to it, its degrees are inverted as a
 diagonal matrix, and that inverse is multiplied with it. Features are channels-first, frames are summed and picked one
 by one, labels are repeated, the two coordinates get copies of the graph, and the generator is walked back once for each
 critic, whose own gradients are computed and thrown away. Keys are those of the original's checkpoints.
@@ -20,7 +20,9 @@ def dense_graph(attention: Tensor, closed: Tensor, kept: int) -> Tensor:
     pruned = torch.zeros_like(attention).scatter(-1, best, values)
     frames, joints = (torch.eye(n, dtype=attention.dtype) for n in (t, v))
     pattern = torch.kron(1 - frames, joints) + torch.kron(frames, closed)
-    whole = pruned.repeat_interleave(v, dim=1).repeat_interleave(v, dim=2) * pattern
+    # tiled, then sorted: joint by joint becomes frame by frame
+    order = torch.arange(t * v).view(v, t).T.flatten()
+    whole = pruned.repeat(1, v, 1).index_select(1, order).repeat(1, 1, v).index_select(2, order) * pattern
     whole = whole + 0.1 * torch.eye(t * v, dtype=whole.dtype) + 0.1 * torch.kron(frames, closed)
     degree = torch.diag_embed(whole.sum(dim=1))
     return torch.bmm(torch.linalg.inv(degree), whole)
