@@ -158,6 +158,15 @@ def test_the_running_sum_starts_where_it_is_told() -> None:
     assert not torch.equal(released(noise, label), released(noise, label))
 
 
+@pytest.mark.parametrize("name", ["paper", "channels", "self-loop", "no past", "cnn", "st_gc"])
+def test_a_fresh_generator_moves_as_much_as_normalised_data(name: str) -> None:
+    torch.manual_seed(0)
+    generator = Generator(H36M15, 2, 10, options={**VARIANTS, **ABLATIONS}[name])
+    with torch.no_grad():
+        spread = generator(torch.randn(8, 50, 30), torch.arange(8)).std(dim=0).mean()
+    assert 0.2 < float(spread) < 3.0
+
+
 def test_sizes_as_released() -> None:
     for variant, count in (("reference", 5_847_029 - 2 * 110 - 2 * 30), ("paper", 3_032_291)):
         generator = Generator(H36M15, 2, 10, options=VARIANTS[variant])
