@@ -35,6 +35,7 @@ SMALL = {
     "toy_motion": ["dataset.clips_per_class=2", "dataset.val_clips_per_class=1"],
     "cmu_mocap": ["dataset.length=16"],
     "cater": [],
+    "smthv2": ["dataset.mapping=mapping.json"],
     "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
 }
 
@@ -61,10 +62,16 @@ def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return helpers("cater_tree").write_tree(tmp_path_factory.mktemp("solids") / "max2action")
 
 
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up Something-Something tree."""
+    return helpers("test_smthv2").write_tree(tmp_path_factory.mktemp("hands") / "root")
+
+
 @pytest.fixture
-def small(mocap: Path, solids: Path) -> Callable[[str], list[str]]:
+def small(mocap: Path, solids: Path, hands: Path) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
-    roots = {"cmu_mocap": mocap, "cater": solids}
+    roots = {"cmu_mocap": mocap, "cater": solids, "smthv2": hands}
     caches = {**roots, "toy_blocks": solids}
 
     def overrides(dataset: str) -> list[str]:
@@ -263,7 +270,7 @@ def test_a_model_refuses_data_of_another_kind(
 
 def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
     config = compose()["dataset"] | {"name": "toy_moton"}
-    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: cmu_mocap, .* mean 'toy_motion'"):
+    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: cater, .* mean 'toy_motion'"):
         build_dataset(config)
 
 

@@ -90,9 +90,8 @@ def good(name: str) -> tuple[str, str, list[str], int | str, str]:
     return name, template, things, TEMPLATES[template], ""
 
 
-@pytest.fixture(scope="module")
-def whole_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("smth") / "root"
+def write_tree(root: Path) -> Path:
+    """Videos, labels of all splits, boxes and mapping."""
     for name, (_, _, frames) in VIDEOS.items():
         write_webm(root / "videos" / f"{name}.webm", pictures(name, frames))
     for split, names in SPLITS.items():
@@ -104,6 +103,11 @@ def whole_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "boxes" / f"part{k}.json").write_text(json.dumps(boxes))
     (root / "mapping.json").write_text(json.dumps(MAPPING))
     return root
+
+
+@pytest.fixture(scope="module")
+def whole_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tree(tmp_path_factory.mktemp("smth") / "root")
 
 
 @pytest.fixture
