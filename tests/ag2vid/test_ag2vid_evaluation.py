@@ -59,17 +59,10 @@ def by_name(table: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
 
 def test_layouts_stand_beside_rules_copies_and_the_truth(written: dict[str, Any]) -> None:
     table = by_name(written["layouts"])
-    assert list(table) == ["GCN", "RNN", "rule", "random", "copy first frame", "ground truth"] or set(table) == {
-        "GCN",
-        "RNN",
-        "rule",
-        "random",
-        "copy first frame",
-        "ground truth",
-    }
+    assert list(table) == ["GCN", "RNN", "rule", "copy first frame", "random", "ground truth"]
     for name in ("layout_miou", "layout_miou_moving", "layout_recall_30", "layout_recall_50"):
         assert table["ground truth"][name] == pytest.approx(1)
-        assert all(0 <= row[name] <= 1 for row in table.values()), name  # type: ignore[operator]
+        assert all(0 <= row[name] <= 1 + 1e-6 for row in table.values()), name  # type: ignore[operator]
     # most objects rest: standing still is right nearly everywhere, chance nearly nowhere
     assert table["ground truth"]["layout_miou"] > table["copy first frame"]["layout_miou"]  # type: ignore[operator]
     assert table["copy first frame"]["layout_miou"] > table["random"]["layout_miou"]  # type: ignore[operator]
@@ -138,11 +131,19 @@ def test_the_report_stands_alone_and_holds_videos(result: tuple[ActionGraphEvalu
 
 
 def test_numbers_repeat_and_an_export_has_the_same(
-    run: Run, result: tuple[ActionGraphEvaluation, Path], trained_ag2vid: Path, tmp_path: Path
+    run: Run,
+    result: tuple[ActionGraphEvaluation, Path],
+    trained_ag2vid: Path,
+    cater: tuple[str, ...],
+    tmp_path: Path,
 ) -> None:
     torch.manual_seed(5)
     folder = export(trained_ag2vid / "checkpoints" / "last.ckpt", tmp_path / "model")
-    again = run(checkpoint=str(folder))
+    # an export knows no place of the machine it was made on
+    with pytest.raises(FileNotFoundError, match=r"cater was given no folder; .*Set dataset\.root="):
+        run(checkpoint=str(folder))
+    root = next(setting.partition("=")[2] for setting in cater if setting.startswith("dataset.root="))
+    again = run(checkpoint=str(folder), explicit={"root": root})
     for part in ("layouts", "frames", "control"):
         assert getattr(again, part) == getattr(result[0], part), part
     assert torch.equal(again.sample.fake, result[0].sample.fake)

@@ -1,5 +1,6 @@
 """``generate`` for video: action graphs and a first frame in; clips with and without boxes out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ def generate_video(
 
     Writes to ``out``, for each: ``<name>.mp4``, ``<name>_boxes.mp4``, ``<name>_graph.png``, ``<name>.yaml`` (the graph)
     and ``<name>_layout.npy`` ``[n, t, 4]``; ``first_frame.png``; and, where there are several, ``side_by_side.mp4``.
+    Prompts and pictures that lie in ``out`` themselves are not written over.
     With ``clip=<number>`` and no prompt the graph is the clip's own, and the true clip stands beside.
 
     Args:
@@ -49,6 +51,7 @@ def generate_video(
         GraphError: a prompt that the model cannot follow.
     """
     info, out = model.info, Path(config["out"])
+    _check(config)
     prompts = _listed(config["prompt"])
     if not prompts and config["clip"] is None:
         raise ConfigError(
@@ -70,11 +73,16 @@ def generate_video(
     sample: ActionGraphSample = model.generate(batch, seed=config["seed"])  # type: ignore[assignment]
     sample = replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=batch, real=None)
     out.mkdir(parents=True, exist_ok=True)
-    save_png(out / "first_frame.png", first_frame.permute(1, 2, 0).numpy())
+    # what somebody wrote into this folder themselves, and now asks with, stays as it is
+    given = {Path(path).resolve() for path in [*prompts, *_listed(config["first_frame"])]}
+    if (out / "first_frame.png").resolve() not in given:
+        save_png(out / "first_frame.png", first_frame.permute(1, 2, 0).numpy())
     for number, variant in enumerate(variants):
-        write_action_graph(out / f"{variant.name}.yaml", variant.graph)
+        if (out / f"{variant.name}.yaml").resolve() not in given:
+            write_action_graph(out / f"{variant.name}.yaml", variant.graph)
+        boxes = sample.boxes[batch.graph.nodes_of(number), : variant.graph.length]
         with replacing(out / f"{variant.name}_layout.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, sample.boxes[batch.graph.nodes_of(number)].numpy(), allow_pickle=False)
+            np.save(file, boxes.numpy(), allow_pickle=False)
     paths = save_variants(out, sample, [variant.graph for variant in variants], gif=config["gif"])
     if true_clip is not None and not prompts and variants[0].graph.length == true_clip.length:
         own: ActionGraphSample = model.generate(true_clip, seed=config["seed"])  # type: ignore[assignment]
@@ -108,6 +116,23 @@ def ask(graph: ActionGraph, first_frame: Tensor, info: DatasetInfo, length: int,
     graph = graph.with_length(length)
     boxes = graph.boxes(vocabulary)[:, None].expand(-1, length, -1)
     return ActionGraphBatch(graph.clocked(vocabulary), boxes, first_frame.expand(1, length, -1, -1, -1), (name,))
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    if config["label"] not in ("all", -1):
+        raise ConfigError(
+            f"label is {config['label']}, but label= is for models of motion; what happens in a video, an action graph "
+            "says: prompt=graph.yaml."
+        )
+    if config["length"] is not None and not _is_number(config["length"], int):
+        raise ConfigError(f"length is {config['length']}, expected a whole number of frames.")
+    for shift in _listed(config["shift"]):
+        if not _is_number(shift, int | float):
+            raise ConfigError(f"shift is {shift}, expected frames by which actions are put off: a number or several.")
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _variants(
