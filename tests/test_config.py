@@ -19,6 +19,7 @@ from mutoscope.engine import check_trainer
 from mutoscope.evaluate import KEYS as EVALUATE_KEYS
 from mutoscope.generate import KEYS as GENERATE_KEYS
 from mutoscope.models.base import IterationModule
+from mutoscope.pretrained import KEYS as EXPORT_KEYS
 from mutoscope.train import KEYS, train
 
 Compose = Callable[..., dict[str, Any]]
@@ -127,7 +128,7 @@ def test_evaluate_generate_and_export_compose(compose: Compose, metrics: str) ->
     check_config(compose("checkpoint=x", f"metrics={metrics}", "dataset=toy_motion", verb="evaluate"), EVALUATE_KEYS)
     check_config(compose("checkpoint=x", verb="evaluate"), EVALUATE_KEYS)
     check_config(compose("checkpoint=x", verb="generate"), GENERATE_KEYS)
-    assert set(compose("checkpoint=x", "out=y", verb="export")) == {"checkpoint", "out", "debug"}
+    check_config(compose("checkpoint=x", "out=y", verb="export"), EXPORT_KEYS)
 
 
 def test_what_one_model_needs_on_one_dataset_is_found_by_both_names(compose: Compose, tmp_path: Path) -> None:

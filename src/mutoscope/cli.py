@@ -192,10 +192,9 @@ def _generate(cfg: DictConfig) -> None:
 
 
 def _export(cfg: DictConfig) -> None:
-    from mutoscope.pretrained import export
+    from mutoscope.pretrained import run_export
 
-    config = _plain(cfg)
-    export(Path(config["checkpoint"]), Path(config["out"]))
+    run_export(_plain(cfg), _explicit("dataset"))
 
 
 def _explicit(group: str) -> dict[str, Any]:

@@ -10,17 +10,48 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mutoscope.assembly import load_model
+from mutoscope.card import card
 from mutoscope.checkpoint import EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
-from mutoscope.config import ConfigError
+from mutoscope.config import ConfigError, check_config, closest
 from mutoscope.console import say
 from mutoscope.facts import run_facts
 from mutoscope.models.base import GenerativeModule
+from mutoscope.originals import ORIGINALS, convert_ag2vid
 
-#: what must be said wherever something made from a dataset is shown
-ACKNOWLEDGEMENTS = {
-    "cmu_mocap": "The data used in this project was obtained from mocap.cs.cmu.edu. "
-    "The database was created with funding from NSF EIA-0196217."
-}
+KEYS = ("checkpoint", "out", "format", "dataset", "seed", "debug")
+#: of checkpoints that this program wrote
+_OWN = "mutoscope"
+_CARD, _KEY_MAP = "README.md", "key_map.txt"
+
+
+def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
+    """What ``mutoscope export`` does.
+
+    Args:
+        config: resolved, plain.
+        typed: settings of the data set that were typed one by one; an entry ``""`` holds the choice of the set itself.
+
+    Returns:
+        The folder made.
+
+    Raises:
+        ConfigError: for an unknown format, or a data set where the checkpoint knows its own.
+    """
+    check_config(config, KEYS)
+    checkpoint, out, source = Path(config["checkpoint"]), Path(config["out"]), str(config["format"])
+    known = (_OWN, *ORIGINALS)
+    if source not in known:
+        raise ConfigError(
+            f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
+        )
+    if source != _OWN:
+        return export_original(checkpoint, out, config["dataset"], typed)
+    if typed:
+        raise ConfigError(
+            "dataset is for checkpoints of original code; those of Mutoscope know theirs. Leave it out, or add "
+            f"format={ORIGINALS[0]}."
+        )
+    return export(checkpoint, out)
 
 
 def export(checkpoint: Path, out: Path) -> Path:
@@ -42,12 +73,42 @@ def export(checkpoint: Path, out: Path) -> Path:
         CheckpointError: if the checkpoint cannot be read.
         ConfigError: if it holds no generative model, or ``out`` exists.
     """
-    if out.exists():
-        raise ConfigError(f"{out} exists already; remove it or choose another out=<folder>.")
+    _check_free(out)
     model, trained = load_model(checkpoint)
     averaged = model.ema is not None
     model.generator.load_state_dict(model.averaged.state_dict())
     model.ema = None
+    return _write(out, model, trained, averaged=averaged)
+
+
+def export_original(checkpoint: Path, out: Path, dataset: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
+    """The same from a checkpoint of AG2Vid's original code; the folder also holds ``key_map.txt``.
+
+    Args:
+        checkpoint: as the original wrote it, with ``run_args.json`` beside it if there is one.
+        out: the folder to make; complete once it exists.
+        dataset, typed: see :func:`~mutoscope.originals.convert_ag2vid`, where errors are told too.
+    """
+    _check_free(out)
+    converted = convert_ag2vid(checkpoint, dataset, typed)
+    origin = f"{checkpoint.name}, a checkpoint of the original AG2Vid code"
+    return _write(out, converted.model, converted.config, origin=origin, key_map=converted.key_map)
+
+
+def _check_free(out: Path) -> None:
+    if out.exists():
+        raise ConfigError(f"{out} exists already; remove it or choose another out=<folder>.")
+
+
+def _write(
+    out: Path,
+    model: GenerativeModule,
+    trained: Mapping[str, Any],
+    *,
+    averaged: bool = False,
+    origin: str | None = None,
+    key_map: str | None = None,
+) -> Path:
     # tensors that share memory or are views cannot be written
     weights = {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
     config = {
@@ -59,71 +120,26 @@ def export(checkpoint: Path, out: Path) -> Path:
         "samples_seen": model.samples_seen,
         "versions": run_facts()["versions"],
     }
+    texts = {_CARD: card(model, config, out.name, averaged, origin)}
+    if origin is not None:
+        config["origin"] = origin
+    if key_map is not None:
+        texts[_KEY_MAP] = key_map + "\n"
+    texts[EXPORT_CONFIG] = json.dumps(config, indent=2)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     temporary.mkdir()
     try:
-        (temporary / EXPORT_CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
         save_file(weights, temporary / EXPORT_WEIGHTS, metadata={"format": "pt"})
-        (temporary / "README.md").write_text(_card(model, config, out.name, averaged), encoding="utf-8")
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    say(f"Wrote {out}: {EXPORT_CONFIG}, {EXPORT_WEIGHTS}, README.md.")
+    say(f"Wrote {out}: {', '.join(sorted([*texts, EXPORT_WEIGHTS]))}.")
     return out
 
 
 def _portable(value: Any) -> Any:
     """Settings that name a place on this machine mean nothing elsewhere."""
     return None if isinstance(value, str) and (os.sep in value or value.startswith((".", "~"))) else value
-
-
-def _card(model: GenerativeModule, config: Mapping[str, Any], name: str, averaged: bool) -> str:
-    info = model.info
-    kind = type(model).__name__
-    parameters = sum(p.numel() for p in model.generator.parameters())
-    facts = {
-        "Dataset": info.name,
-        "Clips": f"{info.length} frames at {info.fps:g} fps, coordinates in {info.units}",
-        "Iterations": f"{model.iterations:,} mini-batches, {model.samples_seen:,} clips seen",
-        "Generator": f"{parameters:,} parameters" + (", averaged over training" if averaged else ""),
-        "Versions": ", ".join(f"{package} {number}" for package, number in config["versions"].items()),
-    }
-    if info.skeleton is not None:
-        facts["Skeleton"] = f"{info.skeleton.name}, {info.skeleton.num_joints} joints"
-    table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    classes = "\n".join(f"{label}. {action}" for label, action in enumerate(info.classes))
-    card = f"""---
-library_name: mutoscope
-tags: [motion-generation, {kind}]
----
-# {kind} on {info.name}
-
-| | |
-|---|---|
-{table}
-
-## Classes
-
-{classes}
-
-## Use
-
-```bash
-mutoscope generate checkpoint={name} out=samples label=0 n=4
-mutoscope evaluate checkpoint={name}
-```
-
-```python
-from pathlib import Path
-
-import torch
-from mutoscope.assembly import load_model
-
-model, _ = load_model(Path("{name}"))
-sample = model.generate(torch.tensor([0] * 4), seed=0)
-sample.fake  # [n, t, v, c] in {info.units}
-```
-"""
-    thanks = ACKNOWLEDGEMENTS.get(info.name)
-    return card + (f"\n## Data\n\n{thanks}\n" if thanks else "")

@@ -8,7 +8,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import feed
+from mutoscope.console import say
+from mutoscope.metrics.common import TooFewSamplesError, feed
 from mutoscope.models.base import GenerativeModule
 
 
@@ -16,7 +17,7 @@ class GenerationMetrics(Callback):
     """Every ``every_n_steps`` iterations and at the end, generate with the averaged weights and measure.
 
     The work is shared over processes and the metrics reduce by themselves. The same latents are used every time, and
-    training continues with the random streams it had.
+    training continues with the random streams it had. A metric for which there were too few samples is left out, aloud.
 
     Args:
         metrics: by name.
@@ -39,6 +40,7 @@ class GenerationMetrics(Callback):
         self.metrics, self.conditions, self.named = dict(metrics), list(conditions), named
         self.reference = dict(reference or {})
         self.every_n_steps, self.seed = every_n_steps, seed
+        self._left_out: set[str] = set()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -70,6 +72,12 @@ class GenerationMetrics(Callback):
             metric.to(pl_module.device).reset()
             for named in [*fakes, real] if real else fakes:
                 feed(metric, named)
-            values[name] = float(metric.compute())
+            try:
+                values[name] = float(metric.compute())
+            except TooFewSamplesError as error:
+                # no reason to end a training; all processes agree, because the counts were reduced before
+                if name not in self._left_out:
+                    say(f"The metric {name} is left out: {error}")
+                self._left_out.add(name)
             metric.reset()
         return values

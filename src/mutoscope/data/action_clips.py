@@ -276,17 +276,21 @@ class ActionGraphDataModule(DataModule):
 
     @property
     def info(self) -> DatasetInfo:
+        return self.info_with(self.vocabulary)
+
+    def info_with(self, vocabulary: ActionVocabulary) -> DatasetInfo:
+        """The description with the words of a model that was trained elsewhere."""
         return DatasetInfo(
             name=self.registered_name,
             kind=self.kind,
-            classes=self.vocabulary.action_names,
+            classes=vocabulary.action_names,
             fps=self._fps,
             length=self.length,
             channels=3,
             units="frame",
             normaliser=IMAGENET,
             frame_size=(self.size, self.size),
-            vocabulary=self.vocabulary,
+            vocabulary=vocabulary,
         )
 
     def setup(self, stage: str | None = None) -> None:

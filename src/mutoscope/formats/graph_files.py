@@ -63,7 +63,9 @@ def write_action_graph(path: str | Path, graph: ActionGraph) -> Path:
         GraphError: an ending other than .yaml, .yml or .json.
     """
     path = Path(path)
-    text = json.dumps(graph.to_dict(), indent=2, ensure_ascii=False) + "\n" if _is_json(path) else _yaml(graph)
+    text = (
+        json.dumps(graph.to_dict(), indent=2, ensure_ascii=False) + "\n" if _is_json(path) else action_graph_yaml(graph)
+    )
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
@@ -75,7 +77,8 @@ def _is_json(path: Path) -> bool:
     return path.suffix.lower() in _JSON
 
 
-def _yaml(graph: ActionGraph) -> str:
+def action_graph_yaml(graph: ActionGraph) -> str:
+    """A graph as YAML, one line per object and action."""
     values = graph.to_dict()
     objects = [f"  {_flow(name)}: {_flow(fields)}\n" for name, fields in values["objects"].items()]
     actions = [f"  - {_flow(fields)}\n" for fields in values["actions"]]

@@ -11,11 +11,11 @@ from mutoscope.assembly import build_metrics, clips_of
 from mutoscope.callbacks.media import Gallery
 from mutoscope.data.datamodule import DataModule
 from mutoscope.kinds.action_graph_pictures import save_comparison
-from mutoscope.kinds.base import EvaluationTask, Measurement
+from mutoscope.kinds.base import CardText, EvaluationTask, Measurement
 from mutoscope.metrics.layout import moving_objects
 from mutoscope.models.base import GenerativeModule
 from mutoscope.recognition import track_classifier_for
-from mutoscope.structures import ActionGraphBatch, ActionGraphSample
+from mutoscope.structures import ActionGraphBatch, ActionGraphSample, DatasetInfo
 
 #: clips generated at a time
 CHUNK = 8
@@ -81,6 +81,11 @@ class ActionGraphTools:
         from mutoscope.kinds.action_graph_generation import generate_video
 
         return generate_video(config, model, trained_config)
+
+    def card(self, info: DatasetInfo, name: str, evaluate: str) -> CardText:
+        from mutoscope.kinds.action_graph_card import action_graph_card
+
+        return action_graph_card(info, name, evaluate)
 
 
 def chunks(clips: ActionGraphBatch) -> Sequence[ActionGraphBatch]:

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from mutoscope.callbacks.media import Gallery
 from mutoscope.data.datamodule import DataModule
 from mutoscope.models.base import GenerativeModule
-from mutoscope.structures import Sample
+from mutoscope.structures import DatasetInfo, Sample
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,23 @@ class EvaluationTask:
     out: Path
 
 
+@dataclass(frozen=True)
+class CardText:
+    """What the card of an exported model says that depends on the kind of data.
+
+    Args:
+        tag: what such models are for.
+        clips: their length and measures.
+        facts: further lines of the card's table.
+        body: Markdown below the table: what may be asked for, and how.
+    """
+
+    tag: str
+    clips: str
+    facts: Mapping[str, str]
+    body: str
+
+
 class KindTools(Protocol):
     """One implementation per kind of data."""
 
@@ -76,3 +93,6 @@ class KindTools(Protocol):
 
     def generate(self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]) -> Sample:
         """What ``generate`` does with a model."""
+
+    def card(self, info: DatasetInfo, name: str, evaluate: str) -> CardText:
+        """The card of a model exported to the folder ``name``; ``evaluate`` is the command that measures it."""

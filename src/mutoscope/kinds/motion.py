@@ -10,7 +10,7 @@ from torch import Tensor
 from mutoscope.assembly import build_metrics, clips_of
 from mutoscope.callbacks.media import Gallery
 from mutoscope.data.datamodule import DataModule
-from mutoscope.kinds.base import EvaluationTask, Measurement
+from mutoscope.kinds.base import CardText, EvaluationTask, Measurement
 from mutoscope.models.base import GenerativeModule
 from mutoscope.recognition import recognizer_for
 from mutoscope.render.sheet import save_motion_gallery
@@ -86,3 +86,8 @@ class MotionTools:
         from mutoscope.kinds.motion_generation import generate_motion
 
         return generate_motion(config, model)
+
+    def card(self, info: DatasetInfo, name: str, evaluate: str) -> CardText:
+        from mutoscope.kinds.motion_card import motion_card
+
+        return motion_card(info, name, evaluate)

@@ -25,7 +25,7 @@ from mutoscope.metrics.motion import (
     NearestTrainingDistance,
     RecognitionAccuracy,
 )
-from mutoscope.metrics.paper import PRESETS, KineticGANMMD, kinetic_gan_mmd, paper_mmd
+from mutoscope.metrics.paper import PRESETS, SAGCNMMD, KineticGANMMD, kinetic_gan_mmd, paper_mmd, sa_gcn_mmd
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
 from mutoscope.metrics.tracks import (
     DestinationError,
@@ -39,6 +39,7 @@ from mutoscope.metrics.video import FrameError
 __all__ = [
     "LPIPS",
     "PRESETS",
+    "SAGCNMMD",
     "ActionRecall",
     "BoneDrift",
     "ClassifierFID",
@@ -83,6 +84,7 @@ __all__ = [
     "onsets_of_pixels",
     "onsets_of_tracks",
     "paper_mmd",
+    "sa_gcn_mmd",
     "state_hash",
     "timing_accuracy",
 ]

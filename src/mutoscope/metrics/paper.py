@@ -16,7 +16,7 @@ from torchmetrics.utilities import dim_zero_cat
 from mutoscope.metrics.common import TooFewSamplesError, double
 from mutoscope.metrics.mmd import squared_distances
 from mutoscope.metrics.motion import MotionMetric
-from mutoscope.structures import Normaliser, scalar_range
+from mutoscope.structures import DatasetInfo, Normaliser, scalar_range
 
 Mode = Literal["a", "s"]
 Level = Literal["set", "as_coded"]
@@ -180,6 +180,46 @@ def kinetic_gan_mmd(
     return paper_mmd(real, fake, mode, level)
 
 
+def sa_gcn_mmd(
+    real: Tensor,
+    real_label: Tensor,
+    fake: Tensor,
+    fake_label: Tensor,
+    *,
+    num_classes: int,
+    mode: Mode = "s",
+    negatives: Negatives = "nan",
+    most: int = 2000,
+) -> Tensor:
+    """SA-GCN's released MMD, ``mode="s"``, and the one of its paper's first column, ``mode="a"``.
+
+    Clip ``i`` of a class on one side meets all of the other side but its clip ``i``.
+
+    Args:
+        real, fake: ``[n, t, v, c]``, ``[m, t, v, c]`` in network units.
+        real_label, fake_label: ``[n]``, ``[m]``.
+        num_classes: classes ``0 .. num_classes - 1`` are compared.
+        mode, negatives: see :func:`paper_mmd`.
+        most: clips of a class that are compared at most; the first ones, equally many of both sides.
+
+    Returns:
+        Scalar float64, the mean over classes.
+
+    Raises:
+        ValueError: as :func:`paper_mmd`.
+        TooFewSamplesError: if a side has fewer than 2 clips of a class; the first such class is named.
+    """
+    best = []
+    for label in range(num_classes):
+        of_real, of_fake = ((labels == label).nonzero()[:most, 0] for labels in (real_label, fake_label))
+        count = min(len(of_real), len(of_fake))
+        if count < 2:
+            raise TooFewSamplesError(f"The paper's MMD needs 2 clips of every class, but class {label} has {count}.")
+        pair = (real[of_real[:count]][None], fake[of_fake[:count]][None])
+        best.append(best_bandwidth(paper_mmd_table(*pair, mode, "set", negatives)))
+    return torch.cat(best).mean()
+
+
 class KineticGANMMD(MotionMetric):
     """Kinetic-GAN's released MMD as a metric on joints in metres; both sides are scaled by the training range.
 
@@ -222,6 +262,41 @@ class KineticGANMMD(MotionMetric):
             index = select_per_class(dim_zero_cat(getattr(self, f"{side}_label")), self.num_classes, self.per_class)
             clips[side] = dim_zero_cat(getattr(self, side))[index]
         return paper_mmd(clips["real"], clips["fake"], self.mode, self.level)
+
+
+class SAGCNMMD(MotionMetric):
+    """SA-GCN's released MMD as a metric on joints in dataset units.
+
+    Args:
+        info: its normaliser and its classes are taken.
+        mode, negatives, most: see :func:`sa_gcn_mmd`.
+    """
+
+    meaning = "maximum mean discrepancy as SA-GCN released it (best of 14 bandwidths; biased); no unit"
+    higher_is_better = False
+
+    def __init__(self, info: DatasetInfo, mode: Mode = "s", negatives: Negatives = "nan", most: int = 2000) -> None:
+        super().__init__()
+        self.normaliser, self.num_classes = info.need_normaliser(), info.num_classes
+        self.mode, self.negatives, self.most = mode, negatives, most
+        for side in ("real", "fake"):
+            self.add_state(side, [], dist_reduce_fx="cat")
+            self.add_state(f"{side}_label", [], dist_reduce_fx="cat")
+
+    def _take(self, joints: Tensor, label: Tensor, mask: Tensor, real: bool) -> None:
+        side = "real" if real else "fake"
+        getattr(self, side).append(self.normaliser.normalise(joints))
+        getattr(self, f"{side}_label").append(label)
+
+    def compute(self) -> Tensor:
+        """Scalar float64; errors as in :func:`sa_gcn_mmd`."""
+        for side in ("real", "fake"):
+            if isinstance(getattr(self, side), list) and not getattr(self, side):
+                raise TooFewSamplesError(f"SAGCNMMD has seen no {side} clips.")
+        sides = [dim_zero_cat(getattr(self, name)) for name in ("real", "real_label", "fake", "fake_label")]
+        return sa_gcn_mmd(
+            *sides, num_classes=self.num_classes, mode=self.mode, negatives=self.negatives, most=self.most
+        )
 
 
 def _sets(clips: Tensor, mode: Mode, level: Level) -> Tensor:

@@ -190,10 +190,10 @@ class _Scene:
 def box_flow(masks: LayoutMasks, boxes: Tensor) -> Tensor:
     """The flow that carries the content of every box along with it.
 
-    Where the box of a moving object is, it points back to where the box was. Where the box was and is no more, it points
-    as far the same way, which is outside the old box: what the object uncovers is filled from beside it. Boxes of several
-    moving objects that overlap are averaged, boxes at rest do not count (an object counts by how far it went, up to one
-    pixel).
+    Where the box of a moving object is, it points back to where the box was. Where the box was and is no more, it
+    points as far the same way, which is outside the old box: what the object uncovers is filled from beside it. Boxes
+    of several moving objects that overlap are averaged, boxes at rest do not count (an object counts by how far it
+    went, up to one pixel).
 
     Args:
         masks: of the layout.

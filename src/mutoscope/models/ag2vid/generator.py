@@ -126,7 +126,7 @@ class Generator(nn.Module):
                     parameter.zero_()
         for layer in (self.frames.flow.flow, self.frames.generator.last):
             for parameter in layer.parameters():
-                parameter *= 0.1
+                parameter.mul_(0.1)
 
     def layout(self, name: LayoutName | None = None) -> nn.Module:
         """A layout generating function; the generator's own where no name is given.

@@ -27,7 +27,7 @@ class LossWeights:
         feature_matching, perceptual: lambda_P, for the discriminator's features and for those of VGG.
         flow: lambda_F.
         layout: lambda_B.
-        pixel: of the plain difference between frames, which neither paper nor original has; off by default.
+        pixel: of the squared difference between frames, which neither paper nor original has; off by default.
     """
 
     adversarial: float = 1.0

@@ -71,13 +71,15 @@ class AG2Vid(GenerativeModule):
         still_start: begin with small last layers, so that an untrained model leaves boxes, and nearly frames, as they
             are.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
-        flow_width, ngf, spade_hidden, segmap_channels, upsampling, follow_boxes, align_corners: see
+        attribute_width, flow_width, flow_halvings, flow_blocks, flow_multiplier, ngf, spade_hidden, segmap_channels,
+            upsampling, follow_boxes, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
         per_frame: batch statistics of single frames, one frame after the other, as released.
         previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
         frames_truncate: gradients of generated frames go back so many frames at most.
         checkpoint_activations: compute the largest activations again in the backward pass instead of keeping them.
         discriminator: train against one (Table 2, last row).
+        discriminator_graph_layers: its graph convolutions.
         discriminator_width, discriminator_layers, discriminator_scales: of its PatchGANs.
         carry_state: see :class:`~mutoscope.models.ag2vid.discriminators.ActionDiscriminator`.
         adversarial: which adversarial loss.
@@ -111,7 +113,11 @@ class AG2Vid(GenerativeModule):
         geometry_gain: float = 1.0,
         still_start: bool = False,
         appearance_boxes: Literal["internal", "layout"] = "internal",
+        attribute_width: int | None = None,
         flow_width: int = 32,
+        flow_halvings: int = 3,
+        flow_blocks: int = 6,
+        flow_multiplier: float = 20.0,
         ngf: int = 64,
         spade_hidden: int = 128,
         segmap_channels: int | None = None,
@@ -123,6 +129,7 @@ class AG2Vid(GenerativeModule):
         frames_truncate: int | None = None,
         checkpoint_activations: bool = False,
         discriminator: bool = True,
+        discriminator_graph_layers: int = 2,
         discriminator_width: int = 64,
         discriminator_layers: int = 4,
         discriminator_scales: int = 2,
@@ -174,7 +181,11 @@ class AG2Vid(GenerativeModule):
                 vocabulary.sizes,
                 width=width,
                 segmap_channels=segmap_channels,
+                attribute_width=attribute_width,
                 flow_width=flow_width,
+                flow_halvings=flow_halvings,
+                flow_blocks=flow_blocks,
+                flow_multiplier=flow_multiplier,
                 ngf=ngf,
                 spade_hidden=spade_hidden,
                 upsampling=upsampling,
@@ -192,6 +203,7 @@ class AG2Vid(GenerativeModule):
                 len(vocabulary.actions),
                 width=width,
                 hidden=graph_hidden,
+                gcn_layers=discriminator_graph_layers,
                 ndf=discriminator_width,
                 n_layers=discriminator_layers,
                 scales=discriminator_scales,
@@ -284,7 +296,7 @@ class AG2Vid(GenerativeModule):
             matching = feature_matching_loss(on_real, on_fake)
         if self.features is not None:
             perceptual = perceptual_loss(self.features, made.frames.flatten(0, 1), target.flatten(0, 1))
-        pixel = F.l1_loss(made.frames.float(), target) if self.weights.pixel else None
+        pixel = F.mse_loss(made.frames.float(), target) if self.weights.pixel else None
         losses = FrameLosses(adversarial, matching, perceptual, flow_loss(moved, target), pixel)
         self.latest |= {f"loss/{n}": term.detach() for n, term in losses._asdict().items() if term is not None}
         return losses.total(self.weights)

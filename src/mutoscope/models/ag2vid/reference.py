@@ -14,7 +14,7 @@ from pickle import UnpicklingError
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
@@ -44,11 +44,17 @@ class ReferenceFile:
         model: ``model_state``.
         critic: ``d_img_state``, or ``None`` where the file has none.
         arguments: the flags of the run, empty where there is no ``run_args.json``.
+        vocabulary: names and ids in a form that differs between data sets, of the file or of the flags.
+        iterations: mini-batches trained on, where the file tells.
+        others: names of the file's entries that are left aside.
     """
 
     model: State
     critic: State | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    vocabulary: Any = None
+    iterations: int = 0
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,12 @@ class ReferenceNetworks:
         """What rebuilds the networks, in plain numbers and strings, under the names of AG2Vid's own settings."""
         frames, edges = self.frames, self.layout.edges
         settings: dict[str, Any] = {
+            "discriminator": self.critic is not None,
             "width": edges.actions.embedding_dim,
             "graph_hidden": self.layout.box[0].out_features,
             "graph_layers": len(self.layout.convolutions),
             "only_actions": self.layout.edges.only_actions,
+            "attribute_width": frames.attributes.width // len(frames.attributes.tables),
             "flow_width": frames.flow.first.conv.out_channels,
             "flow_halvings": len(frames.flow.down),
             "flow_blocks": len(frames.flow.residual),
@@ -96,12 +104,28 @@ class ReferenceNetworks:
             patches = self.critic.patches[0]
             assert isinstance(patches, PatchGAN)
             settings |= {
+                "discriminator_graph_layers": len(self.critic.graph_convolutions),
                 "discriminator_width": patches.first.out_channels,
                 "discriminator_layers": self.critic.n_layers,
                 "discriminator_scales": len(self.critic.patches),
                 "carry_state": self.critic.carry_state,
             }
         return settings
+
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors under the names of AG2Vid's own state; the networks share them."""
+        parts: dict[str, nn.Module | None] = {
+            "_generator.layouts.gcn": self.layout,
+            "_generator.appearance": self.appearance,
+            "_generator.frames": self.frames,
+            "discriminator": self.critic,
+        }
+        return {
+            f"{part}.{name}": tensor
+            for part, network in parts.items()
+            if network is not None
+            for name, tensor in network.state_dict().items()
+        }
 
     def vocabulary(self, given: ActionVocabulary | None = None) -> ActionVocabulary:
         """The vocabulary whose ids the tables' rows are: ``given``, or CATER's.
@@ -138,11 +162,16 @@ def read_reference(path: str | Path) -> ReferenceFile:
         raise ValueError(f"'{path}' cannot be read as a torch file of plain tensors: {error}") from error
     if not isinstance(content, dict) or MODEL not in content:
         raise ValueError(f"'{path}' is no checkpoint of the original AG2Vid, which is a dictionary with a '{MODEL}'.")
-    critic = content.get(CRITIC)
+    critic, counters = content.get(CRITIC), content.get("counters")
+    arguments = _arguments(path.with_name(ARGUMENTS))
+    iterations = counters.get("t") if isinstance(counters, dict) else None
     return ReferenceFile(
         _tensors(content[MODEL], MODEL, path),
         None if critic is None else _tensors(critic, CRITIC, path),
-        _arguments(path.with_name(ARGUMENTS)),
+        arguments,
+        content.get("vocab", arguments.get("vocab")),
+        iterations if isinstance(iterations, int) else 0,
+        tuple(str(name) for name in content if name not in (MODEL, CRITIC, "vocab", "counters")),
     )
 
 
@@ -183,6 +212,8 @@ def networks_from_reference(file: ReferenceFile, *, align_corners: bool = False)
         )
     if flags.get("flow_deconv"):
         raise ValueError(f"{ARGUMENTS} asks for flow_deconv; flow networks with transposed convolutions do not exist.")
+    if (pooling := flags.get("gconv_pooling", "avg")) != "avg":
+        raise ValueError(f"{ARGUMENTS} has gconv_pooling '{pooling}'; graph convolutions average here, expected avg.")
     prefixes = (LAYOUT_PREFIX, APPEARANCE_PREFIX, FRAMES_PREFIX)
     strangers = sorted(key for key in file.model if not key.startswith(prefixes))
     if strangers:

@@ -1,0 +1,259 @@
+"""SA-GCN's training, told once (paper sections 3.1 and 4.2; losses as released)."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.models.sa_gcn.discriminators import ClipCritic, FrameCritic, Judgement, pick_frames
+from mutoscope.models.sa_gcn.generator import (
+    Activation,
+    Coordinates,
+    Generator,
+    Layer,
+    Variant,
+    class_weights,
+    variant_options,
+)
+from mutoscope.models.sa_gcn.graph_layers import NodeMixing
+from mutoscope.models.sa_gcn.losses import REAL_TARGET, critic_loss, generator_loss
+from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
+
+
+class SAGCN(GenerativeModule):
+    """Yu et al., "Structure-Aware Human-Action Generation", ECCV 2020.
+
+    Every iteration makes one batch of fakes and moves the clip critic, the frame critic and then, against both as they
+    now are, the generator.
+
+    Args:
+        info: classes, skeleton, coordinates, clip length and normaliser of the data.
+        variant: ``paper``, or ``reference``: the released program with all its quirks, which loads its checkpoints.
+        layer, kept, self_loop, node_mixing, activation, coordinates, random_start, kernel: changes of the variant, see
+            :class:`GraphOptions`; ``None`` leaves it. The reference variant takes ``kept`` alone.
+        noise: noise per frame.
+        embedding, projection, hidden: of the recurrent part.
+        widths: of the generator's residual blocks.
+        graph_widths: of the graph layers.
+        heads: of both attention layers.
+        clip_widths, frame_widths: of the critics' four layers.
+        frames: frames the frame critic sees, drawn with replacement for each batch; the released program draws 21.
+        frames_in_order: show them in order of time.
+        real_target: what critics shall say of real clips, and of fakes in the generator's step (one-sided smoothing).
+        class_weight: of the auxiliary class loss on the clip critic's second head, on logits; 0 leaves the head out.
+        optimizers: factories named ``clip_critic``, ``frame_critic`` and ``generator``.
+        schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
+    """
+
+    takes: ClassVar[Kind] = "motion"
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        variant: Variant = "paper",
+        layer: Layer | None = None,
+        kept: int | None = None,
+        self_loop: float | None = None,
+        node_mixing: NodeMixing | None = None,
+        activation: Activation | None = None,
+        coordinates: Coordinates | None = None,
+        random_start: bool | None = None,
+        kernel: Sequence[int] | None = None,
+        noise: int = 30,
+        embedding: int = 20,
+        projection: int = 60,
+        hidden: int = 100,
+        widths: Sequence[int] = (512, 1024, 1024),
+        graph_widths: Sequence[int] = (32, 64, 64, 128, 128),
+        heads: int = 3,
+        clip_widths: Sequence[int] = (1000, 1000, 1024, 128),
+        frame_widths: Sequence[int] = (1024, 512, 1024, 128),
+        frames: int = 20,
+        frames_in_order: bool = False,
+        real_target: float = REAL_TARGET,
+        class_weight: float = 0.0,
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        ema_half_life: float | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            info,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            ema_half_life=ema_half_life,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        for name, numbers, count in (
+            ("widths", widths, 3),
+            ("clip_widths", clip_widths, 4),
+            ("frame_widths", frame_widths, 4),
+            ("kernel", kernel or (1, 1), 2),
+        ):
+            if len(numbers) != count:
+                raise ValueError(f"{name} has {len(numbers)} numbers, expected {count}.")
+        self.frames, self.frames_in_order = frames, frames_in_order
+        self.real_target, self.class_weight = real_target, class_weight
+        skeleton = info.need_skeleton()
+        body = (skeleton.num_joints, info.channels, info.num_classes)
+        self._generator = Generator(
+            skeleton,
+            info.channels,
+            info.num_classes,
+            length=info.length,
+            options=variant_options(
+                variant,
+                layer=layer,
+                kept=kept,
+                self_loop=self_loop,
+                node_mixing=node_mixing,
+                activation=activation,
+                coordinates=coordinates,
+                random_start=random_start,
+                kernel=None if kernel is None else (kernel[0], kernel[1]),
+            ),
+            noise=noise,
+            embedding=embedding,
+            projection=projection,
+            hidden=hidden,
+            widths=(widths[0], widths[1], widths[2]),
+            graph_widths=tuple(graph_widths),
+            heads=heads,
+        )
+        self.clip_critic = ClipCritic(*body, length=info.length, widths=_four(clip_widths), classifier=class_weight > 0)
+        self.frame_critic = FrameCritic(*body, frames=frames, widths=_four(frame_widths))
+        self.ready()
+
+    @property
+    def generator(self) -> Generator:
+        return self._generator
+
+    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {
+            "clip_critic": [self.clip_critic],
+            "frame_critic": [self.frame_critic],
+            "generator": [self._generator],
+        }
+
+    def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
+        clips = self.info.need_normaliser().normalise(batch.joints)
+        noise, start = self._draw(len(batch), clips.shape[1])
+        picks = [pick_frames(clips.shape[1], self.frames, self.device, in_order=self.frames_in_order) for _ in range(2)]
+        self.step(clips, batch.label, noise, start, real_picks=picks[0], fake_picks=picks[1])
+
+    def step(
+        self,
+        clips: Tensor,
+        label: Tensor,
+        noise: Tensor,
+        start: Tensor,
+        *,
+        real_picks: Tensor,
+        fake_picks: Tensor,
+    ) -> None:
+        """One iteration with everything random given.
+
+        Args:
+            clips: ``[b, t, v, c]`` real ones in network units.
+            label: ``[b]`` class index, or ``[b, classes]`` weights.
+            noise, start: see :class:`Generator`.
+            real_picks, fake_picks: ``[frames]`` frames that the frame critic sees of all real and of all fake clips.
+        """
+        parts = self.parts(clips, label, noise, start)
+        # fakes that teach the critics teach the generator too, unless memory holds the graph of one part only
+        held = self._generator(noise, label, start) if len(parts) == 1 else None
+
+        def fake(number: int, *, learn: bool) -> Tensor:
+            if held is not None:
+                return held if learn else held.detach()
+            _, y, z, u = parts[number]
+            with torch.set_grad_enabled(learn):
+                return self._generator(z, y, u)
+
+        def clip_part(number: int) -> Tensor:
+            real, y, made = parts[number][0], parts[number][1], fake(number, learn=False)
+            self.latest |= {
+                "health/fake_spread": made.float().std(dim=0, correction=0).mean(),
+                "health/real_spread": real.std(dim=0, correction=0).mean(),
+            }
+            return self._critic_loss(self.clip_critic, real, made, y, class_weight=self.class_weight)
+
+        def frame_part(number: int) -> Tensor:
+            real, y, made = parts[number][0], parts[number][1], fake(number, learn=False)
+            return self._critic_loss(self.frame_critic, real[:, real_picks], made[:, fake_picks], y)
+
+        def generator_part(number: int) -> Tensor:
+            y, made = parts[number][1], fake(number, learn=True)
+            clip, frame = self.clip_critic(made, y), self.frame_critic(made[:, fake_picks], y)
+            return generator_loss(clip, frame, y, real_target=self.real_target, class_weight=self.class_weight)
+
+        for name, part in (("clip_critic", clip_part), ("frame_critic", frame_part), ("generator", generator_part)):
+            self.latest[f"loss/{name}"] = self.update(name, [partial(part, number) for number in range(len(parts))])
+
+    def _critic_loss(
+        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor, *, class_weight: float = 0.0
+    ) -> Tensor:
+        """Real and fake clips pass the critic in one batch."""
+        score, classes = critic(torch.cat([real, fake.to(real.dtype)]), torch.cat([label, label]))
+        b = len(real)
+        judged_real = Judgement(score[:b], None if classes is None else classes[:b])
+        judged_fake = Judgement(score[b:], None if classes is None else classes[b:])
+        gap = score.detach().float()
+        self.latest["health/critic_gap"] = gap[:b].mean() - gap[b:].mean()
+        return critic_loss(judged_real, judged_fake, label, real_target=self.real_target, class_weight=class_weight)
+
+    def _draw(self, count: int, length: int) -> tuple[Tensor, Tensor]:
+        noise = torch.randn(count, length, self._generator.noise, device=self.device)
+        make = torch.rand if self._generator.options.random_start else torch.zeros
+        return noise, make(count, self._generator.hidden, device=self.device)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        batch: MotionBatch | Tensor,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        truncation: float | None = None,
+        batch_size: int = 256,
+    ) -> MotionSample:
+        """Sequences for given classes.
+
+        Args:
+            batch: real clips whose classes are taken, class labels ``[b]``, or mixtures ``[b, classes]`` (equation 8).
+            seed: of the noise.
+            length: frames; the training length by default, and the only one where nodes are mixed by weights.
+            truncation: factor on the noise; below 1 motions are less varied, ``None`` is 1.
+            batch_size: sequences at a time.
+
+        Returns:
+            ``fake: [b, t, v, c]`` in dataset units; ``label`` names the heaviest class of a mixture.
+        """
+        wanted = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
+        weights = class_weights(wanted, self.info.num_classes)
+        generator = self.averaged.eval()
+        with seeded(seed, self.device):
+            noise, start = self._draw(len(wanted), length or self.info.length)
+            noise = noise if truncation is None else noise * truncation
+            parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+            fake = torch.cat([generator(*part) for part in parts])
+        if self.training:
+            self.generator.train()
+        real = batch.joints if isinstance(batch, MotionBatch) else None
+        info = self.info if length is None else self.info.with_length(length)
+        fake = self.info.need_normaliser().denormalise(fake.float())
+        return MotionSample(fake=fake, label=weights.argmax(dim=1), info=info, real=real)
+
+
+def _four(widths: Sequence[int]) -> tuple[int, int, int, int]:
+    return widths[0], widths[1], widths[2], widths[3]

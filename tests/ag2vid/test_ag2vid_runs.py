@@ -1,0 +1,184 @@
+"""``train`` for video from action graphs: the command itself, what is measured and drawn, and what a resumed run is."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from mutoscope.checkpoint import read_checkpoint
+from mutoscope.config import ConfigError
+from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.video import read_video
+from mutoscope.loggers import read_metrics
+from mutoscope.train import train
+
+Compose = Callable[..., dict[str, Any]]
+ROOT = Path(__file__).parents[2]
+
+
+def last(run_dir: Path) -> dict[str, Any]:
+    return read_checkpoint(run_dir / "checkpoints" / "last.ckpt")
+
+
+def rows(run_dir: Path) -> list[dict[str, float]]:
+    """What was logged, without the speed."""
+    return [
+        {name: value for name, value in row.items() if name != "health/iterations_per_second"}
+        for row in read_metrics(run_dir / "metrics.jsonl")
+    ]
+
+
+def test_the_command_trains_on_a_tree_in_caters_format(
+    cater: tuple[str, ...], command: tuple[str, ...], tmp_path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    typed = [*command, *cater, "metrics=none", "callbacks=none", "trainer.max_steps=2", "objective=loss/generator"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *typed],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in done.stdout
+    (run_dir,) = (tmp_path / "outputs" / "ag2vid_cater").iterdir()
+    assert {p.name for p in run_dir.iterdir()} == {
+        "config.yaml",
+        "run.json",
+        "metrics.jsonl",
+        "metrics.csv",
+        "checkpoints",
+    }
+    assert last(run_dir)["mutoscope"]["iterations"] == 2
+    assert json.loads((run_dir / "run.json").read_text())["command"][:2] == ["train.py", "model=ag2vid"]
+    assert yaml.safe_load((run_dir / "config.yaml").read_text())["model"]["perceptual"] == "discriminator"
+
+
+def test_what_is_measured_while_training_is_logged(trained_ag2vid: Path) -> None:
+    logged = read_metrics(trained_ag2vid / "metrics.jsonl")
+    losses = [row for row in logged if "loss/generator" in row]
+    assert [row["step"] for row in losses] == [1, 2, 3, 4]
+    for name in ("flow", "feature_matching", "adversarial", "discriminator", "layout_gcn", "layout_rnn"):
+        assert all(f"loss/{name}" in row for row in losses), name
+    measured = [row for row in logged if "metric/layout_miou" in row]
+    assert [row["step"] for row in measured] == [2, 4]
+    for row in measured:
+        assert {name for name in row if name.startswith("metric/")} >= {
+            "metric/layout_miou_moving",
+            "metric/layout_recall_30",
+            "metric/destination_error",
+            "metric/action_recall",
+            "metric/frame_error",
+        }
+        # no pixel of these videos changes by much: the metric is left out, the training goes on
+        assert "metric/frame_error_moving" not in row
+
+
+def test_true_and_generated_clips_are_drawn_while_training(trained_ag2vid: Path) -> None:
+    (folder,) = (trained_ag2vid / "media").iterdir()
+    assert folder.name == "step=00000004"
+    assert sorted(path.name for path in folder.iterdir()) == ["clip00.mp4", "clip01.mp4"]
+    frames, fps = read_video(folder / "clip00.mp4")[:2]
+    assert len(frames) == 8
+    assert fps == 8
+    # true, true layout, generated and predicted layout side by side, each enlarged to at least 256 pixels
+    assert frames.shape[2] >= 4 * 256
+    assert frames.std() > 0
+
+
+def test_every_optimiser_has_moved(trained_ag2vid: Path) -> None:
+    checkpoint = last(trained_ag2vid)
+    assert len(checkpoint["optimizer_states"]) == 3
+    for state in checkpoint["optimizer_states"]:
+        assert {entry["step"].item() for entry in state["state"].values()} == {4}
+    assert any(name.startswith("ema.") for name in checkpoint["state_dict"])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    train(of_five(small), run_dir)
+    return run_dir
+
+
+def of_five(small: Compose, *more: str) -> dict[str, Any]:
+    # with three videos and two clips a batch, passes end within batches
+    return small("trainer.max_steps=5", "model.rivals=[rnn]", "model.ema_half_life=3", *more)
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    small: Compose, uninterrupted: Path, tmp_path: Path
+) -> None:
+    for steps in (1, 3, 5):
+        torch.manual_seed(99)
+        train(of_five(small, f"trainer.max_steps={steps}", "ckpt=last"), tmp_path)
+    mine, theirs = last(tmp_path), last(uninterrupted)
+    assert len(theirs["optimizer_states"]) == 3
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
+    assert rows(tmp_path) == rows(uninterrupted)
+
+
+def test_measuring_and_drawing_do_not_change_a_run(
+    small: Compose, trained_ag2vid: Path, tmp_path: Path
+) -> None:
+    train(small("trainer.max_steps=4", "model.rivals=[rnn]", "model.ema_half_life=2"), tmp_path)
+    mine, theirs = last(tmp_path), last(trained_ag2vid)
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
+
+
+def test_a_tiny_quickstart_trains_on_toy_blocks(
+    compose: Compose, command: tuple[str, ...], tmp_path: Path, classifier_cache: Path
+) -> None:
+    config = compose(
+        "experiment=quickstart_ag2vid",
+        *(setting for setting in command if setting != "model=ag2vid"),
+        "dataset.videos=1",
+        "dataset.val_videos=1",
+        "dataset.test_videos=1",
+        "dataset.size=32",
+        "dataset.batch_size=1",
+        "dataset.layout_batch_size=2",
+        f"dataset.cache_dir={tmp_path / 'cache'}",
+        "dataset.cache_workers=1",
+        "recognizer.max_steps=1",
+        "trainer.max_steps=2",
+    )
+    objective = train(config, tmp_path / "run")
+    (measured,) = (row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if "metric/frame_error" in row)
+    assert objective == measured["metric/frame_error"]
+    assert measured["metric/frame_error_moving"] > measured["metric/frame_error"] > 0
+    assert (tmp_path / "run" / "media" / "step=00000002" / "clip00.mp4").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (["dataset.root=null"], FileNotFoundError, r"cater was given no folder; .*Set dataset\.root="),
+        (["model.layout=lstm"], ValueError, "lstm"),
+        (["model.rivals=[rule]"], ValueError, "rivals names 'rule', which does not learn"),
+        (["dataset.size=48"], ValueError, "size is 48, expected a multiple of 32"),
+        (["model.micro_batches=3"], ValueError, "mini-batch of 2 cannot be worked off in 3 equal parts"),
+        (["model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth"], MissingBackboneError, r"nowhere\.pth"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(
+    small: Compose, tmp_path: Path, overrides: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train(small("trainer.max_steps=1", *overrides), tmp_path / "run")
+
+
+def test_motion_is_no_data_for_it(compose: Compose, command: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"AG2Vid takes action_graph data, but .*'toy_motion' yields motion; .*cater"):
+        train(compose(*command, "dataset=toy_motion"), tmp_path)

@@ -1,0 +1,247 @@
+"""Time SA-GCN's training against an implementation that forms the sequence graph as a matrix over all nodes.
+
+    python tests/benchmarks/bench_sa_gcn.py --threads 1 --repeats 5 --json bench.json
+
+``iteration``: one training iteration at the released size (Human3.6M, 15 joints in the plane, 50 frames, 10 classes,
+batch 20), both variants and the dense program, taking turns in one process. The dense one passes the same recordings.
+``scale``: one iteration on 25 joints with batch 8 against the number of frames, each in a fresh process, with its peak
+memory above the imports; the dense one as far as it fits. CPU seconds are the process's own, since other work may share
+the machine, and the best round counts.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from sa_gcn_dense import DenseClipCritic, DenseFrameCritic, DenseGenerator, dense_iteration
+
+from mutoscope.models.sa_gcn import (
+    VARIANTS,
+    ClipCritic,
+    FrameCritic,
+    Generator,
+    Judgement,
+    critic_loss,
+    generator_loss,
+)
+from mutoscope.models.sa_gcn.discriminators import pick_frames
+from mutoscope.structures import H36M15, NTU25, Skeleton
+
+CLASSES, CHANNELS, NOISE, HIDDEN = 10, 2, 30, 100
+LENGTHS = (50, 128, 256, 512, 1024)
+FRAMES = {"paper": 20, "reference": 21, "dense": 21}
+#: CPU seconds of the original code, one core of another machine: for orientation only
+ORIGINAL = 9.2
+TARGETS = {"paper": 8.0, "reference": 3.0}
+#: matrices over all nodes that the dense program holds per sample at its peak, as measured at 50 frames
+DENSE_MATRICES = 22
+
+
+@dataclass
+class Result:
+    """One variant of one task; seconds per iteration, CPU seconds on a CPU and wall seconds on a GPU."""
+
+    task: str
+    variant: str
+    device: str
+    length: int
+    joints: int
+    batch: int
+    seconds: float
+    median_seconds: float
+    peak_megabytes: float | None = None
+
+
+def adam(network: nn.Module) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+
+
+def fast_training(variant: str, skeleton: Skeleton, length: int, batch: int, device: str) -> Callable[[], None]:
+    body, frames = (skeleton.num_joints, CHANNELS, CLASSES), FRAMES[variant]
+    options = VARIANTS[variant]  # type: ignore[index]
+    generator = Generator(skeleton, CHANNELS, CLASSES, length=length, options=options).to(device)
+    clip, frame = ClipCritic(*body, length=length).to(device), FrameCritic(*body, frames=frames).to(device)
+    optimise_generator, optimise_clip, optimise_frame = (adam(network) for network in (generator, clip, frame))
+    real, label = _data(skeleton, length, batch, device)
+
+    def learn(critic: nn.Module, optimizer: torch.optim.Optimizer, real: Tensor, fake: Tensor) -> None:
+        score = critic(torch.cat([real, fake]), torch.cat([label, label])).score
+        loss = critic_loss(Judgement(score[:batch], None), Judgement(score[batch:], None), label)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def iteration() -> None:
+        fake = generator(torch.randn(batch, length, NOISE, device=device), label)
+        of_real, of_fake = (pick_frames(length, frames, fake.device) for _ in range(2))
+        learn(clip, optimise_clip, real, fake.detach())
+        learn(frame, optimise_frame, real[:, of_real], fake.detach()[:, of_fake])
+        for critic in (clip, frame):
+            critic.requires_grad_(False)
+        loss = generator_loss(clip(fake, label), frame(fake[:, of_fake], label), label)
+        optimise_generator.zero_grad()
+        loss.backward()
+        optimise_generator.step()
+        for critic in (clip, frame):
+            critic.requires_grad_(True)
+
+    return iteration
+
+
+def dense_training(skeleton: Skeleton, length: int, batch: int) -> Callable[[], None]:
+    features, frames = skeleton.num_joints * CHANNELS, FRAMES["dense"]
+    closed = Generator(skeleton, CHANNELS, 1).adjacency + torch.eye(skeleton.num_joints)
+    networks = (
+        DenseGenerator(closed, length=length, channels=CHANNELS, classes=CLASSES),
+        DenseClipCritic(features, CLASSES, length),
+        DenseFrameCritic(features, CLASSES, frames),
+    )
+    optimizers = [adam(networks[number]) for number in (1, 2, 0)]
+    real, label = _data(skeleton, length, batch, "cpu")
+
+    def iteration() -> None:
+        dense_iteration(
+            *networks, optimizers, real.flatten(2), F.one_hot(label, CLASSES).float(),
+            torch.randn(batch, length, NOISE), torch.rand(batch, HIDDEN),
+            *(pick_frames(length, frames, real.device) for _ in range(2)),
+        )  # fmt: skip
+
+    return iteration
+
+
+def _data(skeleton: Skeleton, length: int, batch: int, device: str) -> tuple[Tensor, Tensor]:
+    real = torch.randn(batch, length, skeleton.num_joints, CHANNELS, device=device)
+    return real, torch.arange(batch, device=device) % CLASSES
+
+
+def training(variant: str, skeleton: Skeleton, length: int, batch: int, device: str) -> Callable[[], None]:
+    if variant == "dense":
+        return dense_training(skeleton, length, batch)
+    return fast_training(variant, skeleton, length, batch, device)
+
+
+def timed(run: Callable[[], None], device: str) -> float:
+    if device == "cpu":
+        start = time.process_time()
+        run()
+        return time.process_time() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def iteration(batch: int, repeats: int, device: str) -> list[Result]:
+    """The variants taking turns."""
+    variants = ("paper", "reference", "dense") if device == "cpu" else ("paper", "reference")
+    runs = {variant: training(variant, H36M15, 50, batch, device) for variant in variants}
+    seconds: dict[str, list[float]] = {variant: [] for variant in variants}
+    for run in runs.values():
+        run()
+    for _ in range(repeats):
+        for variant, run in runs.items():
+            seconds[variant].append(timed(run, device))
+    return [
+        Result("iteration", variant, device, 50, 15, batch, min(taken), sorted(taken)[len(taken) // 2])
+        for variant, taken in seconds.items()
+    ]
+
+
+def scale(variant: str, length: int, batch: int, repeats: int, device: str, threads: int) -> Result:
+    """One length in a fresh process."""
+    command = [sys.executable, __file__, "--one", variant, str(length), "--batch-scale", str(batch)]
+    command += ["--repeats", str(repeats), "--device", device, "--threads", str(threads)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    return Result(**json.loads(answer.stdout.strip().splitlines()[-1]))
+
+
+def one_length(variant: str, length: int, batch: int, repeats: int, device: str) -> Result:
+    before = _resident_peak()
+    run = training(variant, NTU25, length, batch, device)
+    seconds = [timed(run, device) for _ in range(repeats)]
+    peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else _resident_peak() - before
+    middle = sorted(seconds)[len(seconds) // 2]
+    return Result("scale", variant, device, length, 25, batch, min(seconds), middle, peak)
+
+
+def _resident_peak() -> float:
+    """Megabytes; not from ``getrusage``, whose peak a child inherits from its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def dense_gigabytes(length: int, batch: int) -> float:
+    return DENSE_MATRICES * batch * (25 * length) ** 2 * 4 / 2**30
+
+
+def show(results: list[Result], threads: int) -> None:
+    table = Table(title=f"SA-GCN, {platform.machine()}, {threads} thread(s), torch {torch.__version__}")
+    for column in ("task", "device", "variant", "frames", "joints", "batch", "seconds", "median", "x dense", "target"):
+        table.add_column(column, justify="left" if column in ("task", "device", "variant") else "right")
+    table.add_column("peak MB", justify="right")
+    dense = {(r.task, r.device, r.length): r.seconds for r in results if r.variant == "dense"}
+    for r in results:
+        yardstick = dense.get((r.task, r.device, r.length))
+        target = f"{TARGETS[r.variant]:.0f}" if r.task == "iteration" and r.variant in TARGETS and yardstick else ""
+        table.add_row(
+            r.task, r.device, r.variant, str(r.length), str(r.joints), str(r.batch), f"{r.seconds:.3f}",
+            f"{r.median_seconds:.3f}", f"{yardstick / r.seconds:.2f}" if yardstick else "", target,
+            "" if r.peak_megabytes is None else f"{r.peak_megabytes:.0f}",
+        )  # fmt: skip
+    console = Console(width=130)
+    console.print(table)
+    console.print(f"The original took {ORIGINAL} CPU seconds for an iteration of batch 20 on another machine.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--batch", type=int, default=20, help="batch of the iteration")
+    parser.add_argument("--batch-scale", type=int, default=8, help="batch against the number of frames")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds")
+    parser.add_argument("--lengths", type=int, nargs="*", default=list(LENGTHS), help="frames; none leaves this out")
+    parser.add_argument("--gigabytes", type=float, default=8.0, help="leave the dense program out above this")
+    parser.add_argument("--device", choices=["cpu", "cuda", "all"], default="all")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--one", nargs=2, metavar=("VARIANT", "FRAMES"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    if args.one:
+        result = one_length(args.one[0], int(args.one[1]), args.batch_scale, args.repeats, args.device)
+        print(json.dumps(asdict(result)))
+        return
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    results = []
+    for device in available if args.device == "all" else [args.device]:
+        results += iteration(args.batch, args.repeats, device)
+        for length in args.lengths:
+            repeats = min(args.repeats, 2)
+            results.append(scale("paper", length, args.batch_scale, repeats, device, args.threads))
+            if device == "cpu" and dense_gigabytes(length, args.batch_scale) <= args.gigabytes:
+                results.append(scale("dense", length, args.batch_scale, repeats, device, args.threads))
+    show(results, args.threads)
+    if args.json:
+        partial_file = args.json.with_suffix(".tmp")
+        rows = [asdict(result) for result in results]
+        partial_file.write_text(json.dumps({"threads": args.threads, "results": rows}, indent=2))
+        partial_file.replace(args.json)
+
+
+if __name__ == "__main__":
+    main()

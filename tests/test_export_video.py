@@ -1,0 +1,72 @@
+"""Exports of models of video: the same frames as the checkpoint, and settings that survive."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mutoscope.assembly import load_model
+from mutoscope.checkpoint import save_atomically
+from mutoscope.config import build, build_dataset
+from mutoscope.kinds.action_graph_card import example_graph
+from mutoscope.kinds.action_graph_generation import ask
+from mutoscope.models.base import GenerativeModule
+from mutoscope.pretrained import run_export
+
+Compose = Callable[..., dict[str, Any]]
+
+SMALL = (
+    "model=ag2vid",
+    "dataset=cater",
+    "dataset.size=32",
+    "dataset.length=4",
+    "model.width=8",
+    "model.graph_hidden=16",
+    "model.flow_width=4",
+    "model.flow_blocks=1",
+    "model.ngf=2",
+    "model.spade_hidden=4",
+    "model.discriminator_width=4",
+    "model.perceptual=discriminator",
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model.ema_half_life=10", "model.channels_last=true"),
+        ("model.layout=rnn", "model.rivals=[gcn]", "model.discriminator=false", "model.perceptual=none"),
+        ("model.layout=copy", "model.flow_multiplier=3", "model.attribute_width=5", "model.flow_halvings=2"),
+    ],
+    ids=["averaged", "rivals", "other sizes"],
+)
+def test_an_export_draws_what_the_checkpoint_draws(compose: Compose, tmp_path: Path, settings: tuple[str, ...]) -> None:
+    config = compose(*SMALL, *settings)
+    info = build_dataset(config["dataset"]).info
+    torch.manual_seed(0)
+    model: GenerativeModule = build(config["model"], "model", info=info)
+    if model.ema is not None:
+        for parameter in model.ema.network.parameters():
+            parameter.data.mul_(0.5)
+    model.iterations, model.samples_seen = 7, 14
+    checkpoint: dict[str, Any] = {"mutoscope": {"config": config}, "state_dict": model.state_dict()}
+    model.on_save_checkpoint(checkpoint)
+    path, folder = tmp_path / "last.ckpt", tmp_path / "model"
+    save_atomically(checkpoint, path)
+
+    assert run_export(compose(f"checkpoint={path}", f"out={folder}", verb="export"), {}) == folder
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    exported, _ = load_model(folder)
+    assert (exported.ema, exported.iterations, exported.info) == (None, 7, info)
+    frame = torch.randint(256, (3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    batch = ask(example_graph(info.need_vocabulary(), 4), frame, info, 4, "example")
+    ours, theirs = (m.generate(batch, seed=3) for m in (exported, load_model(path)[0]))
+    assert torch.equal(ours.boxes, theirs.boxes)
+    assert torch.equal(ours.fake, theirs.fake)
+    assert ours.fake[:, 1:].float().std() > 0
+    card = (folder / "README.md").read_text()
+    assert "7 mini-batches, 14 clips seen" in card
+    assert ("averaged over training" in card) == (model.ema is not None)
+    assert "first_frame=frame.png" in card
