@@ -65,7 +65,7 @@ def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up Something-Something tree."""
-    return helpers("test_smthv2").write_tree(tmp_path_factory.mktemp("hands") / "root")
+    return helpers("something_tree").write_something_tree(tmp_path_factory.mktemp("hands") / "root")
 
 
 @pytest.fixture

@@ -79,19 +79,7 @@ def same_data(mine: DatasetInfo, theirs: DatasetInfo, whose: str) -> None:
         ConfigError: naming the first difference.
     """
     a, b = mine.to_dict(), theirs.to_dict()
-    for field in (
-        "kind",
-        "classes",
-        "skeleton",
-        "channels",
-        "length",
-        "fps",
-        "root",
-        "units",
-        "normaliser",
-        "frame_size",
-        "vocabulary",
-    ):
+    for field in _DEPENDED_ON:
         if a[field] != b[field]:
             raise ConfigError(
                 f"The dataset's {field} is {_brief(a[field])}, but {whose} was made with {_brief(b[field])}; "

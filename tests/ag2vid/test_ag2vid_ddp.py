@@ -19,9 +19,7 @@ pytestmark = pytest.mark.ddp
 
 
 @pytest.fixture(scope="module")
-def run_dir(
-    command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def run_dir(command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training in two processes on data without any action on the second; see the plug-in beside this file."""
     folder = tmp_path_factory.mktemp("ddp")
     environment = {

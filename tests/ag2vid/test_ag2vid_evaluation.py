@@ -1,4 +1,4 @@
-"""``evaluate`` for video from action graphs: layouts, frames and control with their floors, and a page that stands alone."""
+"""``evaluate`` for video from action graphs: layouts, frames, control, and a page that stands alone."""
 
 import json
 import math
@@ -169,7 +169,7 @@ def test_metrics_of_motion_give_way_to_those_of_video(
 def test_other_data_must_look_like_what_the_model_learned(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"The dataset's frame_size is \[64, 64\], but .* was made with \[32, 32\]"):
         run(out=str(tmp_path), explicit={"size": 64})
-    with pytest.raises(ConfigError, match="The dataset's length is 6, but checkpoint .* was made with 8"):
+    with pytest.raises(ConfigError, match=r"The dataset's length is 6, but checkpoint .* was made with 8"):
         run(out=str(tmp_path), explicit={"length": 6})
 
 

@@ -4,15 +4,18 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from mutoscope import cli
+from mutoscope.assembly import load_model
 from mutoscope.config import ConfigError
 from mutoscope.formats.graph_files import read_action_graph, write_action_graph
 from mutoscope.formats.video import read_video
@@ -25,29 +28,36 @@ Make = Callable[..., ActionGraphSample]
 FILES = ("{0}.mp4", "{0}_boxes.mp4", "{0}_graph.png", "{0}.yaml", "{0}_layout.npy")
 
 
-@pytest.fixture
-def make(compose: Compose, trained_ag2vid: Path, tmp_path: Path) -> Make:
-    """``generate`` from the small model into ``tmp_path / "out"``, videos left out unless wanted."""
+@pytest.fixture(scope="module")
+def ask(compose: Compose, trained_ag2vid: Path) -> Callable[..., ActionGraphSample]:
+    """``generate`` from the small model, which is read once for all tests."""
+    checkpoint = trained_ag2vid / "checkpoints" / "last.ckpt"
+    defaults = compose("accelerator=cpu", f"checkpoint='{checkpoint}'", verb="generate")
+    loaded = load_model(checkpoint)
 
-    def made(*overrides: str, pictures: bool = False, **changes: Any) -> ActionGraphSample:
-        checkpoint = trained_ag2vid / "checkpoints" / "last.ckpt"
-        config = compose("accelerator=cpu", "checkpoint=x", *overrides, verb="generate")
-        config |= {"checkpoint": str(checkpoint), "out": str(tmp_path / "out"), **changes}
+    def asked(out: Path, *overrides: str, pictures: bool = False, **changes: Any) -> ActionGraphSample:
+        typed = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mutoscope.generate.load_model", lambda path: loaded)
             if not pictures:
                 for drawn in ("save_variants", "save_comparison"):
                     patch.setattr(f"mutoscope.kinds.action_graph_generation.{drawn}", lambda *args, **kwargs: [])
-            return generate(config)  # type: ignore[return-value]
+            return generate({**defaults, **typed, **changes, "out": str(out)})  # type: ignore[dict-item,return-value]
 
-    return made
+    return asked
+
+
+@pytest.fixture
+def make(ask: Callable[..., ActionGraphSample], tmp_path: Path) -> Make:
+    """``generate`` into ``tmp_path / "out"``, videos left out unless wanted."""
+    return partial(ask, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
-def first(compose: Compose, trained_ag2vid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(ask: Callable[..., ActionGraphSample], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``clip=0`` leaves behind: a graph and a first frame to go on with."""
     out = tmp_path_factory.mktemp("generation") / "first"
-    config = compose("accelerator=cpu", "checkpoint=x", "clip=0", "gif=true", verb="generate")
-    generate(config | {"checkpoint": str(trained_ag2vid / "checkpoints" / "last.ckpt"), "out": str(out)})
+    ask(out, "clip=0", "gif=true", pictures=True)
     return out
 
 
@@ -107,7 +117,9 @@ def test_a_graph_of_ones_own_is_followed(make: Make, asked: dict[str, Any], tmp_
     assert torch.equal(sample.boxes[:, 0], own.boxes[:, 0])
 
 
-def test_prompts_and_shifts_are_shown_side_by_side(make: Make, asked: dict[str, Any], first: Path, tmp_path: Path) -> None:
+def test_prompts_and_shifts_are_shown_side_by_side(
+    make: Make, asked: dict[str, Any], first: Path, tmp_path: Path
+) -> None:
     asked["prompt"] = [asked["prompt"], str(first / "clip0.yaml")]
     sample = make("shift=[0,4]", pictures=True, **asked)
     variants = ["graph_shift0", "graph_shift4", "clip0_shift0", "clip0_shift4"]
@@ -132,9 +144,7 @@ def test_clips_may_have_another_length(make: Make, asked: dict[str, Any], tmp_pa
     torch.testing.assert_close(sample.boxes[:, :common], shorter.boxes[:, :common], rtol=1e-3, atol=1e-4)
 
 
-def test_graphs_of_different_lengths_each_end_with_theirs(
-    make: Make, asked: dict[str, Any], tmp_path: Path
-) -> None:
+def test_graphs_of_different_lengths_each_end_with_theirs(make: Make, asked: dict[str, Any], tmp_path: Path) -> None:
     graph = read_action_graph(asked["prompt"])
     write_action_graph(tmp_path / "longer.json", graph.with_length(12))
     sample = make(pictures=True, **{**asked, "prompt": [asked["prompt"], str(tmp_path / "longer.json")]})
@@ -179,14 +189,12 @@ def test_what_is_asked_with_is_never_written_over(make: Make, asked: dict[str, A
         (["clip=0", "length=2.5"], "length is 2.5, expected a whole number of frames"),
         (["clip=0", "shift=later"], "shift is later, expected frames"),
         (["clip=0", "label=slide"], "label is slide, but label= is for models of motion"),
-        (["clip=0", "+dataset.length=6"], "The dataset's length is 6, but checkpoint .* was made with 8"),
-        (["clip=0", "+dataset.lenght=6"], r"dataset\.lenght is not a setting of Cater; did you mean 'length'"),
-        (["+promt=x"], "promt is not a setting here; did you mean 'prompt'"),
+        (["clip=0", "dataset.length=6"], "The dataset's length is 6, but checkpoint .* was made with 8"),
+        (["clip=0", "dataset.lenght=6"], r"dataset\.lenght is not a setting of Cater; did you mean 'length'"),
+        (["promt=x"], "promt is not a setting here; did you mean 'prompt'"),
     ],
 )
-def test_wishes_that_cannot_be_met_are_refused(
-    make: Make, tmp_path: Path, overrides: list[str], message: str
-) -> None:
+def test_wishes_that_cannot_be_met_are_refused(make: Make, tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make(*overrides)
     assert not (tmp_path / "out").exists()
@@ -213,9 +221,7 @@ def test_graphs_that_cannot_be_followed_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_files_that_are_missing_or_no_pictures_are_named(
-    make: Make, asked: dict[str, Any], tmp_path: Path
-) -> None:
+def test_files_that_are_missing_or_no_pictures_are_named(make: Make, asked: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no file .*nowhere\.yaml; expected an action graph"):
         make(**{**asked, "prompt": "nowhere.yaml"})
     with pytest.raises(ConfigError, match=r"There is no picture '.*nowhere\.png'"):

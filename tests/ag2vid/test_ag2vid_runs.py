@@ -115,9 +115,7 @@ def of_five(small: Compose, *more: str) -> dict[str, Any]:
     return small("trainer.max_steps=5", "model.rivals=[rnn]", "model.ema_half_life=3", *more)
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    small: Compose, uninterrupted: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(small: Compose, uninterrupted: Path, tmp_path: Path) -> None:
     for steps in (1, 3, 5):
         torch.manual_seed(99)
         train(of_five(small, f"trainer.max_steps={steps}", "ckpt=last"), tmp_path)
@@ -128,9 +126,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert rows(tmp_path) == rows(uninterrupted)
 
 
-def test_measuring_and_drawing_do_not_change_a_run(
-    small: Compose, trained_ag2vid: Path, tmp_path: Path
-) -> None:
+def test_measuring_and_drawing_do_not_change_a_run(small: Compose, trained_ag2vid: Path, tmp_path: Path) -> None:
     train(small("trainer.max_steps=4", "model.rivals=[rnn]", "model.ema_half_life=2"), tmp_path)
     mine, theirs = last(tmp_path), last(trained_ag2vid)
     for part in ("state_dict", "optimizer_states"):
