@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help setup check test quickstart bench soak lock clean
+.PHONY: help setup check test quickstart quickstart_ag2vid bench soak lock clean
 
 help:
 	@echo "make setup       create .venv with the pinned packages"
 	@echo "make quickstart  train, evaluate and write outputs/quickstart/report.html (about ten minutes on 2 cores)"
+	@echo "make quickstart_ag2vid  the same for video from action graphs (films its data first; about a quarter of an hour)"
 	@echo "make check       lint, format and types"
 	@echo "make test        the test suite"
 	@echo "make bench       benchmarks;  make soak: longer checks;  make clean: remove what was built"
@@ -38,8 +39,15 @@ quickstart: setup
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart/checkpoints/last.ckpt out=outputs/quickstart
 	@echo "Open outputs/quickstart/report.html in a browser."
 
+quickstart_ag2vid: setup
+	$(BIN)/python train.py experiment=quickstart_ag2vid overwrite=true
+	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_ag2vid/checkpoints/last.ckpt out=outputs/quickstart_ag2vid
+	@echo "Open outputs/quickstart_ag2vid/report.html in a browser."
+
 bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_kinetic_gan.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_ag2vid.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_sa_gcn.py
 
 soak: setup
 	$(BIN)/python -m pytest tests/soak --timeout 3600

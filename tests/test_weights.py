@@ -41,7 +41,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
         "lpips": {"_target_": "mutoscope.weights.PretrainedLPIPS"},
         "miou": {"_target_": "mutoscope.metrics.LayoutIoU"},
     }
-    metrics = build_metrics(nodes, INFO, None, None)
+    metrics = build_metrics(nodes, INFO)
     assert list(metrics) == ["miou"]
     assert isinstance(metrics["miou"], LayoutIoU)
     said = " ".join(capsys.readouterr().out.split())

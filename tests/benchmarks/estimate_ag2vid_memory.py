@@ -2,7 +2,7 @@
 
     python tests/benchmarks/estimate_ag2vid_memory.py [--size 256] [--frames 16] [--batch 2]
 
-Runs the generator's forward pass at the paper's widths on the ``meta`` device, which has shapes but no numbers, and adds
+Runs the generator's forward pass at the paper's widths on the ``meta`` device, which has shapes but no numbers. It adds
 up what autograd keeps for the backward pass, activations as if in bfloat16; weights, gradients and Adam's moments
 count in float32. Work space of convolutions and the allocator's waste are not in it. An estimate, no measurement.
 """
