@@ -206,3 +206,10 @@ def test_videos_of_different_sizes_and_lengths_stand_side_by_side() -> None:
         side_by_side([("small", small), ("odd", large[:, :90])], least=96)
     with pytest.raises(ValueError, match="needs videos"):
         side_by_side([])
+
+
+def test_actions_keep_their_colour_from_picture_to_picture() -> None:
+    edges = [replace(SLIDE, action=name) for name in ("rotate", "slide", "spin", "contain")]
+    alone, together = (action_colours(GRAPH.with_edges(some)) for some in (edges[1:2], edges))
+    assert alone["slide"] == together["slide"]
+    assert len(set(together.values())) == 4

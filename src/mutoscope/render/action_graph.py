@@ -26,6 +26,11 @@ _PALETTE: tuple[Colour, ...] = (
     (112, 84, 196),
     (122, 78, 44),
 )
+#: actions of one data set each, by the place of their colour
+_KNOWN = (
+    ("contain", "slide", "pick_place", "rotate", "no_op"),
+    ("cover", "down", "left", "put", "right", "take", "uncover", "up"),
+)
 #: softer than the names of the web
 _OBJECT_COLOURS: dict[str, Colour] = {
     "gray": (140, 143, 148),
@@ -41,9 +46,11 @@ _OBJECT_COLOURS: dict[str, Colour] = {
 
 
 def action_colours(graph: ActionGraph) -> dict[str, Colour]:
-    """A colour for every action that occurs, by the order of their names."""
+    """A colour for every action that occurs: the same in all pictures for those of the data sets here."""
     names = sorted({edge.action for edge in graph.edges})
-    return {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(names)}
+    places = {name: known.index(name) for known in _KNOWN for name in names if name in known}
+    others = (i for i in range(len(_PALETTE) + len(names)) if i not in places.values())
+    return {name: _PALETTE[(places[name] if name in places else next(others)) % len(_PALETTE)] for name in names}
 
 
 def object_colours(graph: ActionGraph) -> list[Colour]:
