@@ -253,7 +253,6 @@ def test_missing_weights_are_named_before_training(
     fit: Callable[..., AG2Vid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
-    torch.hub.set_dir(str(tmp_path / "nothing"))
     with pytest.raises(MissingBackboneError, match=r"vgg19-dcbb9e9d\.pth in .*nothing.* no path was given"):
         fit(model(perceptual="vgg19"), [pair()])
 
