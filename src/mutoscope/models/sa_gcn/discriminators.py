@@ -1,11 +1,13 @@
 """SA-GCN's two critics: one judges whole clips, one a handful of frames (paper section 3.1)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mutoscope.models.sa_gcn.generator import class_weights
+from mutoscope.models.sa_gcn.temporal import NarrowConv
 
 SLOPE = 0.2
 
@@ -18,12 +20,20 @@ class Judgement(NamedTuple):
 
 
 def _twice(c_in: int, inner: int, c_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(c_in, inner), nn.LeakyReLU(SLOPE), nn.Linear(inner, c_out), nn.LeakyReLU(SLOPE))
+    first, second = nn.LeakyReLU(SLOPE, inplace=True), nn.LeakyReLU(SLOPE, inplace=True)
+    return nn.Sequential(nn.Linear(c_in, inner), first, nn.Linear(inner, c_out), second)
 
 
-def _with_classes(features: Tensor, label: Tensor, classes: int) -> Tensor:
+def _with_classes(layers: nn.Sequential, features: Tensor, label: Tensor, classes: int) -> Tensor:
+    """``layers`` of features ``[b, t, c]`` with the label appended in every frame.
+
+    What the first layer makes of the label is the same in all frames and computed once.
+    """
+    first = cast(nn.Linear, layers[0])
+    of_features, of_label = first.weight.split([features.shape[2], classes], dim=1)
     weights = class_weights(label, classes).to(features.dtype)
-    return torch.cat([features, weights[:, None].expand(-1, features.shape[1], -1)], dim=2)
+    x = F.linear(features, of_features).add_(F.linear(weights, of_label, first.bias)[:, None])
+    return cast(Tensor, layers[1:](x))
 
 
 class ClipCritic(nn.Module):
@@ -52,7 +62,7 @@ class ClipCritic(nn.Module):
         self.joints, self.channels, self.classes, self.length = joints, channels, classes, length
         self.before = _twice(joints * channels, *widths[:2])
         self.after = _twice(widths[1] + classes, *widths[2:])
-        self.over_time = nn.Conv1d(widths[3], 1, 3, padding=1)
+        self.over_time = NarrowConv(widths[3], 1)
         self.head = nn.Linear(length, 1)
         self.classifier = nn.Linear(length, classes) if classifier else None
 
@@ -63,8 +73,8 @@ class ClipCritic(nn.Module):
             ValueError: where shapes do not fit.
         """
         _check(clips, (self.length, self.joints, self.channels))
-        x = self.after(_with_classes(self.before(clips.flatten(2)), label, self.classes))
-        frames = self.over_time(x.mT).squeeze(1)
+        x = _with_classes(self.after, self.before(clips.flatten(2)), label, self.classes)
+        frames = self.over_time(x).squeeze(2)
         return Judgement(self.head(frames).squeeze(1), None if self.classifier is None else self.classifier(frames))
 
 
@@ -104,7 +114,7 @@ class FrameCritic(nn.Module):
         """
         _check(frames, (self.frames, self.joints, self.channels))
         poses = frames.flatten(2)
-        x = self.after(_with_classes(self.before(poses) + self.shortcut(poses), label, self.classes))
+        x = _with_classes(self.after, self.before(poses) + self.shortcut(poses), label, self.classes)
         return Judgement(self.head(self.each(x).squeeze(2)).squeeze(1), None)
 
 
