@@ -14,6 +14,8 @@ from mutoscope.console import say
 from mutoscope.engine import place
 from mutoscope.formats.files import replacing
 from mutoscope.kinds.motion_pictures import (
+    mixture_file,
+    mixture_title,
     save_attention,
     save_mixture,
     save_sweep,
@@ -71,18 +73,18 @@ def _clips(config: Mapping[str, Any], model: GenerativeModule, wish: Classes | M
         paths += save_motion_gallery(
             out, fake, labels, info, per_class=min(wish.n, _SHOWN), gif=config["gif"], sheets=True
         )
-        names = {class_file(info, label): labels.tolist().index(label) for label in sorted(set(wish.labels))}
+        first = {label: labels.tolist().index(label) for label in sorted(set(wish.labels))}
+        shown = {class_file(info, label): (info.classes[label], number) for label, number in first.items()}
         if config["trajectories"]:
             paths.append(save_trajectories(out, fake, labels, info))
     else:
         shares = {info.classes[label]: weight for label, weight in wish.weights.items()}
         paths += [_write(out / "mix.json", shares), _write(out / "info.json", info.to_dict())]
-        name, pictures = save_mixture(out, fake[:_SHOWN], shares, info, gif=config["gif"])
-        paths += pictures
-        names = {name: 0}
+        paths += save_mixture(out, fake[:_SHOWN], shares, info, gif=config["gif"])
+        shown = {mixture_file(shares): (mixture_title(shares), 0)}
     if attention is not None:
         paths.append(_save(out / "attention.npy", attention))
-        paths += save_attention(out, fake, attention, names, info)
+        paths += save_attention(out, fake, attention, shown, info)
     _report(len(fake), fake.shape[1], out, paths)
     return sample
 

@@ -17,24 +17,28 @@ Clips = NDArray[np.float32]
 _CELL = (240, 240)
 
 
+def mixture_file(shares: Mapping[str, float]) -> str:
+    """The name that files of a mixture have or start with, e.g. ``walk_0.5_wave_0.5``."""
+    return "_".join(f"{slug(action)}_{share:.3g}" for action, share in shares.items())
+
+
+def mixture_title(shares: Mapping[str, float]) -> str:
+    """A mixture in words, e.g. ``0.5 walk + 0.5 wave``."""
+    return " + ".join(f"{share:.3g} {action}" for action, share in shares.items())
+
+
 def save_mixture(
     folder: Path, clips: Clips, shares: Mapping[str, float], info: DatasetInfo, *, gif: bool = False
-) -> tuple[str, list[Path]]:
-    """A video and a sheet of clips ``[n, t, v, c]`` of one mixture, named after its classes and their shares.
-
-    Returns:
-        That name, and the files written.
-    """
-    name = "_".join(f"{slug(action)}_{share:.3g}" for action, share in shares.items())
-    title = " + ".join(f"{share:.3g} {action}" for action, share in shares.items())
+) -> list[Path]:
+    """A video and a sheet of clips ``[n, t, v, c]`` of one mixture, named after :func:`mixture_file`."""
+    name, title = mixture_file(shares), mixture_title(shares)
     skeleton = info.need_skeleton()
     rows = [SheetRow(f"clip {number}", clip) for number, clip in enumerate(clips)]
     sheet = contact_sheet(
         rows, skeleton, fps=info.fps, frames=10, size=(112, 92), camera=FOLLOWING, title=title, gutter=76
     )
     videos = _drawn(clips, [title] * len(clips), info)
-    paths = [save_png(folder / f"{name}.png", sheet), *_save(folder / name, grid(videos), info, gif)]
-    return name, paths
+    return [save_png(folder / f"{name}.png", sheet), *_save(folder / name, grid(videos), info, gif)]
 
 
 def save_sweep(
@@ -68,12 +72,12 @@ def save_sweep(
         frames=10,
         size=(112, 92),
         camera=FOLLOWING,
-        title=f"lambda {classes[0]} + (1 - lambda) {classes[1]}, all from the same noise",
+        title=f"lambda x {classes[0]} + (1 - lambda) x {classes[1]}, all from the same noise",
         gutter=112,
     )
-    video = grid(
-        _drawn(clips[:, 0], titles, info), columns=len(lambdas) if len(lambdas) <= 6 else -(-len(lambdas) // 2)
-    )
+    # one row as long as that can be read, else two
+    columns = len(lambdas) if len(lambdas) <= 6 else -(-len(lambdas) // 2)
+    video = grid(_drawn(clips[:, 0], titles, info), columns=columns)
     return [
         save_png(folder / f"{name}_histograms.png", draw_mixtures(positions, lambdas, classes)),
         save_png(folder / f"{name}.png", sheet),
@@ -89,19 +93,21 @@ def save_trajectories(folder: Path, clips: Clips, labels: NDArray[np.int64], inf
     return save_png(folder / "trajectories.png", picture)
 
 
-def save_attention(folder: Path, clips: Clips, maps: Clips, shown: Mapping[str, int], info: DatasetInfo) -> list[Path]:
+def save_attention(
+    folder: Path, clips: Clips, maps: Clips, shown: Mapping[str, tuple[str, int]], info: DatasetInfo
+) -> list[Path]:
     """``<name>_attention.png`` for some clips.
 
     Args:
         folder: where to.
         clips: ``[n, t, v, c]``.
         maps: ``[n, t, t]``.
-        shown: number of the clip by name.
+        shown: by file name, what is done and the number of the clip.
         info: of the clips.
     """
     paths = []
-    for name, number in shown.items():
-        title = f"{name}: which past frames each frame attends to, in clip {number}"
+    for name, (action, number) in shown.items():
+        title = f"{action}: which past frames each frame attends to, in clip {number}"
         picture = draw_attention(clips[number], maps[number], info.need_skeleton(), fps=info.fps, title=title)
         paths.append(save_png(folder / f"{name}_attention.png", picture))
     return paths

@@ -18,7 +18,6 @@ from mutoscope.render.skeleton import (
     blend,
     draw_motion,
     fit_text,
-    key_frames,
 )
 from mutoscope.structures import Skeleton
 
@@ -50,7 +49,7 @@ def draw_attention(
         skeleton: of the clip.
         fps: frames per second.
         title: of the picture.
-        shown: key frames.
+        shown: at most so many key frames, evenly spaced up to the last.
         camera: where from.
 
     Returns:
@@ -62,7 +61,8 @@ def draw_attention(
     shares = _shares(np.asarray(weights, dtype=np.float64), len(clip))
     bounds = Bounds.around([clip], skeleton, camera.follow)
     video = draw_motion(clip, skeleton, size=_CELL, camera=camera, bounds=bounds, framed=False)
-    key = key_frames(len(clip), shown)
+    step = max(-(-(len(clip) - 1) // max(shown - 1, 1)), 1)
+    key = list(range((len(clip) - 1) % step, len(clip), step))
     h, w = _CELL
     width = max(2 * _MARGIN + max(len(key), _MOST + 1) * w, 2 * _MARGIN + _MAP + 560)
     below = _HEAD + h + 30 + _ARCS + 30
@@ -95,7 +95,6 @@ def _time_line(page: Page, video: Frames, key: list[int], colours: list[Colour],
     def x(frame: float) -> float:
         return first + frame / max(length - 1, 1) * (last - first)
 
-    page.text((16, _HEAD - 18), "frames over time", 13, INK, "ls")
     for frame, colour in zip(key, colours, strict=True):
         page.paste(video[frame], round(x(frame) - w / 2), _HEAD - 8)
         page.text((x(frame), line - 12), f"{frame / fps:.2f} s", 11, MUTED, "ms")
@@ -103,7 +102,7 @@ def _time_line(page: Page, video: Frames, key: list[int], colours: list[Colour],
     page.line(np.array([[x(0), line], [x(length - 1), line]]), blend(PAPER, INK, 0.4))
     for frame in range(length):
         page.line(np.array([[x(frame), line - 3], [x(frame), line]]), blend(PAPER, INK, 0.4))
-    heaviest = max(float(np.tril(shares[key], -1).max()), 1e-9)
+    heaviest = max(float(np.tril(shares, -1)[key].max()), 1e-9)
     deep = max(length - 1, 1)
     for frame, colour in zip(key, colours, strict=True):
         for past in np.flatnonzero(shares[frame, :frame]).tolist():
@@ -112,7 +111,7 @@ def _time_line(page: Page, video: Frames, key: list[int], colours: list[Colour],
             middle, half = (x(frame) + x(past)) / 2, (x(frame) - x(past)) / 2
             depth = _ARCS * ((frame - past) / deep) ** 0.6
             curve = np.stack([middle + half * np.cos(turn), line + depth * np.sin(turn)], axis=-1)
-            page.line(curve, colour, 0.7 + 3.3 * weight, 0.25 + 0.65 * weight)
+            page.line(curve, colour, 0.9 + 3.1 * weight, 0.35 + 0.55 * weight)
             page.disc(np.array([x(past), line]), 2.2, colour, PAPER)
     for frame, colour in zip(key, colours, strict=True):
         page.disc(np.array([x(frame), line]), 4.5, colour)
@@ -149,7 +148,8 @@ def _map(page: Page, shares: Array, corner: tuple[float, float], fps: float) -> 
     left, top = corner
     box = (left, top, left + _MAP, top + _MAP)
     panel = Panel(page, box, (-0.5, length - 0.5), (length - 0.5, -0.5))
-    heaviest = float(shares[1:].max()) if length > 1 else 1.0
+    # the first frame has nobody but itself
+    heaviest = max(float(shares[1:].max()), 1e-9) if length > 1 else 1.0
     picture = np.stack([_colour(row / heaviest) for row in shares])
     size = [round(value) for value in (_MAP, _MAP)]
     rows = np.minimum(np.arange(size[0]) * length // size[0], length - 1)
@@ -160,7 +160,7 @@ def _map(page: Page, shares: Array, corner: tuple[float, float], fps: float) -> 
         return f"{mark:g}"
 
     panel.x_axis(f"frame attended to ({fps:g} per second)", marks, words)
-    panel.y_axis("frame that attends", marks, words)
+    panel.y_axis("frame that attends (white: not kept)", marks, words)
     page.paste(picture[rows][:, rows], round(left), round(top))
     panel.border()
     key = left + _MAP + 16

@@ -142,7 +142,8 @@ def draw_trajectories(
     panel = Panel(
         page, box, (middle[0] - half[0], middle[0] + half[0]), (middle[1] - half[1], middle[1] + half[1])
     )  # fmt: skip
-    page.text((16, 12), fit_text(f"Paths of {len(groups)} action(s) through poses", width - 32, 17), 17)
+    title = f"Paths of {len(groups)} action{'s' if len(groups) > 1 else ''} through poses"
+    page.text((16, 12), fit_text(title, width - 32, 17), 17)
     note = "Poses relative to the root's place on the ground, in the plane in which they vary most."
     page.text((16, 37), fit_text(note, width - 32, 12), 12, MUTED)
     name = "{} principal direction, {} per joint ({:.0%} of variance)".format

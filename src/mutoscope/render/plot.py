@@ -36,7 +36,9 @@ def class_colours(count: int) -> list[Colour]:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most + 1`` round numbers, evenly spaced, in ``[low, high]``."""
+    """At most ``most + 1`` round numbers, evenly spaced, in ``[low, high]``; one where these are the same."""
+    if high <= low:
+        return [low]
     step = nice_length((high - low) / most)
     first = math.ceil(low / step - 1e-9)
     return [round(k * step, 10) + 0.0 for k in range(first, math.floor(high / step + 1e-9) + 1)]
@@ -63,10 +65,11 @@ class Page:
         """Filled, around ``[n, 2]`` points."""
         self.pen.polygon([(float(x), float(y)) for x, y in np.asarray(points) * SUPERSAMPLE], _ink(colour, opacity))
 
-    def box(self, box: tuple[float, float, float, float], colour: Colour, outline: Colour | None = None) -> None:
+    def box(self, box: tuple[float, float, float, float], colour: Colour) -> None:
         """Filled, (left, top, right, bottom)."""
         left, top, right, bottom = (SUPERSAMPLE * side for side in box)
-        self.pen.rectangle((left, top, right - 1, bottom - 1), colour, outline, SUPERSAMPLE if outline else 0)
+        # Pillow's corners both lie inside
+        self.pen.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), colour)
 
     def disc(self, at: Array, radius: float, colour: Colour, fill: Colour | None = None) -> None:
         """A disc, or a ring of ``colour`` around ``fill``."""

@@ -41,11 +41,11 @@ class Axis:
         """Fit to two sets ``[n, d]`` and ``[m, d]``.
 
         Raises:
-            ValueError: where the means are the same, so that there is no line.
+            ValueError: where the means are the same but for rounding, so that there is no line.
         """
         start, end = first.mean(axis=0), second.mean(axis=0)
         square = float(((end - start) ** 2).sum())
-        if square == 0:
+        if square <= np.finfo(float).eps * float((start**2).sum()):
             raise ValueError("Both sets have the same mean, so nothing lies between them.")
         return cls(start, (end - start) / square)
 
