@@ -77,7 +77,9 @@ def save_sweep(
     )
     # one row as long as that can be read, else two
     columns = len(lambdas) if len(lambdas) <= 6 else -(-len(lambdas) // 2)
-    video = grid(_drawn(clips[:, 0], titles, info), columns=columns)
+    ends = {0.0: f": {classes[1]}", 1.0: f": {classes[0]}"}
+    captions = [title + ends.get(share, "") for title, share in zip(titles, lambdas, strict=True)]
+    video = grid(_drawn(clips[:, 0], captions, info), columns=columns)
     return [
         save_png(folder / f"{name}_histograms.png", draw_mixtures(positions, lambdas, classes)),
         save_png(folder / f"{name}.png", sheet),

@@ -160,7 +160,7 @@ def _map(page: Page, shares: Array, corner: tuple[float, float], fps: float) -> 
         return f"{mark:g}"
 
     panel.x_axis(f"frame attended to ({fps:g} per second)", marks, words)
-    panel.y_axis("frame that attends (white: not kept)", marks, words)
+    panel.y_axis("frame that attends (white: no weight)", marks, words)
     page.paste(picture[rows][:, rows], round(left), round(top))
     panel.border()
     key = left + _MAP + 16
