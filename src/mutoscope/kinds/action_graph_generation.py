@@ -124,6 +124,9 @@ def _check(config: Mapping[str, Any]) -> None:
             f"label is {config['label']}, but label= is for models of motion; what happens in a video, an action graph "
             "says: prompt=graph.yaml."
         )
+    for key in ("mix", "between", "attention", "trajectories"):
+        if config[key]:
+            raise ConfigError(f"{key}= is for models of motion; this one makes video from action graphs: prompt=.")
     if config["length"] is not None and not _is_number(config["length"], int):
         raise ConfigError(f"length is {config['length']}, expected a whole number of frames.")
     for shift in _listed(config["shift"]):

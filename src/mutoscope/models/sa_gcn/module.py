@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,7 @@ class SAGCN(GenerativeModule):
     """
 
     takes: ClassVar[Kind] = "motion"
+    takes_mixtures: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -239,20 +240,52 @@ class SAGCN(GenerativeModule):
         Returns:
             ``fake: [b, t, v, c]`` in dataset units; ``label`` names the heaviest class of a mixture.
         """
-        wanted = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
-        weights = class_weights(wanted, self.info.num_classes)
+        noise, weights, start = self._inputs(batch, seed=seed, length=length, truncation=truncation)
         generator = self.averaged.eval()
-        with seeded(seed, self.device):
-            noise, start = self._draw(len(wanted), length or self.info.length)
-            noise = noise if truncation is None else noise * truncation
-            parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
-            fake = torch.cat([generator(*part) for part in parts])
+        parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+        fake = torch.cat([generator(*part) for part in parts])
         if self.training:
             self.generator.train()
         real = batch.joints if isinstance(batch, MotionBatch) else None
         info = self.info if length is None else self.info.with_length(length)
         fake = self.info.need_normaliser().denormalise(fake.float())
         return MotionSample(fake=fake, label=weights.argmax(dim=1), info=info, real=real)
+
+    @torch.inference_mode()
+    def attention(
+        self,
+        batch: MotionBatch | Tensor,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        truncation: float | None = None,
+        batch_size: int = 256,
+    ) -> Tensor:
+        """What frames attend to in the sequences that :meth:`generate` makes of the same arguments (figure 4).
+
+        Returns:
+            ``[b, t, t]``, see :meth:`Generator.attention`.
+
+        Raises:
+            ValueError: no graph layer uses attention.
+        """
+        noise, weights, start = self._inputs(batch, seed=seed, length=length, truncation=truncation)
+        generator = cast(Generator, self.averaged).eval()
+        parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+        maps = torch.cat([generator.attention(*part) for part in parts])
+        if self.training:
+            self.generator.train()
+        return maps
+
+    def _inputs(
+        self, batch: MotionBatch | Tensor, *, seed: int, length: int | None, truncation: float | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Noise, class weights and start of what is asked for; the same for the same arguments."""
+        wanted = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
+        weights = class_weights(wanted, self.info.num_classes)
+        with seeded(seed, self.device):
+            noise, start = self._draw(len(wanted), self.info.length if length is None else length)
+        return noise if truncation is None else noise * truncation, weights, start
 
 
 def _four(widths: Sequence[int]) -> tuple[int, int, int, int]:
