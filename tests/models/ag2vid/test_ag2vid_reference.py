@@ -169,8 +169,8 @@ class _Stranger:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (_Stranger(), "cannot be read as a torch file of plain tensors"),
-        ({"model_state": {"a": 1}}, "'model_state' of .* is no state dictionary"),
+        (_Stranger(), "cannot be read as a file of plain tensors"),
+        ({"model_state": {"a": 1}}, "'model_state' of .* holds no plain state dictionary"),
         ({"state_dict": {}}, "is no checkpoint of the original AG2Vid"),
         ([torch.zeros(1)], "is no checkpoint of the original AG2Vid"),
     ],
