@@ -1,10 +1,8 @@
 """Baselines of the layout network against plain loops."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
+import ag2vid_layout_naive as naive
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,19 +22,6 @@ from mutoscope.structures.vocabulary import CATER_VOCABULARY, ActionVocabulary, 
 
 LENGTH = 6
 EDGES = ("subject", "action", "object", "progress", "destination")
-
-
-def _load_naive() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "ag2vid_layout_naive.py"
-    spec = importlib.util.spec_from_file_location("ag2vid_layout_naive", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-naive = _load_naive()
 
 
 def rnn(**options: bool) -> LayoutRNN:
