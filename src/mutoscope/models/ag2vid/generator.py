@@ -50,11 +50,18 @@ def build_layout(
 ) -> nn.Module:
     """A layout generating function by name (paper, section 4.1 and the baselines of Table 4).
 
+    Args:
+        name: of the function.
+        vocabulary: of the data.
+        width, hidden, layers, clip_progress, only_actions, truncate, checkpoint_steps: of those that learn, see
+            :class:`LayoutGCN` and :class:`LayoutRNN`.
+
     Raises:
         ValueError: for an unknown name.
     """
-    if name == "gcn":
-        return LayoutGCN(
+    if name in LEARNED:
+        network = LayoutGCN if name == "gcn" else LayoutRNN
+        return network(
             vocabulary.sizes,
             len(vocabulary.predicates),
             len(vocabulary.actions),
@@ -66,15 +73,6 @@ def build_layout(
             only_actions=only_actions,
             truncate=truncate,
             checkpoint_steps=checkpoint_steps,
-        )
-    if name == "rnn":
-        return LayoutRNN(
-            vocabulary.sizes,
-            len(vocabulary.predicates),
-            len(vocabulary.actions),
-            vocabulary.padding_action,
-            width=width,
-            hidden=hidden,
         )
     if name == "rule":
         return LayoutRule(vocabulary)

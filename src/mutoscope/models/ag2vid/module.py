@@ -65,7 +65,7 @@ class AG2Vid(GenerativeModule):
             frames and their losses mean nothing.
         width: of embeddings and graph features (E).
         graph_hidden: of the messages of graph convolutions.
-        graph_layers: convolutions of the layout and appearance networks.
+        graph_layers: convolutions of the layout and appearance networks; stacked recurrent layers of ``rnn``.
         clip_progress, only_actions, layout_truncate: see :class:`~mutoscope.models.ag2vid.layout.LayoutGCN`.
         layout_beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
         geometry_gain: of the initial weights that read boxes, destinations and clocks in layout and appearance
