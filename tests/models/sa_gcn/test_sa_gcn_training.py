@@ -62,7 +62,10 @@ def test_all_three_networks_move_in_every_iteration(run: Path) -> None:
     rows = read_metrics(run / "metrics.jsonl")
     names = {f"loss/{name}" for name in ("clip_critic", "frame_critic", "generator")}
     assert len(rows) == 4
-    assert all(names | {"health/critic_gap", "health/fake_spread"} <= set(row) for row in rows)
+    assert all(
+        names | {"health/critic_gap", "health/frame_critic_gap", "health/fake_spread"} <= set(row) for row in rows
+    )
+    assert all(row["health/critic_gap"] != row["health/frame_critic_gap"] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +129,8 @@ def test_what_the_model_refuses() -> None:
         ({"widths": (1, 2)}, "widths has 2 numbers, expected 3"),
         ({"clip_widths": (1, 2, 3)}, "clip_widths has 3 numbers, expected 4"),
         ({"kernel": (3,)}, "kernel has 1 numbers, expected 2"),
+        ({"kernel": ()}, "kernel has 0 numbers, expected 2"),
+        ({"kept": 0, "self_loop": 0.1}, "self_loop is 0.1, but with kept=0"),
         ({"variant": "reference", "random_start": False}, "random_start was set"),
     ):
         with pytest.raises(ValueError, match=message):

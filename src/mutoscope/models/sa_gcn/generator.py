@@ -46,7 +46,7 @@ class GraphOptions:
         kernel: of ``cnn`` over (frames, joints), of ``st_gc`` over frames (its first number).
 
     Raises:
-        ValueError: for an unknown choice or a negative number.
+        ValueError: for an unknown choice, a negative number, or a self-loop without past frames.
     """
 
     layer: Layer = "sa_gc"
@@ -74,6 +74,11 @@ class GraphOptions:
                 raise ValueError(f"{name} is '{getattr(self, name)}', expected one of {', '.join(get_args(kind))}.")
         if self.kept < 0 or (self.kept == 0 and self.prune == "row"):
             raise ValueError(f"kept is {self.kept}, expected at least {int(self.prune == 'row')}.")
+        if self.layer == "sa_gc" and self.kept == 0 and self.self_loop > 0:
+            raise ValueError(
+                f"self_loop is {self.self_loop}, but with kept=0 every frame has the skeleton's own graph and no "
+                "weight for a self-loop to add to; leave one of them out."
+            )
         if self.self_loop < 0:
             raise ValueError(f"self_loop is {self.self_loop}, expected a number >= 0.")
 

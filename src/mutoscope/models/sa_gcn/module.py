@@ -99,7 +99,7 @@ class SAGCN(GenerativeModule):
             ("widths", widths, 3),
             ("clip_widths", clip_widths, 4),
             ("frame_widths", frame_widths, 4),
-            ("kernel", kernel or (1, 1), 2),
+            ("kernel", (1, 1) if kernel is None else kernel, 2),
         ):
             if len(numbers) != count:
                 raise ValueError(f"{name} has {len(numbers)} numbers, expected {count}.")
@@ -187,11 +187,11 @@ class SAGCN(GenerativeModule):
                 "health/fake_spread": made.float().std(dim=0, correction=0).mean(),
                 "health/real_spread": real.std(dim=0, correction=0).mean(),
             }
-            return self._critic_loss(self.clip_critic, real, made, y, class_weight=self.class_weight)
+            return self._critic_loss(self.clip_critic, real, made, y, "critic_gap", class_weight=self.class_weight)
 
         def frame_part(number: int) -> Tensor:
             real, y, made = parts[number][0], parts[number][1], fake(number, learn=False)
-            return self._critic_loss(self.frame_critic, real[:, real_picks], made[:, fake_picks], y)
+            return self._critic_loss(self.frame_critic, real[:, real_picks], made[:, fake_picks], y, "frame_critic_gap")
 
         def generator_part(number: int) -> Tensor:
             y, made = parts[number][1], fake(number, learn=True)
@@ -202,15 +202,15 @@ class SAGCN(GenerativeModule):
             self.latest[f"loss/{name}"] = self.update(name, [partial(part, number) for number in range(len(parts))])
 
     def _critic_loss(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor, *, class_weight: float = 0.0
+        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor, gap_name: str, *, class_weight: float = 0.0
     ) -> Tensor:
-        """Real and fake clips pass the critic in one batch."""
+        """Real and fake clips pass the critic in one batch; how far apart it scores them is logged as ``gap_name``."""
         score, classes = critic(torch.cat([real, fake.to(real.dtype)]), torch.cat([label, label]))
         b = len(real)
         judged_real = Judgement(score[:b], None if classes is None else classes[:b])
         judged_fake = Judgement(score[b:], None if classes is None else classes[b:])
         gap = score.detach().float()
-        self.latest["health/critic_gap"] = gap[:b].mean() - gap[b:].mean()
+        self.latest[f"health/{gap_name}"] = gap[:b].mean() - gap[b:].mean()
         return critic_loss(judged_real, judged_fake, label, real_target=self.real_target, class_weight=class_weight)
 
     def _draw(self, count: int, length: int) -> tuple[Tensor, Tensor]:
