@@ -19,7 +19,7 @@ from mutoscope.kinds.action_graph import CHUNK, chunks, named_layout, named_samp
 from mutoscope.kinds.action_graph_control import ControlRow, arrival_rows, composed_rows, timing_rows
 from mutoscope.kinds.action_graph_report import write_report
 from mutoscope.kinds.base import EvaluationTask
-from mutoscope.metrics.common import TooFewSamplesError, feed
+from mutoscope.kinds.measuring import Measuring
 from mutoscope.models.base import GenerativeModule, seeded
 from mutoscope.recognition import track_classifier_for
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample
@@ -93,7 +93,7 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
 
     with seeded(config["seed"], torch.device("cpu")):
         untrained: GenerativeModule = build(task.trained_config["model"], "model", info=info).eval()
-    rows: list[Row] = []
+    rows, measured = list[Row](), Measuring(of_frames)
     sample: ActionGraphSample | None = None
     ways: list[tuple[str, GenerativeModule, str | None]] = [
         ("untrained", untrained, None),
@@ -103,7 +103,7 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     for name, candidate, layout in ways:
         say(f"Generating {len(clips)} clips: {name} ...")
         made = _generate(candidate.to(task.device), clips, layout, config["seed"])
-        rows.append(_row(name, of_frames, [named_sample(made)]))
+        rows.append(Row(name, measured.row(name, [named_sample(made)])[0]))
         if name == "trained":
             sample = made
     assert sample is not None
@@ -111,7 +111,7 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
     for name, frames in (("copy first frame", still), ("real (floor)", truth)):
         named = {"fake_frames": frames, "real_frames": truth, **named_layout(clips, clips.boxes)}
-        rows.append(_row(name, of_frames, [named]))
+        rows.append(Row(name, measured.row(name, [named])[0]))
 
     def generate(asked: ActionGraphBatch) -> ActionGraphSample:
         return _generate(model, asked, None, config["seed"])
@@ -149,31 +149,17 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
 
 
 def _layout_rows(model: LaysOut, clips: ActionGraphBatch, metrics: Mapping[str, Metric], seed: int) -> list[Row]:
-    rows = []
+    rows, measured = [], Measuring(metrics)
     for name in model.layouts:
+        title = LAYOUTS.get(name, name)
         named = [named_layout(part, model.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
-        rows.append(_row(LAYOUTS.get(name, name), metrics, named))
+        rows.append(Row(title, measured.row(title, named)[0]))
     return rows
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
     sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)
-
-
-def _row(name: str, metrics: Mapping[str, Metric], parts: list[dict[str, Any]]) -> Row:
-    values: dict[str, float | None] = {}
-    for key, metric in metrics.items():
-        metric.cpu().reset()
-        for named in parts:
-            feed(metric, named)
-        try:
-            values[key] = float(metric.compute())
-        except TooFewSamplesError as error:
-            say(f"{key} of '{name}' is left out: {error}")
-            values[key] = None
-        metric.reset()
-    return Row(name, values)
 
 
 def _write_json(evaluation: ActionGraphEvaluation, task: EvaluationTask) -> None:

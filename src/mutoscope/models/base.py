@@ -211,6 +211,9 @@ class GenerativeModule(IterationModule):
         info, optimizers, schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
     """
 
+    #: choices of config groups by which its evaluation differs from that of its kind, e.g. its paper's metrics
+    groups: ClassVar[Mapping[str, str]] = {}
+
     def __init__(
         self,
         info: DatasetInfo,

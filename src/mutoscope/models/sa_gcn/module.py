@@ -49,6 +49,7 @@ class SAGCN(GenerativeModule):
     """
 
     takes: ClassVar[Kind] = "motion"
+    groups: ClassVar[Mapping[str, str]] = {"metrics": "sa_gcn"}
 
     def __init__(
         self,
