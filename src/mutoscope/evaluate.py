@@ -57,7 +57,7 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
     for name, path in config["beside"].items():
         beside[name], _ = load_model(Path(path))
         same_data(datamodule.info, beside[name].info, f"checkpoint {path}, which beside calls '{name}',")
-    out = Path(config["out"]) if config["out"] else _beside(checkpoint)
+    out = Path(config["out"]) if config["out"] else _results_of(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     device = place(config["accelerator"])
     task = EvaluationTask(config, model.to(device), trained_config, datamodule, device, checkpoint, out, beside)
@@ -65,29 +65,25 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
 
 
 def _named(beside: Any) -> dict[str, str]:
-    """Paths by the names of their rows; in a list, they are named after their runs.
+    """Paths by the names of their rows; those in a list are named after their runs.
 
     Raises:
-        ConfigError: for anything but text, and for runs of one name.
+        ConfigError: for anything but text, and for a path that is listed twice.
     """
     if beside is None:
         return {}
-    if isinstance(beside, list | tuple):
-        runs = [_run_name(path) if isinstance(path, str) else str(path) for path in beside]
-        if len(set(runs)) < len(runs):
-            raise ConfigError(f"beside lists runs of one name ({', '.join(runs)}); name them, beside='{{a: path}}'.")
-        beside = dict(zip(runs, beside, strict=True))
+    if isinstance(beside, list | tuple) and all(isinstance(path, str) for path in beside):
+        if len(set(beside)) < len(beside):
+            raise ConfigError(f"beside lists the same checkpoint twice: {', '.join(beside)}.")
+        runs = [_results_of(Path(path)).parent.name for path in beside]
+        names = (run if runs.count(run) == 1 else f"{run}, {Path(p).stem}" for p, run in zip(beside, runs, strict=True))
+        beside = dict(zip(names, beside, strict=True))
     if not isinstance(beside, Mapping) or not all(isinstance(text, str) for pair in beside.items() for text in pair):
         raise ConfigError(f"beside is '{beside}', expected paths of checkpoints by name, beside='{{name: path}}'.")
     return {str(name): str(path) for name, path in beside.items()}
 
 
-def _run_name(checkpoint: str) -> str:
-    """Of the exported folder, or of the run directory that holds the checkpoint."""
-    return _beside(Path(checkpoint)).parent.name
-
-
-def _beside(checkpoint: Path) -> Path:
+def _results_of(checkpoint: Path) -> Path:
     """``evaluation`` in the exported folder, or in the run directory that holds the checkpoint."""
     path = checkpoint.resolve()
     if path.is_dir():

@@ -1,5 +1,6 @@
 """The page that an evaluation of motion leaves behind."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,9 +160,18 @@ def _command(checkpoint: Path, protocol: Mapping[str, Any]) -> str:
     if protocol["reference"] != "training clips":
         command += " reference=held_out"
     if protocol["beside"]:
-        pairs = ", ".join(f"{name}: {path}" for name, path in protocol["beside"].items())
-        command += f" beside='{{{pairs}}}'"
+        command += f" beside='{in_braces(protocol['beside'])}'"
     return command
+
+
+def in_braces(texts: Mapping[str, str]) -> str:
+    """A mapping as the command line takes it: ``{name: "text"}``, with what means something else escaped."""
+    pairs = []
+    for name, text in texts.items():
+        quoted = text.replace('"', '\\"')
+        escaped = re.sub(r"([\\()\[\]{}:=,])", r"\\\1", name)
+        pairs.append(f'{escaped}: "{quoted}"')
+    return f"{{{', '.join(pairs)}}}"
 
 
 def _first_per_class(label: torch.Tensor, classes: int, count: int) -> torch.Tensor:
