@@ -60,6 +60,7 @@ class ActionGraphTools:
     """See :class:`~mutoscope.kinds.base.KindTools`."""
 
     groups: Mapping[str, str] = {"metrics": "action_graph", "recognizer": "tracks"}
+    compares = False
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
         classifier = track_classifier_for(datamodule, config["recognizer"]).network

@@ -19,7 +19,7 @@ from mutoscope.kinds.action_graph import CHUNK, chunks, named_layout, named_samp
 from mutoscope.kinds.action_graph_control import ControlRow, arrival_rows, composed_rows, timing_rows
 from mutoscope.kinds.action_graph_report import write_report
 from mutoscope.kinds.base import EvaluationTask
-from mutoscope.metrics.common import TooFewSamplesError, feed
+from mutoscope.kinds.measuring import Measuring
 from mutoscope.models.base import GenerativeModule, seeded
 from mutoscope.recognition import track_classifier_for
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample
@@ -136,10 +136,11 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
 
 
 def _layout_rows(model: LaysOut, clips: ActionGraphBatch, metrics: Mapping[str, Metric], seed: int) -> list[Row]:
-    rows = []
+    rows, measured = [], Measuring(metrics)
     for name in model.layouts:
+        title = LAYOUTS.get(name, name)
         named = [named_layout(part, model.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
-        rows.append(_row(LAYOUTS.get(name, name), metrics, named))
+        rows.append(Row(title, measured.row(title, named)[0]))
     return rows
 
 
@@ -153,38 +154,27 @@ def _frame_rows(
     assert clips.frames is not None
     still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
     given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
+    measured = Measuring(metrics)
+
+    def row(name: str, named: Mapping[str, Any]) -> Row:
+        return Row(name, measured.row(name, [named])[0])
 
     def generated(name: str, candidate: GenerativeModule, layout: str | None) -> Row:
         say(f"Generating {len(clips)} clips: {name} ...")
-        return _row(name, metrics, [named_sample(_generate(candidate.to(task.device), clips, layout, seed))])
+        return row(name, named_sample(_generate(candidate.to(task.device), clips, layout, seed)))
 
     return [
         generated("untrained", untrained, None),
-        _row("trained", metrics, [named_sample(trained)]),
+        row("trained", named_sample(trained)),
         generated("trained, true layout", model, "ground_truth"),
-        _row("copy first frame", metrics, [{"fake_frames": still, **given}]),
-        _row("real (floor)", metrics, [{"fake_frames": truth, **given}]),
+        row("copy first frame", {"fake_frames": still, **given}),
+        row("real (floor)", {"fake_frames": truth, **given}),
     ]
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
     sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)
-
-
-def _row(name: str, metrics: Mapping[str, Metric], parts: list[dict[str, Any]]) -> Row:
-    values: dict[str, float | None] = {}
-    for key, metric in metrics.items():
-        metric.cpu().reset()
-        for named in parts:
-            feed(metric, named)
-        try:
-            values[key] = float(metric.compute())
-        except TooFewSamplesError as error:
-            say(f"{key} of '{name}' is left out: {error}")
-            values[key] = None
-        metric.reset()
-    return Row(name, values)
 
 
 def _write_json(evaluation: ActionGraphEvaluation, task: EvaluationTask) -> None:

@@ -213,6 +213,8 @@ class GenerativeModule(IterationModule):
 
     #: whether ``generate`` of a model of motion also takes class weights ``[b, classes]``
     takes_mixtures: ClassVar[bool] = False
+    #: choices of config groups by which its evaluation differs from that of its kind, e.g. its paper's metrics
+    groups: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,

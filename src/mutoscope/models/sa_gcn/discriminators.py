@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mutoscope.models.sa_gcn.generator import class_weights
-
-SLOPE = 0.2
+from mutoscope.nn.clip_trunk import ClipTrunk, check_clips, two_layers, with_condition
 
 
 class Judgement(NamedTuple):
@@ -17,16 +16,7 @@ class Judgement(NamedTuple):
     classes: Tensor | None
 
 
-def _twice(c_in: int, inner: int, c_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(c_in, inner), nn.LeakyReLU(SLOPE), nn.Linear(inner, c_out), nn.LeakyReLU(SLOPE))
-
-
-def _with_classes(features: Tensor, label: Tensor, classes: int) -> Tensor:
-    weights = class_weights(label, classes).to(features.dtype)
-    return torch.cat([features, weights[:, None].expand(-1, features.shape[1], -1)], dim=2)
-
-
-class ClipCritic(nn.Module):
+class ClipCritic(ClipTrunk):
     """Judges a clip and its class.
 
     Args:
@@ -48,11 +38,8 @@ class ClipCritic(nn.Module):
         widths: tuple[int, int, int, int] = (1000, 1000, 1024, 128),
         classifier: bool = False,
     ) -> None:
-        super().__init__()
-        self.joints, self.channels, self.classes, self.length = joints, channels, classes, length
-        self.before = _twice(joints * channels, *widths[:2])
-        self.after = _twice(widths[1] + classes, *widths[2:])
-        self.over_time = nn.Conv1d(widths[3], 1, 3, padding=1)
+        super().__init__(joints, channels, classes, length=length, widths=widths)
+        self.classes = classes
         self.head = nn.Linear(length, 1)
         self.classifier = nn.Linear(length, classes) if classifier else None
 
@@ -62,9 +49,7 @@ class ClipCritic(nn.Module):
         Raises:
             ValueError: where shapes do not fit.
         """
-        _check(clips, (self.length, self.joints, self.channels))
-        x = self.after(_with_classes(self.before(clips.flatten(2)), label, self.classes))
-        frames = self.over_time(x.mT).squeeze(1)
+        frames = self.frames_of(clips, class_weights(label, self.classes)).squeeze(1)
         return Judgement(self.head(frames).squeeze(1), None if self.classifier is None else self.classifier(frames))
 
 
@@ -90,9 +75,9 @@ class FrameCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.joints, self.channels, self.classes, self.frames = joints, channels, classes, frames
-        self.before = _twice(joints * channels, *widths[:2])
+        self.before = two_layers(joints * channels, *widths[:2])
         self.shortcut = nn.Linear(joints * channels, widths[1])
-        self.after = _twice(widths[1] + classes, *widths[2:])
+        self.after = two_layers(widths[1] + classes, *widths[2:])
         self.each = nn.Linear(widths[3], 1)
         self.head = nn.Linear(frames, 1)
 
@@ -102,18 +87,13 @@ class FrameCritic(nn.Module):
         Raises:
             ValueError: where shapes do not fit.
         """
-        _check(frames, (self.frames, self.joints, self.channels))
+        check_clips(frames, (self.frames, self.joints, self.channels))
         poses = frames.flatten(2)
-        x = self.after(_with_classes(self.before(poses) + self.shortcut(poses), label, self.classes))
-        return Judgement(self.head(self.each(x).squeeze(2)).squeeze(1), None)
+        x = with_condition(self.before(poses) + self.shortcut(poses), class_weights(label, self.classes))
+        return Judgement(self.head(self.each(self.after(x)).squeeze(2)).squeeze(1), None)
 
 
 def pick_frames(length: int, count: int, device: torch.device, *, in_order: bool = False) -> Tensor:
     """``[count]`` random frame numbers below ``length``, drawn with replacement, sorted if ``in_order``."""
     picks = torch.randint(length, (count,), device=device)
     return picks.sort().values if in_order else picks
-
-
-def _check(x: Tensor, expected: tuple[int, int, int]) -> None:
-    if x.ndim != 4 or x.shape[1:] != expected:
-        raise ValueError(f"Clips have shape {tuple(x.shape)}, expected [b, {', '.join(map(str, expected))}].")

@@ -50,6 +50,7 @@ class SAGCN(GenerativeModule):
 
     takes: ClassVar[Kind] = "motion"
     takes_mixtures: ClassVar[bool] = True
+    groups: ClassVar[Mapping[str, str]] = {"metrics": "sa_gcn"}
 
     def __init__(
         self,

@@ -1,0 +1,65 @@
+"""What SA-GCN's clip critic and the classifier beside it look at clips through (Yu et al. 2020, section 3.1)."""
+
+import torch
+from torch import Tensor, nn
+
+#: of the leaky rectifiers, as released
+SLOPE = 0.2
+
+
+def two_layers(c_in: int, inner: int, c_out: int) -> nn.Sequential:
+    """Two linear layers on the last axis, a leaky rectifier after each."""
+    return nn.Sequential(nn.Linear(c_in, inner), nn.LeakyReLU(SLOPE), nn.Linear(inner, c_out), nn.LeakyReLU(SLOPE))
+
+
+class ClipTrunk(nn.Module):
+    """Four layers on every frame, with room for a condition between them, then a convolution over time.
+
+    Base of networks that put a head on it.
+
+    Args:
+        joints: joints per frame ``v``.
+        channels: coordinates per joint ``c``.
+        condition: numbers appended to every frame after the second layer; 0 for none.
+        length: frames of a clip ``t``; heads depend on it.
+        widths: of the two layers before the condition is appended and of the two after it.
+        outputs: channels of the convolution over three frames.
+    """
+
+    def __init__(
+        self,
+        joints: int,
+        channels: int,
+        condition: int,
+        *,
+        length: int,
+        widths: tuple[int, int, int, int],
+        outputs: int = 1,
+    ) -> None:
+        super().__init__()
+        self.joints, self.channels, self.length = joints, channels, length
+        self.before = two_layers(joints * channels, *widths[:2])
+        self.after = two_layers(widths[1] + condition, *widths[2:])
+        self.over_time = nn.Conv1d(widths[3], outputs, 3, padding=1)
+
+    def frames_of(self, clips: Tensor, condition: Tensor | None = None) -> Tensor:
+        """``clips: [b, t, v, c]`` in network units, ``condition: [b, n]`` -> ``[b, outputs, t]``.
+
+        Raises:
+            ValueError: for clips of another shape.
+        """
+        check_clips(clips, (self.length, self.joints, self.channels))
+        x = self.before(clips.flatten(2))
+        return self.over_time(self.after(x if condition is None else with_condition(x, condition)).mT)
+
+
+def with_condition(features: Tensor, condition: Tensor) -> Tensor:
+    """``features: [b, t, d]``, ``condition: [b, n]`` -> ``[b, t, d + n]``: the condition appended to every frame."""
+    every = condition.to(features.dtype)[:, None].expand(-1, features.shape[1], -1)
+    return torch.cat([features, every], dim=2)
+
+
+def check_clips(x: Tensor, expected: tuple[int, int, int]) -> None:
+    """Raise ``ValueError`` unless ``x`` is ``[b, *expected]``."""
+    if x.ndim != 4 or x.shape[1:] != expected:
+        raise ValueError(f"Clips have shape {tuple(x.shape)}, expected [b, {', '.join(map(str, expected))}].")
