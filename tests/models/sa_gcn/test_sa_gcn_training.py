@@ -75,8 +75,10 @@ def test_all_three_networks_move_in_every_iteration(run: Path) -> None:
         ["model.class_weight=1", "model.layer=st_gc", "model.frames_in_order=true"],
         ["model.layer=cnn", "model.kernel=[3,3]", "dataset.channels=2"],
         ["model.coordinates=channels", "trainer.precision=bf16-mixed", "model.ema_half_life=16"],
+        ["model.penalty_weight=10", "model.critic_streams=[joints,velocities]", "dataset.scaling=joint"],
+        ["model.penalty_weight=10", "model.micro_batches=2", "trainer.precision=bf16-mixed"],
     ],
-    ids=["reference", "classes", "plane", "bf16"],
+    ids=["reference", "classes", "plane", "bf16", "penalty", "penalty_bf16"],
 )
 def test_other_settings_train_and_generate(compose: Compose, tmp_path: Path, changes: list[str]) -> None:
     train(compose(*TINY, "trainer.max_steps=2", *changes), tmp_path)

@@ -98,12 +98,7 @@ class KineticGAN(GenerativeModule):
             use_skip=use_skip,
             use_noise=use_noise,
         )
-        if "bones" in critic_streams and info.normaliser is not None and info.normaliser.joints is not None:
-            raise ValueError(
-                f"critic_streams holds bones, but '{info.name}' scales every joint by itself, so that differences of "
-                "joints are no bones; use dataset.scaling=array or coordinate, or leave bones out."
-            )
-        self.features = MotionFeatures(skeleton, critic_streams)
+        self.features = MotionFeatures.of(info, critic_streams)
         self.critic = Discriminator(
             skeleton=skeleton,
             channels=info.channels * len(critic_streams),
