@@ -1,6 +1,7 @@
 """Time SA-GCN's training against an implementation that forms the sequence graph as a matrix over all nodes.
 
-    python tests/benchmarks/bench_sa_gcn.py --threads 1 --repeats 5 --json bench.json
+    python tests/benchmarks/bench_sa_gcn.py --threads 1 --repeats 5 --json bench.json --plot docs/sa_gcn_scaling.png
+    python tests/benchmarks/bench_sa_gcn.py --from-json bench.json --plot docs/sa_gcn_scaling.png  # draws it again
 
 ``iteration``: one training iteration at the released size (Human3.6M, 15 joints in the plane, 50 frames, 10 classes,
 batch 20), both variants and the dense program, taking turns in one process. The dense one passes the same recordings.
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from log_plot import Curve, Panel, draw_panels, save_png
 from sa_gcn_dense import DenseClipCritic, DenseFrameCritic, DenseGenerator, dense_iteration
 
 from mutoscope.models.sa_gcn import (
@@ -42,13 +44,13 @@ from mutoscope.models.sa_gcn.discriminators import pick_frames
 from mutoscope.structures import H36M15, NTU25, Skeleton
 
 CLASSES, CHANNELS, NOISE, HIDDEN = 10, 2, 30, 100
-LENGTHS = (50, 128, 256, 512, 1024)
+LENGTHS = (50, 100, 128, 256, 512, 1024)
 FRAMES = {"paper": 20, "reference": 21, "dense": 21}
 #: CPU seconds of the original code, one core of another machine: for orientation only
 ORIGINAL = 9.2
 TARGETS = {"paper": 8.0, "reference": 3.0}
-#: matrices over all nodes that the dense program holds per sample at its peak, as measured at 50 frames
-DENSE_MATRICES = 22
+#: matrices over all nodes that the dense program holds per sample at its peak, as measured at 50 and at 100 frames
+DENSE_MATRICES = 11
 
 
 @dataclass
@@ -208,16 +210,69 @@ def show(results: list[Result], threads: int) -> None:
     console.print(f"The original took {ORIGINAL} CPU seconds for an iteration of batch 20 on another machine.")
 
 
+def show_scaling(results: list[Result], gigabytes: float) -> None:
+    """A markdown table of what one iteration takes against the number of frames."""
+    scaling = {(r.variant, r.length): r for r in results if r.task == "scale" and r.device == "cpu"}
+    lengths = sorted({length for _, length in scaling})
+    if not lengths:
+        return
+    print("| frames | nodes | factorised, s | peak MB | dense, s | peak MB |")
+    print("|---|---|---|---|---|---|")
+    for length in lengths:
+        cells = [str(length), f"{25 * length:,}"]
+        for variant in ("paper", "dense"):
+            found = scaling.get((variant, length))
+            cells += ["–", "–"] if found is None else [f"{found.seconds:.2f}", f"{found.peak_megabytes:,.0f}"]
+        print(f"| {' | '.join(cells)} |")
+    batch = next(iter(scaling.values())).batch
+    if absent := [length for length in lengths if ("dense", length) not in scaling]:
+        wanted = ", ".join(f"{dense_gigabytes(length, batch):,.0f} GB at {length}" for length in absent)
+        print(f"\nThe dense program was left out where it would need more than {gigabytes:g} GB: {wanted} frames.")
+
+
+def plot_scaling(results: list[Result], path: Path) -> None:
+    """Seconds and memory of one iteration against the number of frames, as measured and, for the dense, estimated."""
+    rows = [r for r in results if r.task == "scale" and r.device == "cpu"]
+    lengths = sorted({r.length for r in rows})
+    if len(lengths) < 2:
+        raise SystemExit("A plot needs the lengths of at least two clips; give --lengths two numbers or more.")
+    colours = {"paper": "#1f6fb4", "dense": "#c8452c"}
+    names = {"paper": "factorised (variant=paper)", "dense": "dense, n x n matrices"}
+
+    def curves(of: Callable[[Result], float]) -> list[Curve]:
+        measured = {v: [(r.length, of(r)) for r in rows if r.variant == v] for v in names}
+        return [Curve(names[v], points, colours[v]) for v, points in measured.items() if points]
+
+    memory = [(length, dense_gigabytes(length, rows[0].batch)) for length in lengths]
+    title = f"One training iteration, batch {rows[0].batch}, {rows[0].joints} joints"
+    panels = [
+        Panel(f"{title}: CPU time", "seconds", curves(lambda r: r.seconds), lengths),
+        Panel(
+            f"{title}: peak memory",
+            "GB",
+            [
+                *curves(lambda r: (r.peak_megabytes or 0) / 1024),
+                Curve("dense, estimated", memory, colours["dense"], dashed=True),
+            ],
+            lengths,
+            limit=(8.0, "8 GB"),
+        ),
+    ]
+    save_png(path, draw_panels(panels))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--batch", type=int, default=20, help="batch of the iteration")
     parser.add_argument("--batch-scale", type=int, default=8, help="batch against the number of frames")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; 0 leaves the iteration out")
     parser.add_argument("--lengths", type=int, nargs="*", default=list(LENGTHS), help="frames; none leaves this out")
-    parser.add_argument("--gigabytes", type=float, default=8.0, help="leave the dense program out above this")
+    parser.add_argument("--gigabytes", type=float, default=6.0, help="leave the dense program out above this")
     parser.add_argument("--device", choices=["cpu", "cuda", "all"], default="all")
     parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--plot", type=Path, help="draw time and memory against the number of frames, a PNG")
+    parser.add_argument("--from-json", type=Path, help="show results written before instead of measuring")
     parser.add_argument("--one", nargs=2, metavar=("VARIANT", "FRAMES"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -226,21 +281,33 @@ def main() -> None:
         result = one_length(args.one[0], int(args.one[1]), args.batch_scale, args.repeats, args.device)
         print(json.dumps(asdict(result)))
         return
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    results = []
-    for device in available if args.device == "all" else [args.device]:
-        results += iteration(args.batch, args.repeats, device)
-        for length in args.lengths:
-            repeats = min(args.repeats, 2)
-            results.append(scale("paper", length, args.batch_scale, repeats, device, args.threads))
-            if device == "cpu" and dense_gigabytes(length, args.batch_scale) <= args.gigabytes:
-                results.append(scale("dense", length, args.batch_scale, repeats, device, args.threads))
+    if args.from_json:
+        results = [Result(**row) for row in json.loads(args.from_json.read_text())["results"]]
+    else:
+        results = measure(args)
     show(results, args.threads)
+    show_scaling(results, args.gigabytes)
     if args.json:
         partial_file = args.json.with_suffix(".tmp")
         rows = [asdict(result) for result in results]
         partial_file.write_text(json.dumps({"threads": args.threads, "results": rows}, indent=2))
         partial_file.replace(args.json)
+    if args.plot:
+        plot_scaling(results, args.plot)
+
+
+def measure(args: argparse.Namespace) -> list[Result]:
+    results = []
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for device in available if args.device == "all" else [args.device]:
+        if args.repeats:
+            results += iteration(args.batch, args.repeats, device)
+        for length in args.lengths:
+            repeats = max(min(args.repeats, 2), 1)
+            results.append(scale("paper", length, args.batch_scale, repeats, device, args.threads))
+            if device == "cpu" and dense_gigabytes(length, args.batch_scale) <= args.gigabytes:
+                results.append(scale("dense", length, args.batch_scale, repeats, device, args.threads))
+    return results
 
 
 if __name__ == "__main__":

@@ -253,7 +253,7 @@ def watch(generator: Generator) -> dict[str, Tensor]:
     stack = generator.stack
     generator.recurrent.register_forward_hook(keep("rnn", lambda _, y: y[0]))
     generator.sequence_attention.register_forward_hook(keep("attn1_input", lambda x, _: x[0]))
-    generator.to_pose.register_forward_hook(keep("coords_before_attn2", lambda _, y: y.mT))
+    generator.to_pose.register_forward_hook(keep("coords_before_attn2", lambda _, y: y))
     stack.register_forward_hook(keep("w_output", lambda _, y: graph_layout(y)))
     stack.layers[0].register_forward_hook(keep("gc1", lambda _, y: graph_layout(y)))
     inner, hidden = generator.pose_attention.with_map, stack.hidden

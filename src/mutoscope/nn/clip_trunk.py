@@ -1,7 +1,11 @@
 """What SA-GCN's clip critic and the classifier beside it look at clips through (Yu et al. 2020, section 3.1)."""
 
-import torch
+from typing import cast
+
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mutoscope.nn.narrow_conv import NarrowConv
 
 #: of the leaky rectifiers, as released
 SLOPE = 0.2
@@ -9,7 +13,8 @@ SLOPE = 0.2
 
 def two_layers(c_in: int, inner: int, c_out: int) -> nn.Sequential:
     """Two linear layers on the last axis, a leaky rectifier after each."""
-    return nn.Sequential(nn.Linear(c_in, inner), nn.LeakyReLU(SLOPE), nn.Linear(inner, c_out), nn.LeakyReLU(SLOPE))
+    first, second = nn.LeakyReLU(SLOPE, inplace=True), nn.LeakyReLU(SLOPE, inplace=True)
+    return nn.Sequential(nn.Linear(c_in, inner), first, nn.Linear(inner, c_out), second)
 
 
 class ClipTrunk(nn.Module):
@@ -40,23 +45,29 @@ class ClipTrunk(nn.Module):
         self.joints, self.channels, self.length = joints, channels, length
         self.before = two_layers(joints * channels, *widths[:2])
         self.after = two_layers(widths[1] + condition, *widths[2:])
-        self.over_time = nn.Conv1d(widths[3], outputs, 3, padding=1)
+        self.over_time = NarrowConv(widths[3], outputs)
 
     def frames_of(self, clips: Tensor, condition: Tensor | None = None) -> Tensor:
-        """``clips: [b, t, v, c]`` in network units, ``condition: [b, n]`` -> ``[b, outputs, t]``.
+        """``clips: [b, t, v, c]`` in network units, ``condition: [b, n]`` -> ``[b, t, outputs]``.
 
         Raises:
             ValueError: for clips of another shape.
         """
         check_clips(clips, (self.length, self.joints, self.channels))
         x = self.before(clips.flatten(2))
-        return self.over_time(self.after(x if condition is None else with_condition(x, condition)).mT)
+        return self.over_time(self.after(x) if condition is None else conditioned(self.after, x, condition))
 
 
-def with_condition(features: Tensor, condition: Tensor) -> Tensor:
-    """``features: [b, t, d]``, ``condition: [b, n]`` -> ``[b, t, d + n]``: the condition appended to every frame."""
-    every = condition.to(features.dtype)[:, None].expand(-1, features.shape[1], -1)
-    return torch.cat([features, every], dim=2)
+def conditioned(layers: nn.Sequential, features: Tensor, condition: Tensor) -> Tensor:
+    """``layers`` of features ``[b, t, d]`` with the condition ``[b, n]`` appended in every frame.
+
+    What the first layer makes of the condition is the same in all frames and computed once.
+    """
+    first = cast(nn.Linear, layers[0])
+    of_features, of_condition = first.weight.split([features.shape[2], condition.shape[1]], dim=1)
+    x = F.linear(features, of_features)
+    x = x.add_(F.linear(condition.to(features.dtype), of_condition, first.bias)[:, None])
+    return cast(Tensor, layers[1:](x))
 
 
 def check_clips(x: Tensor, expected: tuple[int, int, int]) -> None:

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mutoscope.models.sa_gcn import VARIANTS, Generator, GraphOptions, variant_options
 from mutoscope.models.sa_gcn.generator import Coordinates, fold, unfold
+from mutoscope.nn.narrow_conv import NarrowConv
 from mutoscope.structures import H36M15, NTU25, Skeleton
 
 CLASSES, LENGTH = 4, 8
@@ -156,6 +158,25 @@ def test_the_running_sum_starts_where_it_is_told() -> None:
     assert torch.equal(paper(noise, label, torch.zeros_like(start)), paper(noise, label))
     assert torch.equal(released(noise, label, start), paper(noise, label, start))
     assert not torch.equal(released(noise, label), released(noise, label))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_a_narrow_convolution_is_the_usual_one(kernel: int) -> None:
+    torch.manual_seed(0)
+    conv = NarrowConv(7, 2, kernel).double()
+    x = torch.randn(3, LENGTH, 7, dtype=torch.float64, requires_grad=True)
+    usual = F.conv1d(x.mT, conv.weight, conv.bias, padding=kernel // 2).mT
+    torch.testing.assert_close(conv(x), usual, atol=1e-12, rtol=1e-12)
+    along = torch.randn_like(usual)
+    inputs = (x, conv.weight, conv.bias)
+    for found, wanted in zip(
+        torch.autograd.grad((conv(x) * along).sum(), inputs),
+        torch.autograd.grad((usual * along).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, wanted, atol=1e-12, rtol=1e-12)
+    with pytest.raises(ValueError, match="over time is 4, expected an odd number"):
+        NarrowConv(7, 2, 4)
 
 
 @pytest.mark.parametrize("name", ["paper", "channels", "self-loop", "no past", "cnn", "st_gc"])

@@ -88,12 +88,6 @@ def test_other_settings_train_and_generate(compose: Compose, tmp_path: Path, cha
     assert bool(torch.isfinite(fake).all())
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(compose: Compose, run: Path, tmp_path: Path) -> None:
-    train(compose(*TINY, "trainer.max_steps=2"), tmp_path)
-    train(compose(*TINY, "trainer.max_steps=4", "ckpt=last"), tmp_path)
-    torch.testing.assert_close(weights(tmp_path), weights(run), atol=0, rtol=0)
-
-
 def test_parts_of_a_batch_come_to_the_whole(compose: Compose, tmp_path: Path) -> None:
     moved = {}
     for parts in (1, 2):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mutoscope.models.sa_gcn.generator import class_weights
-from mutoscope.nn.clip_trunk import ClipTrunk, check_clips, two_layers, with_condition
+from mutoscope.nn.clip_trunk import ClipTrunk, check_clips, conditioned, two_layers
 
 
 class Judgement(NamedTuple):
@@ -49,7 +49,7 @@ class ClipCritic(ClipTrunk):
         Raises:
             ValueError: where shapes do not fit.
         """
-        frames = self.frames_of(clips, class_weights(label, self.classes)).squeeze(1)
+        frames = self.frames_of(clips, class_weights(label, self.classes)).squeeze(2)
         return Judgement(self.head(frames).squeeze(1), None if self.classifier is None else self.classifier(frames))
 
 
@@ -89,8 +89,9 @@ class FrameCritic(nn.Module):
         """
         check_clips(frames, (self.frames, self.joints, self.channels))
         poses = frames.flatten(2)
-        x = with_condition(self.before(poses) + self.shortcut(poses), class_weights(label, self.classes))
-        return Judgement(self.head(self.each(self.after(x)).squeeze(2)).squeeze(1), None)
+        x = self.before(poses) + self.shortcut(poses)
+        x = conditioned(self.after, x, class_weights(label, self.classes))
+        return Judgement(self.head(self.each(x).squeeze(2)).squeeze(1), None)
 
 
 def pick_frames(length: int, count: int, device: torch.device, *, in_order: bool = False) -> Tensor:

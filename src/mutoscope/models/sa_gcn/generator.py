@@ -19,6 +19,7 @@ from mutoscope.models.sa_gcn.attention_graph import (
     prune_row,
 )
 from mutoscope.models.sa_gcn.graph_layers import GraphConv, GridConv, NodeMixing, SpatioTemporalConv
+from mutoscope.nn.narrow_conv import NarrowConv
 from mutoscope.structures import Skeleton
 
 Variant = Literal["paper", "reference"]
@@ -132,7 +133,8 @@ class Residual(nn.Module):
 
     def __init__(self, c_in: int, inner: int, c_out: int, *, project: bool) -> None:
         super().__init__()
-        self.branch = nn.Sequential(nn.Linear(c_in, inner), nn.ReLU(), nn.Linear(inner, c_out), nn.ReLU())
+        relus = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
+        self.branch = nn.Sequential(nn.Linear(c_in, inner), relus[0], nn.Linear(inner, c_out), relus[1])
         self.shortcut = nn.Linear(c_in, c_out) if project else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -197,7 +199,7 @@ class GraphStack(nn.Module):
             y = layer(states[-1], graph)
             if (skip := self.skip_into(number)) is not None:
                 y = y + skip(states[self.sources[number]])
-            states.append(F.relu(y) if self.activation == "relu" else y)
+            states.append(F.relu(y, inplace=True) if self.activation == "relu" else y)
         return states
 
     def skip_into(self, number: int) -> nn.Linear | None:
@@ -279,7 +281,7 @@ class Generator(nn.Module):
         self.trunk = nn.Sequential(
             Residual(hidden + classes, first, trunk, project=True), Residual(trunk, second, trunk, project=False)
         )
-        self.to_pose = nn.Conv1d(trunk, features, 3, padding=1)
+        self.to_pose = NarrowConv(trunk, features)
         self.pose_attention = SelfAttention(features, heads)
         signals = channels if options.coordinates == "channels" else 1
         self.stack = GraphStack(signals, graph_widths, options, joints=skeleton.num_joints, length=length)
@@ -344,7 +346,7 @@ class Generator(nn.Module):
         if start is not None:
             state = state + start[:, None]
         x = torch.cat([state, classes[:, None].expand(-1, length, -1).to(state.dtype)], dim=2)
-        return self.to_pose(self.trunk(self.sequence_attention(x)).mT).mT
+        return self.to_pose(self.trunk(self.sequence_attention(x)))
 
     def _graph(self, attention: Tensor) -> SequenceGraph:
         options = self.options

@@ -1,0 +1,51 @@
+"""SA-GCN with networks so narrow that an iteration takes milliseconds."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Compose = Callable[..., dict[str, Any]]
+
+SMALL = (
+    "model.widths=[8,12,10]",
+    "model.graph_widths=[4,6,6,8,8]",
+    "model.hidden=12",
+    "model.clip_widths=[12,10,14,6]",
+    "model.frame_widths=[12,10,14,6]",
+    "model.frames=5",
+    "dataset.length=16",
+    "dataset.batch_size=4",
+    "trainer=cpu",
+    "trainer.threads=1",
+    "trainer.progress=false",
+    "trainer.log_every_n_steps=1",
+)
+PEOPLE = (
+    "dataset=toy_motion",
+    "dataset.clips_per_class=7",
+    "dataset.val_clips_per_class=4",
+    "dataset.classes=[walk,wave,kick]",
+)
+
+
+@pytest.fixture(scope="session")
+def networks() -> tuple[str, ...]:
+    """Overrides for narrow networks and short clips on one thread."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def people() -> tuple[str, ...]:
+    """Overrides for a few people made up on the spot."""
+    return PEOPLE
+
+
+@pytest.fixture(scope="session")
+def small(compose: Compose) -> Compose:
+    """``small("trainer.max_steps=3", ...)``: a training of SA-GCN that measures and draws nothing unless asked."""
+
+    def composed(*overrides: str) -> dict[str, Any]:
+        return compose("model=sa_gcn", *PEOPLE, *SMALL, "metrics=none", "callbacks=none", *overrides)
+
+    return composed

@@ -1,0 +1,102 @@
+"""SA-GCN in two processes: one model, different clips and noise, and the numbers of a single process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mutoscope import kinds
+from mutoscope.assembly import load_model, prepared
+from mutoscope.callbacks.generation_metrics import GenerationMetrics
+
+ROOT = Path(__file__).parents[2]
+STEPS = 3
+
+pytestmark = pytest.mark.ddp
+
+
+@pytest.fixture(scope="module")
+def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a training in two processes ran, every batch in two parts; see the plug-in beside this file."""
+    folder = tmp_path_factory.mktemp("ddp")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(Path(__file__).parent)]),
+        "MUTOSCOPE_PLUGINS": "noise_probe",
+        "MUTOSCOPE_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    typed = [
+        "model=sa_gcn",
+        *people,
+        *networks,
+        "dataset.clips_per_class=8",
+        "model.ema_half_life=8",
+        "model.micro_batches=2",
+        "model.class_weight=1",
+        "trainer=ddp_cpu",
+        f"trainer.max_steps={STEPS}",
+        "metrics=sa_gcn",
+        "measure.samples_per_class=24",  # three chunks: both processes make some
+        "recognizer.max_steps=2",
+        "recognizer.model.width=4",
+        "callbacks=none",
+        "+callbacks.probe={_target_:noise_probe.Probe}",
+        "hydra.run.dir=run",
+    ]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *typed],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads((folder / "run" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_all_three_networks_are_the_same_on_both_ranks_and_move(ranks: list[dict[str, Any]]) -> None:
+    first, second = ranks
+    assert first["weights"] == second["weights"]
+    assert first["average"] == second["average"]
+    assert set(first["weights"][0]) == {"clip_critic", "frame_critic", "generator"}
+    for name in first["weights"][0]:
+        assert len({step[name] for step in first["weights"]}) == STEPS, name
+
+
+def test_ranks_share_neither_clips_nor_noise(ranks: list[dict[str, Any]]) -> None:
+    for what in ("clips", "noise"):
+        assert ranks[0][what], what
+        assert not set(ranks[0][what]) & set(ranks[1][what]), what
+    # 2 ranks x 3 iterations x 4 clips: one pass over the 24 clips of the data
+    assert len(set(ranks[0]["clips"] + ranks[1]["clips"])) == 24
+    # every iteration has its own; its two parts make their fakes anew for each of the three updates
+    assert len(ranks[0]["noise"]) == STEPS * 2 * 3
+    assert len(set(ranks[0]["noise"])) == STEPS * 2
+
+
+def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]], folder: Path) -> None:
+    assert ranks[0]["metrics"] == ranks[1]["metrics"]
+    model, config = load_model(folder / "run" / "checkpoints" / "last.ckpt")
+    datamodule = prepared(config["dataset"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
+        measured = kinds.tools("motion").measurement(datamodule, config, config["measure"]["samples_per_class"])
+    alone = GenerationMetrics(**vars(measured), seed=config["measure"]["seed"])
+    values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
+    assert set(values) == set(ranks[0]["metrics"]) > {"paper/sa_gcn_mmd", "paper/sa_gcn_mmd_avg"}
+    for name, value in values.items():
+        # the released MMD leaves out pairs of equal rank, and processes gather clips in an order of their own
+        near = 1e-4 if name.startswith("paper/") else 1e-6
+        assert ranks[0]["metrics"][name] == pytest.approx(value, rel=near, abs=1e-6), name
