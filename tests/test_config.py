@@ -34,6 +34,7 @@ def choices(group: str) -> list[str]:
 SMALL = {
     "toy_motion": ["dataset.clips_per_class=2", "dataset.val_clips_per_class=1"],
     "cmu_mocap": ["dataset.length=16"],
+    "human36m": ["dataset.length=16", "dataset.skip=10", "dataset.train_subjects=[1,5]"],
     "cater": [],
     "smthv2": ["dataset.mapping=mapping.json"],
     "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
@@ -57,6 +58,12 @@ def mocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up Human3.6M tree."""
+    return helpers("human36m_tree").write_tree(tmp_path_factory.mktemp("filmed") / "tree")
+
+
+@pytest.fixture(scope="module")
 def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up CATER tree, which toy_blocks' own videos are cached beside."""
     return helpers("cater_tree").write_tree(tmp_path_factory.mktemp("solids") / "max2action")
@@ -69,9 +76,9 @@ def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small(mocap: Path, solids: Path, hands: Path) -> Callable[[str], list[str]]:
+def small(mocap: Path, filmed: Path, solids: Path, hands: Path) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
-    roots = {"cmu_mocap": mocap, "cater": solids, "smthv2": hands}
+    roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands}
     caches = {**roots, "toy_blocks": solids}
 
     def overrides(dataset: str) -> list[str]:

@@ -45,7 +45,8 @@ def test_everything_is_written_and_agrees(make: Make, tmp_path: Path) -> None:
     assert DatasetInfo.from_dict(json.loads((out / "info.json").read_text())) == sample.info
     videos = {"all.mp4", "000_walk.mp4", "001_wave.mp4", "002_kick.mp4"}
     gifs = {name.replace("mp4", "gif") for name in videos}
-    assert {p.name for p in out.iterdir()} == {"joints.npy", "labels.npy", "info.json", "sheet.png", *videos, *gifs}
+    sheets = {"sheet.png", "000_walk.png", "001_wave.png", "002_kick.png"}
+    assert {p.name for p in out.iterdir()} == {"joints.npy", "labels.npy", "info.json", *sheets, *videos, *gifs}
     for name in videos:
         assert len(read_video(out / name)[0]) == 16
 
@@ -68,11 +69,21 @@ def test_classes_are_asked_for_by_name_or_index(make: Make, asked: str, labels: 
     ("asked", "message"),
     [
         ("label=swim", "There is no class 'swim' in 'toy_motion'; its classes are 0 walk, 1 wave, 2 kick"),
+        ("label=wawe", r"There is no class 'wawe' .* Did you mean 'wave'\?"),
         ("label=3", "There is no class '3'"),
         ("label=-2", "There is no class '-2'"),
         ("label=[]", "label is empty; name classes among walk, wave, kick, or all"),
         ("n=0", "n is 0, expected the number of sequences per class, at least 1"),
         ("n=1.5", "n is 1.5, expected the number"),
+        ("length=0", "length is 0, expected a whole number of frames"),
+        ("length=20.5", "length is 20.5, expected a whole number of frames"),
+        ("trajectories=maybe", "trajectories is maybe, expected true or false"),
+        (
+            "mix={walk:0.5,wave:0.5}",
+            "mix= is for models that take mixtures of classes, as SAGCN does; Kinetic",
+        ),
+        ("between=[walk,wave]", "between= is for models that take mixtures of classes"),
+        ("attention=true", "attention= is for models whose frames attend to past ones.* KineticGAN has no such"),
         ("length=8", "needs at least 16 frames, got length 8"),
         ("+lenght=8", "lenght is not a setting here; did you mean 'length'"),
     ],

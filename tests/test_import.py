@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from original_checkpoint import ONE_ATTRIBUTE, SMALL, Widths, make_file
 from PIL import Image
 
 from mutoscope import cli
@@ -22,9 +23,6 @@ from mutoscope.models.ag2vid.reference import networks_from_reference, read_refe
 from mutoscope.models.ag2vid.reference_words import category_names, frame_side, one_attribute_vocabulary
 from mutoscope.pretrained import run_export
 from mutoscope.structures import CATER_VOCABULARY, ActionGraphBatch, DatasetInfo
-
-sys.path.insert(0, str(Path(__file__).parent / "models" / "ag2vid"))
-from original_checkpoint import ONE_ATTRIBUTE, SMALL, Widths, make_file
 
 Compose = Callable[..., dict[str, Any]]
 CATEGORIES = ("__image__", "box", "cup", "hand", "knife", "lid", "pen", "pot", "spoon")

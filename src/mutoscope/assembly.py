@@ -136,6 +136,7 @@ def build_metrics(
     info: DatasetInfo,
     *,
     recognizer: Any = None,
+    own: Mapping[str, Any] | None = None,
     track_classifier: Any = None,
     reference: Tensor | None = None,
 ) -> dict[str, Metric]:
@@ -145,6 +146,7 @@ def build_metrics(
         nodes: by name.
         info: of the data.
         recognizer: a network that names actions of motion.
+        own: by metric, a network that it asks in the place of ``recognizer``.
         track_classifier: a network that names actions of box tracks.
         reference: joints of all training clips.
     """
@@ -163,7 +165,9 @@ def build_metrics(
             say(f"The metric {name} is left out: it needs three dimensions, and '{info.name}' has two.")
             continue
         try:
-            metrics[name] = build(node, f"metrics.{name}", **late)
+            settings = {key: value for key, value in node.items() if key != "recognizer"}
+            theirs = {"recognizer": own[name]} if own and name in own else {}
+            metrics[name] = build(settings, f"metrics.{name}", **{**late, **theirs})
         except MissingBackboneError as absent:
             say(f"The metric {name} is left out: {absent}")
     return metrics
@@ -174,12 +178,17 @@ def clips_of(datamodule: DataModule, split: Any, limit: int | None = None, seed:
     data = datamodule.dataset(split)
     if limit is None or limit >= len(data):
         return data.__getitems__(list(range(len(data))))
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    label = data.label[order]
+    return data.__getitems__(even_order(data.label, seed)[:limit].tolist())
+
+
+def even_order(label: Tensor, seed: int) -> Tensor:
+    """``[n]`` every index of ``label: [n]`` once, at random, such that any beginning is even over classes."""
+    order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
+    label = label[order]
     # position of every item among those of its class: taking the lowest first is even over classes
     by_class = label.argsort(stable=True)
     count = torch.bincount(label)
     first = count.cumsum(dim=0) - count
     nth = torch.empty_like(label)
     nth[by_class] = torch.arange(len(label)) - first[label[by_class]]
-    return data.__getitems__(order[nth.argsort(stable=True)[:limit]].tolist())
+    return order[nth.argsort(stable=True)]

@@ -50,8 +50,8 @@ def _run(verb: str) -> int:
     # jobs run elsewhere, but record the command that a person typed
     os.environ["MUTOSCOPE_COMMAND"] = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
     if verb in ("evaluate", "generate"):
-        # the dataset is the checkpoint's, whose settings Hydra does not know
-        sys.argv[1:] = [f"++{typed}" if typed.startswith("dataset.") else typed for typed in sys.argv[1:]]
+        # the dataset is the checkpoint's and metrics may be its model's, whose settings Hydra does not know
+        sys.argv[1:] = [f"++{typed}" if typed.startswith(("dataset.", "metrics.")) else typed for typed in sys.argv[1:]]
     status = _run_task(verb)
     if SweepStart.sweep_dir is not None and not report_sweep(SweepStart.sweep_dir):
         status = status or 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
 
@@ -131,9 +131,14 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> None:
     for name, keys in _PLAIN.items():
         check_known(_node(config, name), keys, name, f"a setting of {name}")
     for group in _GROUPS:
-        for name, node in _node(config, group).items():
-            if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
-                raise ConfigError(f"{group}.{name} is {node}, expected a node with _target_, or null to leave it out.")
+        nodes = _node(config, group)
+        known = [name for name, node in nodes.items() if isinstance(node, Mapping) and "_target_" in node]
+        for name, node in nodes.items():
+            if node is not None and name not in known:
+                hint = f"; did you mean '{closest(str(name), known)}'?" if known else "."
+                raise ConfigError(
+                    f"{group}.{name} is {node}, expected a node with _target_, or null to leave it out{hint}"
+                )
     _check_nodes(config, "")
 
 
@@ -179,22 +184,35 @@ def with_groups(
 
 
 def _load_choice(group: str, choice: str) -> dict[str, Any]:
-    """A config file with the choices its own defaults list puts below it (``- /group@key: choice``)."""
-    loaded = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{choice}.yaml"))
-    assert isinstance(loaded, dict)
-    below: dict[str, Any] = {}
+    """A config file on top of what its own defaults list names.
+
+    That is other choices of its group (``- choice``) and what goes below one of its keys (``- /group@key: choice``).
+    """
+    loaded = OmegaConf.load(config_dir() / group / f"{choice}.yaml")
+    assert isinstance(loaded, DictConfig)
+    below: Any = OmegaConf.create()
     for entry in loaded.pop("defaults", []):
+        if isinstance(entry, str):
+            below = OmegaConf.merge(below, _load_choice(group, entry))
+            continue
         ((where, name),) = entry.items()
         other, _, key = where.removeprefix("/").partition("@")
-        below[key] = _load_choice(other, name)
-    return {**below, **loaded}
+        OmegaConf.update(below, key, _load_choice(other, name), force_add=True)
+    merged = OmegaConf.to_container(OmegaConf.merge(below, loaded))
+    assert isinstance(merged, dict)
+    return {str(key): value for key, value in merged.items()}
 
 
 def _check_nodes(node: Any, where: str) -> None:
     if isinstance(node, Mapping):
         if "_target_" in node:
             target = locate(node["_target_"], where)
-            _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, LATE)
+            late = set(LATE)
+            if isinstance(node.get("recognizer"), Mapping):
+                # a metric may say how a recogniser of its own is trained
+                check_known(node["recognizer"], _PLAIN["recognizer"], f"{where}.recognizer", "a setting of recognizer")
+                late.remove("recognizer")
+            _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, late)
         elif where == "dataset" and node.get("name"):
             check_dataset(node)
         for key, value in node.items():

@@ -1,6 +1,6 @@
 """The networks metrics look through: trained once per dataset, cached by what they depend on, with their hash.
 
-Motion is seen through an action recogniser, layouts of action graphs through a classifier of box tracks.
+Motion is seen through action recognisers, layouts of action graphs through a classifier of box tracks.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ from mutoscope.data.datamodule import DataModule
 from mutoscope.data.motion import default_cache
 from mutoscope.engine import make_trainer
 from mutoscope.formats.files import replacing
-from mutoscope.models.recognizer.module import Recognizer
-from mutoscope.models.recognizer.network import RecognizerNet
+from mutoscope.metrics.common import Recognizer
+from mutoscope.models.recognizer.module import ActionClassifier
 from mutoscope.models.track_classifier.module import TrackClassifier
 from mutoscope.models.track_classifier.network import TrackClassifierNet
 
-Network = TypeVar("Network", bound=nn.Module)
+Network = TypeVar("Network")
 
 
 @dataclass(frozen=True)
@@ -39,28 +39,31 @@ class Trained(Generic[Network]):
         network: in evaluation mode.
         sha256: of its weights.
         accuracy: on the validation split, 0..1.
+        title: what it is.
     """
 
     network: Network
     sha256: str
     accuracy: float
+    title: str
 
 
-TrainedRecognizer = Trained[RecognizerNet]
+TrainedRecognizer = Trained[Recognizer]
 TrainedTrackClassifier = Trained[TrackClassifierNet]
 
 
 def recognizer_for(
     datamodule: DataModule, config: Mapping[str, Any], cache_dir: Path | None = None
 ) -> TrainedRecognizer:
-    """The recogniser for the motion of a set-up DataModule, from the cache or trained now.
+    """A recogniser for the motion of a set-up DataModule, from the cache or trained now.
 
     Args:
         datamodule: after ``setup()``.
-        config: ``{max_steps, batch_size, model}`` with ``model`` a config node of a :class:`Recognizer`.
+        config: ``{max_steps, batch_size, model}`` with ``model`` a config node of an
+            :class:`ActionClassifier`.
         cache_dir: ``default_cache()`` unless given.
     """
-    return _trained(datamodule, config, cache_dir, "recognizers", "action recogniser", "clips", validation_accuracy)
+    return _trained(datamodule, config, cache_dir, "recognizers", "clips", validation_accuracy)
 
 
 def track_classifier_for(
@@ -73,7 +76,7 @@ def track_classifier_for(
         config: ``{max_steps, batch_size, model}`` with ``model`` a config node of a :class:`TrackClassifier`.
         cache_dir: ``default_cache()`` unless given.
     """
-    return _trained(datamodule, config, cache_dir, "track_classifiers", "track classifier", "edges", track_accuracy)
+    return _trained(datamodule, config, cache_dir, "track_classifiers", "edges", track_accuracy)
 
 
 def _trained(
@@ -81,35 +84,34 @@ def _trained(
     config: Mapping[str, Any],
     cache_dir: Path | None,
     group: str,
-    what: str,
     named: str,
     accuracy_of: Callable[[Any, DataModule], float],
 ) -> Trained[Any]:
-    """From the folder ``group`` of the cache, or trained now; ``what`` and what is ``named`` are said aloud."""
+    """From the folder ``group`` of the cache, or trained now; how many of what is ``named`` it gets right is said."""
     info = datamodule.info
     key_parts = {"config": dict(config), "info": info.to_dict(), "data": datamodule.fingerprint}
     key = hashlib.sha256(json.dumps(key_parts, sort_keys=True).encode()).hexdigest()[:16]
     folder = (cache_dir or default_cache()) / group
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{info.name}-{key}.safetensors"
-    module: Recognizer | TrackClassifier = build(config["model"], "recognizer.model", info=info)
+    module: ActionClassifier | TrackClassifier = build(config["model"], "recognizer.model", info=info)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
-            say(f"Training the {what} for {info.name} (once; then it is taken from {folder}).")
+            say(f"Training the {module.title} for {info.name} (once; then it is taken from {folder}).")
             accuracy = _fit(module, datamodule, config, folder, accuracy_of)
-            say(f"The {what} names {accuracy:.1%} of the validation {named} rightly.")
             weights = {name: value.contiguous().cpu() for name, value in module.network.state_dict().items()}
             with replacing(path) as temporary:
                 save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
     module.network.load_state_dict(load_file(path))
     with safe_open(path, framework="pt") as file:
         accuracy = float(file.metadata()["val_accuracy"])
+    say(f"The {module.title} names {accuracy:.1%} of the validation {named} rightly.")
     network = module.network.cpu().eval().requires_grad_(False)
-    return Trained(network, hashlib.sha256(path.read_bytes()).hexdigest(), accuracy)
+    return Trained(network, hashlib.sha256(path.read_bytes()).hexdigest(), accuracy, module.title)
 
 
 def _fit(
-    module: Recognizer | TrackClassifier,
+    module: ActionClassifier | TrackClassifier,
     datamodule: DataModule,
     config: Mapping[str, Any],
     folder: Path,
@@ -136,7 +138,7 @@ def _fit(
 
 
 @torch.inference_mode()
-def validation_accuracy(network: RecognizerNet, datamodule: DataModule) -> float:
+def validation_accuracy(network: nn.Module, datamodule: DataModule) -> float:
     """Share of validation clips named rightly."""
     network.eval()
     device = next(network.parameters()).device

@@ -1,13 +1,10 @@
 """A small tree in CATER's format, and an AG2Vid of a few iterations on it."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from cater_tree import write_tree
 
 Compose = Callable[..., dict[str, Any]]

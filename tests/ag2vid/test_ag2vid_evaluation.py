@@ -181,3 +181,9 @@ def test_the_test_split_is_measured_where_asked(run: Run, tmp_path: Path) -> Non
     assert evaluation.protocol["clips"] == 1
     assert all(math.isfinite(row.values["layout_miou"]) for row in evaluation.layouts)  # type: ignore[arg-type]
     assert evaluation.frames[0].values == {}
+
+
+def test_models_of_video_are_not_measured_beside_one_another(run: Run, trained_ag2vid: Path, tmp_path: Path) -> None:
+    last = str(trained_ag2vid / "checkpoints" / "last.ckpt")
+    with pytest.raises(ConfigError, match=r"beside compares models of motion, but .* holds one of action_graph data"):
+        run(beside={"a": last}, out=str(tmp_path))

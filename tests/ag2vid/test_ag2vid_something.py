@@ -1,22 +1,19 @@
 """AG2Vid on Something-Something V2, whose words are others: eight actions, a hand, no image node, no destinations."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from something_tree import write_something_tree
 
 from mutoscope.evaluate import evaluate
 from mutoscope.formats.graph_files import read_action_graph
 from mutoscope.generate import generate
 from mutoscope.loggers import read_metrics
 from mutoscope.train import train
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-from something_tree import write_something_tree
 
 Compose = Callable[..., dict[str, Any]]
 

@@ -14,7 +14,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -34,6 +33,7 @@ from kinetic_gan_naive import (
     naive_generate,
     to_channels_first,
 )
+from measuring import in_turns, resident_peak
 
 from mutoscope.models.kinetic_gan import Discriminator, Generator, critic_loss, generator_loss
 from mutoscope.structures import NTU25, pyramid_for
@@ -166,29 +166,6 @@ def variants(batch: int, device: str) -> dict[str, dict[str, Callable[[], Callab
     return table
 
 
-def measure(runs: dict[str, Callable[[], None]], repeats: int, device: str) -> dict[str, list[float]]:
-    """Seconds of every round, variants taking turns."""
-    seconds: dict[str, list[float]] = {variant: [] for variant in runs}
-    for run in runs.values():
-        run()
-    for _ in range(repeats):
-        for variant, run in runs.items():
-            seconds[variant].append(_timed(run, device))
-    return seconds
-
-
-def _timed(run: Callable[[], None], device: str) -> float:
-    if device == "cpu":
-        start = time.process_time()
-        run()
-        return time.process_time() - start
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def peak_memory(task: str, variant: str, batch: int, device: str, threads: int) -> float:
     """Peak megabytes of a fresh process: resident set above the imports on a CPU, allocated on a GPU."""
     command = [sys.executable, __file__, "--memory-of", task, variant, "--batch", str(batch)]
@@ -198,17 +175,11 @@ def peak_memory(task: str, variant: str, batch: int, device: str, threads: int) 
 
 
 def _report_memory(task: str, variant: str, batch: int, device: str) -> None:
-    before = _resident_peak()
+    before = resident_peak()
     run = variants(batch, device)[task][variant]()
     run()
     run()
-    print(torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else _resident_peak() - before)
-
-
-def _resident_peak() -> float:
-    """Megabytes; not from ``getrusage``, whose peak a child inherits from its parent."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    print(torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else resident_peak() - before)
 
 
 def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
@@ -217,7 +188,7 @@ def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
         clips = args.batch * CRITIC_STEPS if task == "train" else GENERATED
         repeats = args.repeats if task == "train" else 4 * args.repeats
         runs = {variant: make() for variant, make in makers.items()}
-        for variant, seconds in measure(runs, repeats, device).items():
+        for variant, seconds in in_turns(runs, repeats, device).items():
             middle = sorted(seconds)[len(seconds) // 2]
             result = Result(task, variant, device, clips, min(seconds), middle)
             if args.memory:

@@ -1,6 +1,6 @@
 """Small trees in CATER's format: real avi files, scenes and split lists, made up from a seed.
 
-Tests put this folder on ``sys.path`` and import :func:`write_tree`.
+Tests find this folder on their path and import :func:`write_tree`.
 """
 
 import json

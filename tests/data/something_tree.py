@@ -1,6 +1,6 @@
 """A small tree in the format of Something-Something V2 and Something-Else: real webm files, boxes, labels.
 
-Tests put this folder on ``sys.path`` and import :func:`write_something_tree`.
+Tests find this folder on their path and import :func:`write_something_tree`.
 """
 
 import json

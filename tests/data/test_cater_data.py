@@ -2,22 +2,19 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from cater_tree import name_of, pictures, scene, write_avi, write_scene, write_tree
 
 from mutoscope.data.cater import Cater
 from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.cater import read_scene, window_actions
 from mutoscope.formats.video import read_video
 from mutoscope.structures import CATER_VOCABULARY, ActionGraphBatch, ActionGraphPair, DatasetInfo
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cater_tree import name_of, pictures, scene, write_avi, write_scene, write_tree
 
 SETTINGS: dict[str, Any] = {"size": 32, "batch_size": 2, "cache_workers": 1}
 

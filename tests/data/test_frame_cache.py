@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cater_tree import pictures, write_avi
 from PIL import Image
 
 from mutoscope.data import frame_cache
 from mutoscope.data.frame_cache import FrameCache, FrameSource, by_reason, picture, prepare_cache
 from mutoscope.formats.video import read_video
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cater_tree import pictures, write_avi
 
 FRAMES, SIZE = 7, (32, 64)
 

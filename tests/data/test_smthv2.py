@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from something_tree import SPLITS, UP, VIDEOS, good, pictures, records, table, write_something_tree
 
 from mutoscope.data.registry import datamodule_class
 from mutoscope.data.smthv2 import SomethingV2
 from mutoscope.data.something_table import Purpose, SomethingTable, SomethingVideo
 from mutoscope.formats.something_else import BoxError, parse_boxes, read_boxes, read_labels, read_mapping
 from mutoscope.structures import ActionGraphBatch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from something_tree import SPLITS, UP, VIDEOS, good, pictures, records, table, write_something_tree
 
 SETTINGS: dict[str, Any] = {"size": 32, "length": 8, "cache_workers": 1, "frame_stride": 1}
 

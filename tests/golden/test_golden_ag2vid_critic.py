@@ -1,13 +1,12 @@
 """Replay what was recorded of the original AG2Vid's discriminator and losses."""
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from recorded import Recorded
 from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
@@ -36,28 +35,11 @@ from mutoscope.structures.clocked import ClockedGraph
 KINDS: dict[str, AdversarialKind] = {"": "hinge", "_ls": "least_squares", "_original": "cross_entropy"}
 
 
-class Golden:
-    """A file of recorded tensors that remembers which outputs were compared."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with safe_open(path, "pt") as file:
-            self.config = json.loads((file.metadata() or {}).get("config", "{}"))
-            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        self.unread = {key for key in self.tensors if key.startswith("out/")}
-
-    def __getitem__(self, key: str) -> Tensor:
-        return self.tensors[key].float() if self.tensors[key].dtype == torch.float16 else self.tensors[key]
-
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        return {key[len(prefix) :]: self[key] for key in self.tensors if key.startswith(prefix)}
+class Golden(Recorded):
+    """A recorded run of the original."""
 
     def check(self, key: str, found: Tensor, atol: float = 1e-4, rtol: float = 1e-4) -> None:
-        self.unread.discard(key)
-        expected = self[key]
-        found = found.detach().reshape(expected.shape) if found.numel() == expected.numel() == 1 else found.detach()
-        where = f"{self.path.name}, {key}"
-        torch.testing.assert_close(found, expected, atol=atol, rtol=rtol, msg=lambda text: f"{where}: {text}")
+        self.compare(key, found, atol=atol, rtol=rtol)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

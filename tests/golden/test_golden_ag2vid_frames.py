@@ -4,13 +4,12 @@ Every file of a known kind is replayed; sizes are read from the file or from the
 output that no replay reads is a failure.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from recorded import Recorded
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,22 +36,10 @@ DEEP = 1e-3
 CONFIDENT = 0.02
 
 
-class Golden:
-    """A file of golden tensors that remembers which outputs were compared."""
+class Golden(Recorded):
+    """A recorded run of the original."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with safe_open(path, "pt") as file:
-            self.config = json.loads((file.metadata() or {}).get("config", "{}"))
-            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        self.unread = {key for key in self.tensors if key.startswith(("out/", "extra/"))}
-
-    def __getitem__(self, key: str) -> Tensor:
-        x = self.tensors[key]
-        return x.float() if x.dtype == torch.float16 else x
-
-    def weights(self) -> dict[str, Tensor]:
-        return {key.removeprefix("weights/"): x for key, x in self.tensors.items() if key.startswith("weights/")}
+    outputs = ("out/", "extra/")
 
     def check(self, key: str, found: Tensor, tolerance: float = ATOL) -> None:
         """Compare one recorded output, if the file holds it, whole or as every k-th row and column."""
@@ -108,7 +95,7 @@ def replay_flow_net(golden: Golden) -> None:
         blocks=config["n_blocks_F"],
         multiplier=config["flow_multiplier"],
     )
-    load(network, golden.weights(), flow_keys(network))
+    load(network, golden.under("weights/"), flow_keys(network))
     down = network.encode(x)
     refined = network.refine(down)
     up = network.decode(refined)
@@ -124,7 +111,7 @@ def replay_spade_generator(golden: Golden) -> None:
     network = SpadeGenerator(
         small.shape[1], config["ngf"], config["spade_hidden"], upsampling=config["num_upsampling_layers"]
     )
-    load(network, golden.weights(), spade_keys(network))
+    load(network, golden.under("weights/"), spade_keys(network))
     seen: dict[str, Tensor] = {}
 
     def record(name: str) -> Callable[..., None]:
@@ -140,7 +127,7 @@ def replay_spade_generator(golden: Golden) -> None:
 
 
 def replay_full_model(golden: Golden) -> None:
-    config, weights = golden.config, golden.weights()
+    config, weights = golden.config, golden.under("weights/")
     assert not config["flow_deconv"], "Flow networks with transposed convolutions are not supported."
     options = {"padding_action": config["action_padding"], "only_actions": bool(config["only_temporal"])}
     layout_function = layout_from_reference(weights, LAYOUT_PREFIX, **options).eval()

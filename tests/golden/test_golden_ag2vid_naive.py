@@ -1,56 +1,22 @@
 """Replay the recorded runs of the original AG2Vid with the naive implementation that benchmarks compare with."""
 
-import importlib.util
-import json
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import ag2vid_naive as naive
 import pytest
 import torch
-from safetensors import safe_open
+from recorded import Recorded
 from torch import Tensor, nn
 
 
-def _load_naive() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "ag2vid_naive.py"
-    spec = importlib.util.spec_from_file_location("ag2vid_naive", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ag2vid_naive"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-naive = _load_naive()
-
-
-class Golden:
-    """A file of recorded tensors that remembers which outputs were compared."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with safe_open(path, "pt") as file:
-            self.config = json.loads((file.metadata() or {}).get("config", "{}"))
-            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        self.unread = {key for key in self.tensors if key.startswith("out/")}
-
-    def __getitem__(self, key: str) -> Tensor:
-        return self.tensors[key].float() if self.tensors[key].dtype == torch.float16 else self.tensors[key]
-
-    def weights(self) -> dict[str, Tensor]:
-        return {key[8:]: x for key, x in self.tensors.items() if key.startswith("weights/")}
+class Golden(Recorded):
+    """A recorded run of the original."""
 
     def check(self, key: str, found: Tensor, atol: float = 1e-4, rtol: float = 1e-4) -> None:
-        self.unread.discard(key)
-        expected, found = self[key], found.detach()
-        found = found.reshape(expected.shape) if expected.numel() == 1 else found
-        where = f"{self.path.name}, {key}"
-        torch.testing.assert_close(found, expected, atol=atol, rtol=rtol, msg=lambda text: f"{where}: {text}")
+        self.compare(key, found, atol=atol, rtol=rtol)
 
 
 def sizes_of(config: dict[str, Any], state: dict[str, Tensor]) -> Any:
@@ -87,14 +53,14 @@ def sizes_of(config: dict[str, Any], state: dict[str, Tensor]) -> Any:
 
 
 def generator_of(golden: Golden) -> nn.Module:
-    generator = naive.NaiveGenerator(sizes_of(golden.config, golden.weights()))
-    generator.load_state_dict(golden.weights())
+    generator = naive.NaiveGenerator(sizes_of(golden.config, golden.under("weights/")))
+    generator.load_state_dict(golden.under("weights/"))
     return generator.eval()
 
 
 def critic_of(golden: Golden) -> nn.Module:
-    critic = naive.NaiveDiscriminator(sizes_of(golden.config, golden.weights()))
-    critic.load_state_dict(golden.weights())
+    critic = naive.NaiveDiscriminator(sizes_of(golden.config, golden.under("weights/")))
+    critic.load_state_dict(golden.under("weights/"))
     return critic.eval()
 
 
@@ -184,7 +150,7 @@ def test_losses_and_gradients(model_losses_file: Path, mode: str) -> None:
         for name in ("full_model", "discriminator")
     )
     generator, critic, batch = generator_of(full), critic_of(of_critic), batch_of(full)
-    sizes = sizes_of(golden.config, full.weights())
+    sizes = sizes_of(golden.config, full.under("weights/"))
     generator.train(mode == "train")
     critic.train(mode == "train")
     found = generator(batch)

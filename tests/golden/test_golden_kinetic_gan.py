@@ -4,17 +4,17 @@ Each file of ``DIR/kinetic_gan`` is dispatched by its name's prefix; sizes and s
 of an unknown kind and a recorded output that no replay reads are failures.
 """
 
-import importlib.util
 import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 
+import kinetic_gan_naive as naive
 import numpy as np
 import pytest
 import torch
+from recorded import Recorded
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -45,37 +45,10 @@ NOISE_BIASES = re.compile(r"st_gcn_networks\.(?:[135]\.tcn\.0|[12345]\.residual\
 METRIC_KINDS = ("mmd_script", "mmd", "frechet", "feeder")
 
 
-def _load_naive() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "kinetic_gan_naive.py"
-    spec = importlib.util.spec_from_file_location("kinetic_gan_naive", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class Golden(Recorded):
+    """A recorded run of the original, with the networks it was recorded from."""
 
-
-naive = _load_naive()
-
-
-class Golden:
-    """A file of golden tensors that remembers which outputs were compared."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with safe_open(path, "pt") as file:
-            self.config = json.loads((file.metadata() or {}).get("config", "{}"))
-            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        self.unread = {key for key in self.tensors if key.startswith(("out/", "check/"))}
-
-    def __getitem__(self, key: str) -> Tensor:
-        return self.tensors[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.tensors
-
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        return {key[len(prefix) :]: x for key, x in self.tensors.items() if key.startswith(prefix)}
+    outputs = ("out/", "check/")
 
     def planes(self, prefix: str) -> list[Tensor]:
         return [self[f"{prefix}{number}"] for number in range(7)]
@@ -84,13 +57,7 @@ class Golden:
         """Compare one recorded output, if the file holds it."""
         if key not in self:
             return
-        self.unread.discard(key)
-        expected = self[key]
-        # A lone scalar or centre may be recorded with extra dimensions of size one.
-        found = found.detach().to(expected.dtype)
-        found = found.reshape(expected.shape) if found.squeeze().shape == expected.squeeze().shape else found
-        where = f"{self.path.name}, {key}"
-        torch.testing.assert_close(found, expected, atol=atol, rtol=rtol, msg=lambda text: f"{where}: {text}")
+        self.compare(key, found.to(self[key].dtype), atol=atol, rtol=rtol)
 
     def check_all(self, prefix: str, found: State, **tolerance: float) -> None:
         for key in self.under(prefix):

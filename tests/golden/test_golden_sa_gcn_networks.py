@@ -4,18 +4,16 @@ Each file of ``DIR/sa_gcn`` is dispatched by its name's prefix; sizes are read f
 A file of an unknown kind and a recorded output that no replay reads are failures.
 """
 
-import importlib.util
-import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import sa_gcn_dense as dense
 import torch
-from safetensors import safe_open
+from recorded import Recorded
 from torch import Tensor, nn
 
 from mutoscope.models.sa_gcn import ClipCritic, FrameCritic, Generator, variant_options
@@ -49,49 +47,18 @@ STEP_ATOL = 2e-6
 ELSEWHERE = ("mmd", "camera_projection", "pipeline_2d")
 
 
-def _load_dense() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "sa_gcn_dense.py"
-    spec = importlib.util.spec_from_file_location("sa_gcn_dense", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class Golden(Recorded):
+    """A recorded run of the original, with its gradients."""
 
-
-dense = _load_dense()
-
-
-class Golden:
-    """A file of golden tensors that remembers which outputs were compared."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            self.config = {**metadata, **json.loads(metadata.get("config", "{}"))}
-            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        self.unread = {key for key in self.tensors if key.startswith(("out/", "grad/"))}
-
-    def __getitem__(self, key: str) -> Tensor:
-        return self.tensors[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.tensors
-
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        return {key[len(prefix) :]: x for key, x in self.tensors.items() if key.startswith(prefix)}
+    outputs = ("out/", "grad/")
 
     def check(self, key: str, found: Tensor, atol: float = ATOL, rtol: float = RTOL) -> None:
         """Compare one recorded output, if the file holds it."""
         if key not in self:
             return
-        self.unread.discard(key)
-        expected = self[key]
-        # a lone number may be recorded with or without a dimension
-        found = found.detach().to(expected.dtype).reshape(expected.shape)
-        where = f"{self.path.name}, {key}"
-        torch.testing.assert_close(found, expected, atol=atol, rtol=rtol, msg=lambda text: f"{where}: {text}")
+        # nodes may be recorded side by side
+        found = found.to(self[key].dtype).reshape(self[key].shape)
+        self.compare(key, found, atol=atol, rtol=rtol)
 
     def check_sum(self, prefix: str, names: tuple[str, ...], found: Tensor) -> None:
         """Compare the sum of several recorded numbers."""

@@ -93,3 +93,18 @@ def test_wrong_galleries_are_refused_before_anything_is_written(tmp_path: Path, 
     with pytest.raises(ValueError, match=says):
         save_motion_gallery(tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_gallery_with_sheets_shows_key_frames_of_every_clip_of_a_class(tmp_path: Path, clips) -> None:
+    _, fake = clips
+    files = save_motion_gallery(tmp_path, fake, [0, 0, 0, 0, 1], INFO, size=(64, 64), per_class=3, sheets=True)
+    assert [f.name for f in files if f.suffix == ".png"] == ["sheet.png", "000_walk.png", "001_wave_left.png"]
+    heights = [np.asarray(Image.open(tmp_path / name)).shape[0] for name in ("000_walk.png", "001_wave_left.png")]
+    # two more rows of frames with their captions
+    assert heights[0] - heights[1] == 2 * (112 + 16 + 12)
+    assert np.asarray(Image.open(tmp_path / "000_walk.png")).shape[1] == 76 + 10 * 92 + 12
+    # videos without real clips stand in rows of four
+    many = save_motion_gallery(
+        tmp_path / "b", np.repeat(fake[:1], 6, axis=0), [0] * 6, INFO, size=(64, 64), per_class=6
+    )
+    assert read_video(many[-1])[0].shape[1:3] == (2 * 70 + 6, 4 * 70 + 6)

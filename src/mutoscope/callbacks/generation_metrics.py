@@ -70,12 +70,13 @@ class GenerationMetrics(Callback):
         values = {}
         for name, metric in self.metrics.items():
             metric.to(pl_module.device).reset()
-            for named in [*fakes, real] if real else fakes:
-                feed(metric, named)
             try:
+                for named in [*fakes, real] if real else fakes:
+                    feed(metric, named)
                 values[name] = float(metric.compute())
             except TooFewSamplesError as error:
-                # no reason to end a training; all processes agree, because the counts were reduced before
+                # no reason to end a training; all processes agree, because the counts were reduced before and a model
+                # makes the same things everywhere
                 if name not in self._left_out:
                     say(f"The metric {name} is left out: {error}")
                 self._left_out.add(name)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.motion import MotionClips, MotionDataModule, Scaling, ShortRule, default_cache
+from mutoscope.data.motion import MotionClips, MotionDataModule, ShortRule, default_cache
+from mutoscope.data.motion_scaling import Scaling
 from mutoscope.data.motion_store import (
     MotionStore,
     Recording,

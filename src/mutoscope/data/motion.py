@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mutoscope.data.datamodule import DataModule, Split
-from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Normaliser, RootRule, Skeleton, scalar_range
+from mutoscope.data.motion_scaling import Scaling, fit_normaliser
+from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Normaliser, RootRule, Skeleton
 
 ShortRule = Literal["drop", "loop", "pad"]
-Scaling = Literal["array", "coordinate"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class MotionClips:
     """Recordings of one split, one after the other.
 
     Args:
-        joints: ``[f, v, 3]`` float32 in metres, all recordings end to end; may be memory-mapped.
+        joints: ``[f, v, 3]`` float32 in metres, all recordings end to end; may be memory-mapped. Motion that was
+            filmed, not measured, has ``[f, v, 2]``, in the units of the dataset, y up.
         start: ``[n]`` first frame of every recording.
         frames: ``[n]`` frames of every recording.
         label: ``[n]`` class of every recording.
@@ -81,11 +82,15 @@ class MotionWindows(Dataset[MotionBatch]):
         clips: the recordings.
         skeleton: their layout.
         length: frames per window ``t``.
-        stride: frames between the starts of neighbouring windows of a recording.
+        stride: frames of the recording between the starts of neighbouring windows.
         short: what becomes of recordings shorter than ``length``: ``drop`` them (counted in ``dropped``), ``loop``
             them from the start, or ``pad`` them with their last frame and a false mask.
-        root_rule, align_heading: see :func:`canonicalise`.
+        root_rule, align_heading: see :func:`canonicalise`; recordings in two dimensions stay as they are.
         channels: 3, or 2 for the orthographic front view (first ground axis and height).
+        frame_stride: a window takes every so many-th frame of the recording.
+        shift: training passes see other windows: in pass ``p``, every window starts ``p`` frames later, modulo
+            ``stride``, so that in ``stride`` passes every possible start comes once. Item ``i + n * p`` is window ``i``
+            in pass ``p``.
     """
 
     def __init__(
@@ -98,22 +103,27 @@ class MotionWindows(Dataset[MotionBatch]):
         root_rule: RootRule,
         align_heading: bool,
         channels: int = 3,
+        frame_stride: int = 1,
+        shift: bool = False,
     ) -> None:
         self.clips, self.skeleton, self.length, self.short = clips, skeleton, length, short
         self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
-        recording, first = [], []
+        self.stride, self.frame_stride, self.repeats = stride, frame_stride, shift
+        span = (length - 1) * frame_stride + 1
+        recording, first, last = [], [], []
         #: recordings left out for being shorter than a window, per class label
         self.dropped: dict[int, int] = {}
         for i, frames in enumerate(clips.frames.tolist()):
-            if frames < length and short == "drop":
+            if frames < span and short == "drop":
                 label = int(clips.label[i])
                 self.dropped[label] = self.dropped.get(label, 0) + 1
                 continue
-            starts = list(range(0, max(frames - length, 0) + 1, stride))
+            starts = list(range(0, max(frames - span, 0) + 1, stride))
             recording += [i] * len(starts)
             first += starts
+            last += [max(frames - span, 0)] * len(starts)
         self.recording = torch.tensor(recording, dtype=torch.long)
-        self.first = torch.tensor(first, dtype=torch.long)
+        self.first, self.last = torch.tensor(first, dtype=torch.long), torch.tensor(last, dtype=torch.long)
         self.label = torch.from_numpy(clips.label)[self.recording]
 
     def __len__(self) -> int:
@@ -124,9 +134,13 @@ class MotionWindows(Dataset[MotionBatch]):
 
     def __getitems__(self, indices: list[int]) -> MotionBatch:
         chosen = torch.tensor(indices, dtype=torch.long)
+        later = torch.zeros_like(chosen)
+        if self.repeats:
+            later, chosen = chosen // len(self) % self.stride, chosen % len(self)
         recording = self.recording[chosen]
         frames = torch.from_numpy(self.clips.frames)[recording][:, None]
-        offset = self.first[chosen][:, None] + torch.arange(self.length)
+        first = torch.minimum(self.first[chosen] + later, self.last[chosen])
+        offset = first[:, None] + self.frame_stride * torch.arange(self.length)
         mask = offset < frames
         if self.short == "loop":
             offset, mask = offset % frames, torch.ones_like(mask)
@@ -134,10 +148,11 @@ class MotionWindows(Dataset[MotionBatch]):
             offset = torch.minimum(offset, frames - 1)
         at = torch.from_numpy(self.clips.start)[recording][:, None] + offset
         joints = torch.from_numpy(np.ascontiguousarray(self.clips.joints[at.numpy()]))
-        joints = canonicalise(joints, self.skeleton, self.root_rule, self.align_heading)
-        if self.channels == 2:
-            ground = 1 if self.skeleton.up_axis == 0 else 0
-            joints = joints[..., [ground, self.skeleton.up_axis]]
+        if joints.shape[-1] == 3:
+            joints = canonicalise(joints, self.skeleton, self.root_rule, self.align_heading)
+            if self.channels == 2:
+                ground = 1 if self.skeleton.up_axis == 0 else 0
+                joints = joints[..., [ground, self.skeleton.up_axis]]
         return MotionBatch(joints, self.label[chosen], mask)
 
 
@@ -149,14 +164,15 @@ class MotionDataModule(DataModule):
         classes: action names.
         fps: frames per second of the recordings.
         length: frames per window.
-        stride: frames between window starts in training (validation windows do not overlap).
+        stride: frames between window starts in training.
         short: see :class:`MotionWindows`.
         root_rule: see ``DatasetInfo``.
         align_heading: whether every window starts facing forward.
         channels: 3, or 2 for the front view.
-        scaling: map to [-1, 1] by the least and greatest value of the whole ``array`` (Kinetic-GAN's feeder) or of each
-            ``coordinate``, which gives small movements more room where people travel far along one axis.
+        scaling: see :func:`~mutoscope.data.motion_scaling.fit_normaliser`.
         batch_size, num_workers, seed, balance: see :class:`DataModule`.
+        frame_stride, shift: see :class:`MotionWindows`; only training windows shift. ``fps`` is that of the windows.
+        val_stride: frames between window starts in validation; by default windows do not overlap.
 
     Raises:
         ValueError: for a setting outside its choices.
@@ -180,6 +196,9 @@ class MotionDataModule(DataModule):
         seed: int,
         balance: bool,
         scaling: Scaling = "array",
+        frame_stride: int = 1,
+        shift: bool = False,
+        val_stride: int | None = None,
     ) -> None:
         for name, value, choices in (
             ("short", short, get_args(ShortRule)),
@@ -189,12 +208,16 @@ class MotionDataModule(DataModule):
         ):
             if value not in choices:
                 raise ValueError(f"{name} is '{value}', expected one of {', '.join(map(str, choices))}.")
-        if length < 1 or stride < 1:
-            raise ValueError(f"length ({length}) and stride ({stride}) must be at least 1.")
+        if min(length, stride, frame_stride, 1 if val_stride is None else val_stride) < 1:
+            raise ValueError(
+                f"length ({length}), the strides between windows ({stride}; in validation {val_stride}) and that "
+                f"between frames ({frame_stride}) must be at least 1."
+            )
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed, balance=balance)
         self.skeleton, self.fps, self.length, self.stride, self.short = skeleton, fps, length, stride, short
         self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
-        self.scaling = scaling
+        self.scaling, self.frame_stride, self.shift = scaling, frame_stride, shift
+        self.val_stride = length * frame_stride if val_stride is None else val_stride
         self._windows: dict[Split, MotionWindows] = {}
         self._normaliser: Normaliser | None = None
 
@@ -231,16 +254,18 @@ class MotionDataModule(DataModule):
         if self._windows:
             return
         for split in ("train", "val"):
-            stride = self.stride if split == "train" else self.length
+            training = split == "train"
             self._windows[split] = MotionWindows(
                 self.clips(split),
                 self.skeleton,
                 self.length,
-                stride,
+                self.stride if training else self.val_stride,
                 self.short,
                 self.root_rule,
                 self.align_heading,
                 self.channels,
+                self.frame_stride,
+                self.shift and training,
             )
         train = self._windows["train"]
         present = set(train.label.tolist())
@@ -250,17 +275,12 @@ class MotionDataModule(DataModule):
                 f"{', '.join(missing)} in '{self.registered_name}'; "
                 "use a smaller dataset.length or dataset.short=loop."
             )
-        chunks = [
-            train.__getitems__(list(range(i, min(i + 1024, len(train))))).joints for i in range(0, len(train), 1024)
-        ]
-        if self.scaling == "array":
-            self._normaliser = Normaliser.from_range(*scalar_range(chunks), channels=self.channels)
-        else:
-            ranges = [scalar_range([chunk[..., c] for chunk in chunks]) for c in range(self.channels)]
-            parts = [Normaliser.from_range(low, high, channels=1) for low, high in ranges]
-            self._normaliser = Normaliser(
-                tuple(part.offset[0] for part in parts), tuple(part.scale[0] for part in parts)
-            )
+        self._normaliser = self.fit_normaliser(train)
+
+    def fit_normaliser(self, train: MotionWindows) -> Normaliser:
+        """The scaling asked for, from the training windows."""
+        parts = [train.__getitems__(list(range(i, min(i + 1024, len(train))))) for i in range(0, len(train), 1024)]
+        return fit_normaliser([part.joints for part in parts], [part.mask for part in parts], self.scaling)
 
     def dropped(self) -> dict[str, int]:
         """Recordings too short for one window, per class name, over both splits."""

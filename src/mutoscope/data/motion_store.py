@@ -1,6 +1,6 @@
 """Prepared recordings on disk: one memory-mapped array of positions and an index, written once and never half.
 
-A store is a folder with ``joints.npy`` (``[f, v, 3]`` float32, all recordings end to end) and ``index.json``. It comes
+A store is a folder with ``joints.npy`` (``[f, v, c]`` float32, all recordings end to end) and ``index.json``. It comes
 into being by one rename of a finished folder. Until then every recording is kept, on its own, in ``<store>.parts``, so
 that an interrupted preparation goes on where it stopped.
 """
@@ -47,7 +47,8 @@ class MotionStore:
 
     Args:
         path: its folder.
-        joints: ``[f, v, 3]`` float32 in the skeleton's units, memory-mapped, all recordings end to end.
+        joints: ``[f, v, c]`` float32 in the skeleton's units, in space or a picture (``c`` 3 or 2), memory-mapped, all
+            recordings end to end.
         start, frames: ``[n]`` first frame and number of frames of every recording.
         recordings: one per recording.
         classes: action names in label order.
@@ -103,6 +104,7 @@ def prepare_store(
     recordings: Sequence[Recording],
     read: Callable[[int], NDArray[np.floating[Any]]],
     fingerprint: str,
+    channels: int = 3,
     title: str = "Preparing recordings",
 ) -> MotionStore:
     """Open the store at ``path``, or make it first.
@@ -112,7 +114,8 @@ def prepare_store(
     Args:
         path: folder of the store; let its name carry the fingerprint.
         skeleton, fps, classes, recordings, fingerprint: see :class:`MotionStore`.
-        read: positions ``[f, v, 3]`` of the recording with a given index.
+        read: positions ``[f, v, c]`` of the recording with a given index.
+        channels: coordinates ``c`` of a position, 2 or 3.
         title: of the progress bar.
 
     Raises:
@@ -127,16 +130,17 @@ def prepare_store(
         raise ValueError(f"Two recordings for {path} have the same name; names must differ.")
     parts = path.with_name(f"{path.name}.parts")
     try:
-        frames = _write_parts(parts, recordings, read, skeleton.num_joints, title)
+        frames = _write_parts(parts, recordings, read, (skeleton.num_joints, channels), title)
         description = {
             "format": _FORMAT,
             "fingerprint": fingerprint,
             "fps": float(fps),
+            "channels": channels,
             "classes": list(classes),
             "skeleton": skeleton.to_dict(),
             "recordings": [asdict(r) | {"frames": f} for r, f in zip(recordings, frames, strict=True)],
         }
-        _assemble(path, parts, frames, skeleton.num_joints, description)
+        _assemble(path, parts, frames, (skeleton.num_joints, channels), description)
     except FileNotFoundError:
         # another process may have finished first and taken the parts away
         if not path.exists():
@@ -168,7 +172,8 @@ def open_store(path: Path, fingerprint: str | None = None) -> MotionStore:
             raise ValueError(f"its fingerprint is {index['fingerprint']}, expected {fingerprint}")
         frames = np.array([entry["frames"] for entry in index["recordings"]], dtype=np.int64)
         skeleton = Skeleton.from_dict(index["skeleton"])
-        expected = (int(frames.sum()), skeleton.num_joints, 3)
+        # stores made before there was motion in two dimensions do not say
+        expected = (int(frames.sum()), skeleton.num_joints, index.get("channels", 3))
         if joints.shape != expected or joints.dtype != np.float32:
             raise ValueError(f"joints.npy holds {joints.dtype} {joints.shape}, expected float32 {expected}")
         recordings = tuple(Recording(e["name"], e["label"], e["group"]) for e in index["recordings"])
@@ -228,7 +233,7 @@ def _write_parts(
     parts: Path,
     recordings: Sequence[Recording],
     read: Callable[[int], NDArray[np.floating[Any]]],
-    num_joints: int,
+    pose: tuple[int, int],
     title: str,
 ) -> list[int]:
     """Write the recordings that are not there yet, each atomically; answer the frames of all."""
@@ -240,7 +245,7 @@ def _write_parts(
             part = _part(parts, i)
             if not part.exists():
                 joints = np.asarray(read(i), dtype=np.float32)
-                _check(joints, recordings[i].name, num_joints)
+                _check(joints, recordings[i].name, pose)
                 with tempfile.NamedTemporaryFile(dir=parts, suffix=".tmp", delete=False) as file:
                     np.save(file, joints, allow_pickle=False)
                 Path(file.name).replace(part)
@@ -248,10 +253,12 @@ def _write_parts(
     return frames
 
 
-def _assemble(path: Path, parts: Path, frames: Sequence[int], num_joints: int, description: dict[str, Any]) -> None:
+def _assemble(
+    path: Path, parts: Path, frames: Sequence[int], pose: tuple[int, int], description: dict[str, Any]
+) -> None:
     """Build the store in a folder of its own, then rename it into place; a store that is there already stays."""
     building = Path(tempfile.mkdtemp(dir=parts, prefix="building-"))
-    joints = open_memmap(building / "joints.npy", mode="w+", dtype=np.float32, shape=(sum(frames), num_joints, 3))
+    joints = open_memmap(building / "joints.npy", mode="w+", dtype=np.float32, shape=(sum(frames), *pose))
     end = 0
     for i, count in enumerate(frames):
         joints[end : end + count] = np.load(_part(parts, i), allow_pickle=False)
@@ -270,8 +277,8 @@ def _part(parts: Path, i: int) -> Path:
     return parts / f"{i:06d}.npy"
 
 
-def _check(joints: NDArray[np.float32], name: str, num_joints: int) -> None:
-    if joints.ndim != 3 or joints.shape[1:] != (num_joints, 3) or len(joints) == 0:
-        raise ValueError(f"Recording '{name}' has shape {joints.shape}, expected (frames, {num_joints}, 3).")
+def _check(joints: NDArray[np.float32], name: str, pose: tuple[int, int]) -> None:
+    if joints.ndim != 3 or joints.shape[1:] != pose or len(joints) == 0:
+        raise ValueError(f"Recording '{name}' has shape {joints.shape}, expected (frames, {pose[0]}, {pose[1]}).")
     if not np.isfinite(joints).all():
         raise ValueError(f"Recording '{name}' holds values that are no finite numbers.")

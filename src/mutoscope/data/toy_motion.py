@@ -7,7 +7,8 @@ import json
 import numpy as np
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.motion import MotionClips, MotionDataModule, Scaling
+from mutoscope.data.motion import MotionClips, MotionDataModule
+from mutoscope.data.motion_scaling import Scaling
 from mutoscope.data.registry import register
 from mutoscope.data.toy_world import ACTIONS, WORLD_VERSION, joint_columns, perform
 from mutoscope.structures import RootRule

@@ -3,12 +3,11 @@
 import hashlib
 import re
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from mutoscope.formats.state_dicts import read_plain
 
 #: architecture -> the file that torchvision publishes
 PUBLISHED = {
@@ -44,10 +43,7 @@ def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[
         raise ValueError(
             f"{file} is damaged: its content does not match the digest {digest[1]} in its name. Download it anew."
         )
-    try:
-        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
-        raise ValueError(f"{file} is no file of weights that can be read ({type(error).__name__}).") from error
+    state = read_plain(file)
     features = {key: x for key, x in state.items() if key.startswith("features.")} if isinstance(state, dict) else {}
     if not features or not all(isinstance(x, Tensor) for x in features.values()):
         raise ValueError(f"{file} holds no tensors called 'features.*', expected a state dictionary of {architecture}.")

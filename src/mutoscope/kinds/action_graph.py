@@ -34,7 +34,8 @@ def named_layout(batch: ActionGraphBatch, boxes: Tensor) -> dict[str, Any]:
 
 def named_sample(sample: ActionGraphSample) -> dict[str, Any]:
     """Generated clips beside the true ones, by the names that metrics ask for."""
-    return {"fake_frames": sample.fake, "real_frames": sample.real, **named_layout(sample.asked, sample.boxes)}
+    frames = sample.fake if sample.drawn else None
+    return {"fake_frames": frames, "real_frames": sample.real, **named_layout(sample.asked, sample.boxes)}
 
 
 class VideoGallery:
@@ -59,6 +60,7 @@ class ActionGraphTools:
     """See :class:`~mutoscope.kinds.base.KindTools`."""
 
     groups: Mapping[str, str] = {"metrics": "action_graph", "recognizer": "tracks"}
+    compares = False
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
         classifier = track_classifier_for(datamodule, config["recognizer"]).network

@@ -19,7 +19,7 @@ from mutoscope.kinds.action_graph import CHUNK, chunks, named_layout, named_samp
 from mutoscope.kinds.action_graph_control import ControlRow, arrival_rows, composed_rows, timing_rows
 from mutoscope.kinds.action_graph_report import write_report
 from mutoscope.kinds.base import EvaluationTask
-from mutoscope.metrics.common import TooFewSamplesError, feed
+from mutoscope.kinds.measuring import Measuring
 from mutoscope.models.base import GenerativeModule, seeded
 from mutoscope.recognition import track_classifier_for
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample
@@ -63,7 +63,7 @@ class ActionGraphEvaluation:
 
     Args:
         layouts: one row per layout generating function, all on the same clips.
-        frames: one row per way to make frames, the real ones last.
+        frames: one row per way to make frames, the real ones last; none for a model of layouts alone.
         control: questions whether what was asked for happens.
         protocol: how all this was measured.
         sample: what the model generated for ``clips``.
@@ -91,27 +91,13 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     say(f"Laying out {len(clips)} clips in every way there is ...")
     layouts = _layout_rows(model, clips, of_layouts, config["seed"]) if isinstance(model, LaysOut) else []
 
-    with seeded(config["seed"], torch.device("cpu")):
-        untrained: GenerativeModule = build(task.trained_config["model"], "model", info=info).eval()
-    rows: list[Row] = []
-    sample: ActionGraphSample | None = None
-    ways: list[tuple[str, GenerativeModule, str | None]] = [
-        ("untrained", untrained, None),
-        ("trained", model, None),
-        ("trained, true layout", model, "ground_truth"),
-    ]
-    for name, candidate, layout in ways:
-        say(f"Generating {len(clips)} clips: {name} ...")
-        made = _generate(candidate.to(task.device), clips, layout, config["seed"])
-        rows.append(_row(name, of_frames, [named_sample(made)]))
-        if name == "trained":
-            sample = made
-    assert sample is not None
-    assert clips.frames is not None
-    still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
-    for name, frames in (("copy first frame", still), ("real (floor)", truth)):
-        named = {"fake_frames": frames, "real_frames": truth, **named_layout(clips, clips.boxes)}
-        rows.append(_row(name, of_frames, [named]))
+    say(f"Generating {len(clips)} clips: trained ...")
+    sample = _generate(model, clips, None, config["seed"])
+    if sample.drawn:
+        rows = _frame_rows(task, clips, sample, of_frames)
+    else:
+        rows, left_out = [], f" {', '.join(of_frames)} are left out, and" if of_frames else ""
+        say(f"The model lays out boxes and draws no frames:{left_out} pictures show boxes on the first frame.")
 
     def generate(asked: ActionGraphBatch) -> ActionGraphSample:
         return _generate(model, asked, None, config["seed"])
@@ -130,7 +116,7 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
         "length": info.length,
         "fps": info.fps,
         "frame_size": list(info.need_frame_size()),
-        "frames": "uint8, autoregressive from the first true one",
+        "frames": "uint8, autoregressive from the first true one" if sample.drawn else None,
         "layout": model.layouts[0] if isinstance(model, LaysOut) else None,
         "track_classifier_sha256": classifier.sha256,
         "track_classifier_val_accuracy": classifier.accuracy,
@@ -140,7 +126,8 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     }
     evaluation = ActionGraphEvaluation(layouts, rows, control, protocol, sample, clips)
     _write_json(evaluation, task)
-    for title, table in (("Layouts", evaluation.layouts), ("Frames", evaluation.frames)):
+    tables = {"Layouts": evaluation.layouts, "Frames": evaluation.frames}
+    for title, table in ((title, table) for title, table in tables.items() if table):
         say(_table(f"{title}, {len(clips)} held-out clips", table, metrics))
     say(_control_table(evaluation.control))
     report = write_report(task, evaluation, metrics)
@@ -149,31 +136,45 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
 
 
 def _layout_rows(model: LaysOut, clips: ActionGraphBatch, metrics: Mapping[str, Metric], seed: int) -> list[Row]:
-    rows = []
+    rows, measured = [], Measuring(metrics)
     for name in model.layouts:
+        title = LAYOUTS.get(name, name)
         named = [named_layout(part, model.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
-        rows.append(_row(LAYOUTS.get(name, name), metrics, named))
+        rows.append(Row(title, measured.row(title, named)[0]))
     return rows
+
+
+def _frame_rows(
+    task: EvaluationTask, clips: ActionGraphBatch, trained: ActionGraphSample, metrics: Mapping[str, Metric]
+) -> list[Row]:
+    """What was generated beside other ways to make frames: without training, into true boxes, and not at all."""
+    model, seed = task.model, task.config["seed"]
+    with seeded(seed, torch.device("cpu")):
+        untrained: GenerativeModule = build(task.trained_config["model"], "model", info=model.info).eval()
+    assert clips.frames is not None
+    still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
+    given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
+    measured = Measuring(metrics)
+
+    def row(name: str, named: Mapping[str, Any]) -> Row:
+        return Row(name, measured.row(name, [named])[0])
+
+    def generated(name: str, candidate: GenerativeModule, layout: str | None) -> Row:
+        say(f"Generating {len(clips)} clips: {name} ...")
+        return row(name, named_sample(_generate(candidate.to(task.device), clips, layout, seed)))
+
+    return [
+        generated("untrained", untrained, None),
+        row("trained", named_sample(trained)),
+        generated("trained, true layout", model, "ground_truth"),
+        row("copy first frame", {"fake_frames": still, **given}),
+        row("real (floor)", {"fake_frames": truth, **given}),
+    ]
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
     sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)
-
-
-def _row(name: str, metrics: Mapping[str, Metric], parts: list[dict[str, Any]]) -> Row:
-    values: dict[str, float | None] = {}
-    for key, metric in metrics.items():
-        metric.cpu().reset()
-        for named in parts:
-            feed(metric, named)
-        try:
-            values[key] = float(metric.compute())
-        except TooFewSamplesError as error:
-            say(f"{key} of '{name}' is left out: {error}")
-            values[key] = None
-        metric.reset()
-    return Row(name, values)
 
 
 def _write_json(evaluation: ActionGraphEvaluation, task: EvaluationTask) -> None:

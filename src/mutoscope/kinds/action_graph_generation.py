@@ -83,6 +83,8 @@ def generate_video(
         boxes = sample.boxes[batch.graph.nodes_of(number), : variant.graph.length]
         with replacing(out / f"{variant.name}_layout.npy") as temporary, temporary.open("wb") as file:
             np.save(file, boxes.numpy(), allow_pickle=False)
+    if not sample.drawn:
+        say("This model lays out boxes and draws no frames (model.frames=false); videos show boxes on the first frame.")
     paths = save_variants(out, sample, [variant.graph for variant in variants], gif=config["gif"])
     if true_clip is not None and not prompts and variants[0].graph.length == true_clip.length:
         own: ActionGraphSample = model.generate(true_clip, seed=config["seed"])  # type: ignore[assignment]
@@ -124,6 +126,9 @@ def _check(config: Mapping[str, Any]) -> None:
             f"label is {config['label']}, but label= is for models of motion; what happens in a video, an action graph "
             "says: prompt=graph.yaml."
         )
+    for key in ("mix", "between", "attention", "trajectories"):
+        if config[key]:
+            raise ConfigError(f"{key}= is for models of motion; this one makes video from action graphs: prompt=.")
     if config["length"] is not None and not _is_number(config["length"], int):
         raise ConfigError(f"length is {config['length']}, expected a whole number of frames.")
     for shift in _listed(config["shift"]):

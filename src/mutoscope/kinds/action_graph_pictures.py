@@ -51,13 +51,17 @@ def under_timeline(video: Frames, graph: ActionGraph) -> Frames:
 
 
 def save_comparison(folder: Path, sample: ActionGraphSample, shown: int = 4) -> list[Path]:
-    """``clip<k>.mp4`` for the first clips: true, generated, both with their layouts, and what was asked below."""
+    """``clip<k>.mp4`` for the first clips: true, generated, both with their layouts, and what was asked below.
+
+    Where no frames were drawn, the predicted layout moves on the first frame.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for clip in range(min(shown, len(sample.asked))):
         graph, nodes = graph_of(sample.asked, clip, sample), sample.asked.graph.nodes_of(clip)
         fake = frames_of(sample.fake[clip])
-        columns = [("generated", fake), ("predicted layout", with_boxes(fake, sample.boxes[nodes], graph))]
+        columns = [("generated", fake)] if sample.drawn else []
+        columns.append(("predicted layout", with_boxes(fake, sample.boxes[nodes], graph)))
         if sample.real is not None:
             real = frames_of(sample.real[clip])
             columns = [("true", real), ("true layout", with_boxes(real, sample.asked.boxes[nodes], graph)), *columns]
@@ -69,13 +73,14 @@ def save_comparison(folder: Path, sample: ActionGraphSample, shown: int = 4) -> 
 def save_variants(
     folder: Path, sample: ActionGraphSample, graphs: Sequence[ActionGraph], *, gif: bool = False
 ) -> list[Path]:
-    """Every generated clip with and without boxes, its graph, and all of them side by side.
+    """Every generated clip with and without boxes (with them only, where no frames were drawn), its graph, and all of
+    them side by side.
 
     Args:
         folder: where to; made if missing.
         sample: one clip per graph, each at least as long as its graph; ``sample.asked.names`` are the file names.
         graphs: what was asked for.
-        gif: also write GIFs of the clips without boxes.
+        gif: also write GIFs of the clips, without boxes where frames were drawn.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths, columns = [], []
@@ -83,11 +88,12 @@ def save_variants(
         video = frames_of(sample.fake[clip])[: graph.length]
         boxes = sample.boxes[sample.asked.graph.nodes_of(clip)][:, : graph.length]
         boxed = with_boxes(video, boxes, graph)
-        paths.append(write_mp4(folder / f"{name}.mp4", video, sample.info.fps))
+        if sample.drawn:
+            paths.append(write_mp4(folder / f"{name}.mp4", video, sample.info.fps))
         paths.append(write_mp4(folder / f"{name}_boxes.mp4", under_timeline(boxed, graph), sample.info.fps))
         paths.append(save_png(folder / f"{name}_graph.png", draw_graph(graph)))
         if gif:
-            paths.append(write_gif(folder / f"{name}.gif", video, sample.info.fps))
+            paths.append(write_gif(folder / f"{name}.gif", video if sample.drawn else boxed, sample.info.fps))
         columns.append((name, boxed))
     if len(columns) > 1:
         paths.append(write_mp4(folder / "side_by_side.mp4", side_by_side(columns, least=_HEIGHT), sample.info.fps))

@@ -60,7 +60,9 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
         "Generated beside true",
         [(path.stem.replace("_", " "), path) for path in videos],
         note="True clip, generated clip, and the generated clip with the boxes it was drawn from (thin: where the true "
-        "boxes are). The first frame is given, everything after it is generated from the graph.",
+        "boxes are). The first frame is given, everything after it is generated from the graph."
+        if evaluation.sample.drawn
+        else "True clip, and the boxes laid out for its graph on its first frame.",
         columns=1,
     )
     _table(
@@ -74,16 +76,19 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
         "perfect layout would score.",
         task,
     )
-    _table(
-        report,
-        "How do the frames look?",
-        evaluation.frames,
-        metrics,
-        "frames",
-        "The same clips, each generated frame after frame from the first true one. 'True layout' draws into the true "
-        "boxes. 'Copy first frame' moves nothing and sets the mark: most of a picture is still background.",
-        task,
-    )
+    if evaluation.sample.drawn:
+        _table(
+            report,
+            "How do the frames look?",
+            evaluation.frames,
+            metrics,
+            "frames",
+            "The same clips, each generated frame after frame from the first true one. 'True layout' draws into the "
+            "true boxes. 'Copy first frame' moves nothing and sets the mark: most of a picture is still background.",
+            task,
+        )
+    else:
+        report.add_text("How do the frames look?", "There are none: layouts were trained alone (model.frames=false).")
     report.add_table(
         "Does it do what is asked, when it is asked?",
         [

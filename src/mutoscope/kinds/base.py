@@ -1,7 +1,7 @@
 """The contract between the verbs and a kind of data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +42,7 @@ class EvaluationTask:
         datamodule: set up.
         checkpoint: where the model comes from.
         out: the folder for results.
+        beside: further models of the same data, by the names of their rows.
     """
 
     config: Mapping[str, Any]
@@ -51,6 +52,7 @@ class EvaluationTask:
     device: torch.device
     checkpoint: Path
     out: Path
+    beside: Mapping[str, GenerativeModule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class KindTools(Protocol):
 
     #: choices of the groups ``metrics`` and ``recognizer`` for ``evaluate`` where the user makes none
     groups: Mapping[str, str]
+    #: whether an evaluation can measure further models beside the one asked for
+    compares: bool
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
         """How to measure models while they train.

@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from mutoscope.assembly import build_metrics, clips_of
 from mutoscope.callbacks.media import Gallery
 from mutoscope.data.datamodule import DataModule
 from mutoscope.kinds.base import CardText, EvaluationTask, Measurement
+from mutoscope.metrics.motion import RecognitionAccuracy
 from mutoscope.models.base import GenerativeModule
-from mutoscope.recognition import recognizer_for
+from mutoscope.recognition import TrainedRecognizer, recognizer_for
 from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.structures import DatasetInfo, MotionBatch, MotionSample
 
@@ -37,6 +39,37 @@ def named_clips(batch: MotionBatch) -> dict[str, Any]:
     return {"joints": batch.joints, "label": batch.label, "mask": batch.mask, "real": True}
 
 
+def motion_metrics(
+    datamodule: DataModule, config: Mapping[str, Any], training: Tensor
+) -> tuple[dict[str, Metric], dict[str, TrainedRecognizer]]:
+    """The metrics of a config with the recognisers they look through.
+
+    Args:
+        datamodule: set up.
+        config: of ``train`` or ``evaluate``; the groups ``metrics`` and ``recognizer`` are read. A metric may say in
+            ``recognizer`` how one of its own is trained.
+        training: joints of all training clips.
+
+    Returns:
+        Metrics by name, and by the same names the recognisers of those that count what is recognised.
+    """
+    shared = recognizer_for(datamodule, config["recognizer"])
+    own = {
+        name: recognizer_for(datamodule, node["recognizer"])
+        for name, node in config["metrics"].items()
+        if node is not None and node.get("recognizer") is not None
+    }
+    metrics = build_metrics(
+        config["metrics"],
+        datamodule.info,
+        recognizer=shared.network,
+        own={name: trained.network for name, trained in own.items()},
+        reference=training,
+    )
+    counting = [name for name, metric in metrics.items() if isinstance(metric, RecognitionAccuracy)]
+    return metrics, {name: own.get(name, shared) for name in counting}
+
+
 class MotionGallery:
     """One video per class and a contact sheet.
 
@@ -59,15 +92,10 @@ class MotionTools:
 
     #: ``conf/evaluate.yaml`` names those of motion already
     groups: Mapping[str, str] = {}
+    compares = True
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
-        recognizer = recognizer_for(datamodule, config["recognizer"])
-        metrics = build_metrics(
-            config["metrics"],
-            datamodule.info,
-            recognizer=recognizer.network,
-            reference=clips_of(datamodule, "train").joints,
-        )
+        metrics, _ = motion_metrics(datamodule, config, clips_of(datamodule, "train").joints)
         labels = class_labels(datamodule.info.num_classes, samples)
         reference = named_clips(clips_of(datamodule, "train", limit=REFERENCE_CLIPS))
         return Measurement(metrics, labels.split(CHUNK), named_sample, reference)

@@ -1,30 +1,29 @@
-"""``evaluate`` for motion: a table of metrics with their floor."""
+"""``evaluate`` for motion: models beside foils and floors, in one table."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from rich.table import Table
 from torchmetrics import Metric
 
-from mutoscope.assembly import build_metrics, clips_of
-from mutoscope.config import build
+from mutoscope.config import ConfigError, build
 from mutoscope.console import say
 from mutoscope.facts import run_facts
 from mutoscope.formats.files import replacing
 from mutoscope.kinds.base import EvaluationTask
+from mutoscope.kinds.measuring import Measuring
+from mutoscope.kinds.motion import motion_metrics, named_clips
+from mutoscope.kinds.motion_foils import Candidate, RealClips, Role, foils, real_clips
 from mutoscope.kinds.motion_report import write_report
-from mutoscope.metrics.motion import RecognitionAccuracy
 from mutoscope.models.base import GenerativeModule, seeded
-from mutoscope.recognition import TrainedRecognizer, recognizer_for
+from mutoscope.recognition import TrainedRecognizer
 from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.structures import MotionBatch
-
-#: real training clips that everything is held against
-REFERENCE_CLIPS = 5000
 
 
 @dataclass(frozen=True)
@@ -33,88 +32,119 @@ class Row:
 
     Args:
         name: e.g. ``trained``.
+        role: a model, a foil or a floor.
+        what: it is, in a sentence.
         count: clips measured.
-        values: by metric name.
-        per_class: recognition accuracy by class name.
+        values: by metric name; ``None`` where a metric saw too little.
+        per_class: recognition accuracy by metric name and class name.
     """
 
     name: str
+    role: Role
+    what: str
     count: int
-    values: dict[str, float]
-    per_class: dict[str, float]
+    values: dict[str, float | None]
+    per_class: dict[str, dict[str, float]]
+
+    def mean_over_classes(self) -> dict[str, float]:
+        """By metric, the mean of its values per class, each class counting alike."""
+        return {name: fmean(values.values()) for name, values in self.per_class.items() if values}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything an evaluation found; what the report shows."""
+    """Everything an evaluation found; what the report shows.
+
+    Args:
+        rows: models, foils, floors.
+        protocol: how all this was measured.
+        caveats: by metric, what to bear in mind with its numbers.
+        fake: clips of the trained model for the classes of ``real``.
+        real: held-out clips.
+        beside: clips of further models for the same classes, by the names of their rows.
+    """
 
     rows: list[Row]
     protocol: dict[str, Any]
+    caveats: dict[str, str]
     fake: torch.Tensor
     real: MotionBatch
+    beside: dict[str, torch.Tensor]
+
+    def by_caveat(self) -> dict[str, list[str]]:
+        """The metrics that share each caveat."""
+        texts = dict.fromkeys(self.caveats.values())
+        return {text: [name for name, own in self.caveats.items() if own == text] for text in texts}
 
 
 def evaluate_motion(task: EvaluationTask) -> Evaluation:
-    """Measure a trained model against its untrained self and against held-out real clips.
+    """Measure trained models beside an untrained one, foils and real clips.
 
-    All three rows are held against the same training clips and count the same number of clips with the same classes,
-    those of the held-out clips, because every one of these metrics depends on the count.
+    All rows are held against the same real clips and count the same number of clips with the same classes, those of
+    the held-out clips, because these metrics depend on the count.
     """
     config, model, datamodule, out = task.config, task.model, task.datamodule, task.out
-    recognizer = recognizer_for(datamodule, config["recognizer"])
-    info = model.info
-    train = clips_of(datamodule, "train")
-    reference = clips_of(datamodule, "train", limit=REFERENCE_CLIPS, seed=config["seed"])
+    info, seed = model.info, config["seed"]
     limit = config["samples_per_class"] * info.num_classes
-    held_out = clips_of(datamodule, config["split"], limit=limit, seed=config["seed"])
-    metrics = build_metrics(config["metrics"], info, recognizer=recognizer.network, reference=train.joints)
+    if config["reference"] not in ("train", "held_out"):
+        raise ConfigError(f"reference is '{config['reference']}', expected train or held_out.")
+    real = real_clips(datamodule, config["split"], limit, config["reference"], seed)
+    below = foils(real, seed)
+    if taken := {"untrained", "trained", *(foil.name for foil in below)} & set(task.beside):
+        raise ConfigError(f"beside names a checkpoint '{taken.pop()}', which is a row already; give it another name.")
+    metrics, recognizers = motion_metrics(datamodule, config, real.all_training.joints)
+    measuring = Measuring(metrics, named_clips(real.reference))
 
-    with seeded(config["seed"], torch.device("cpu")):
+    with seeded(seed, torch.device("cpu")):
         untrained: GenerativeModule = build(task.trained_config["model"], "model", info=info).eval()
-    rows, fake = [], None
-    for name, candidate in (("untrained", untrained), ("trained", model)):
-        sample = candidate.to(task.device).generate(held_out, seed=config["seed"], truncation=config["truncation"])
-        fake = sample.fake.cpu()
-        say(f"Measuring {len(fake)} clips of the {name} model ...")
-        rows.append(
-            _measure(name, MotionBatch(fake, held_out.label, torch.ones_like(held_out.mask)), reference, metrics, info)
-        )
-    say(f"Measuring {len(held_out)} held-out real clips ...")
-    rows.append(_measure("real, held out (floor)", held_out, reference, metrics, info))
-    assert fake is not None
+    always = torch.ones_like(real.held_out.mask)
+    models: list[tuple[str, GenerativeModule, str]] = [
+        ("untrained", untrained, "The model before its first iteration."),
+        ("trained", model, _origin(model, config["checkpoint"])),
+        *((name, other, _origin(other, config["beside"][name])) for name, other in task.beside.items()),
+    ]
+    rows: list[Row] = []
+    fakes: dict[str, torch.Tensor] = {}
+    for name, candidate, what in models:
+        sample = candidate.to(task.device).generate(real.held_out, seed=seed, truncation=config["truncation"])
+        fakes[name] = sample.fake.cpu()
+        clips = MotionBatch(fakes[name], real.held_out.label, always)
+        rows.append(_measure(Candidate(name, "model", what, clips), measuring, info.classes))
+    rows += [_measure(foil, measuring, info.classes) for foil in below]
 
-    evaluation = Evaluation(rows, _protocol(config, datamodule, recognizer, held_out, reference), fake, held_out)
+    caveats = {name: caveat for name, metric in metrics.items() if (caveat := getattr(metric, "caveat", ""))}
+    protocol = _protocol(config, datamodule, recognizers, real)
+    beside = {name: fakes[name] for name in task.beside}
+    evaluation = Evaluation(rows, protocol, caveats, fakes["trained"], real.held_out, beside)
     out.mkdir(parents=True, exist_ok=True)
     _write_json(evaluation, out / "metrics.json")
     say(_table(evaluation, metrics))
+    for caveat, names in evaluation.by_caveat().items():
+        say(f"{', '.join(names)}: {caveat}")
     report = write_report(out, evaluation, metrics, model, task.checkpoint, run_facts())
-    save_motion_gallery(out / "media", fake, held_out.label, info, real=held_out.joints, per_class=2)
+    save_motion_gallery(
+        out / "media", evaluation.fake, real.held_out.label, info, real=real.held_out.joints, per_class=2
+    )
     say(f"Wrote {out / 'metrics.json'}, {out / 'media'} and {report}.")
     return evaluation
 
 
-def _measure(
-    name: str, candidate: MotionBatch, reference: MotionBatch, metrics: Mapping[str, Metric], info: Any
-) -> Row:
-    values: dict[str, float] = {}
-    per_class: dict[str, float] = {}
-    for key, metric in metrics.items():
-        metric.reset()
-        for part, real in ((reference, True), (candidate, False)):
-            metric.update(part.joints, part.label, part.mask, real=real)
-        values[key] = float(metric.compute())
-        if isinstance(metric, RecognitionAccuracy):
-            per_class = {info.classes[i]: float(v) for i, v in enumerate(metric.per_class()) if bool(torch.isfinite(v))}
-        metric.reset()
-    return Row(name, len(candidate), values, per_class)
+def _origin(model: GenerativeModule, checkpoint: Any) -> str:
+    return f"{type(model).__name__} after {model.iterations:,} iterations, {checkpoint}."
+
+
+def _measure(candidate: Candidate, measuring: Measuring, classes: tuple[str, ...]) -> Row:
+    clips = candidate.clips
+    say(f"Measuring {len(clips)} clips: {candidate.name} ...")
+    values, per_class = measuring.row(candidate.name, [{**named_clips(clips), "real": False}])
+    named = {
+        key: {classes[k]: value for k, value in enumerate(every) if value == value} for key, every in per_class.items()
+    }
+    return Row(candidate.name, candidate.role, candidate.what, len(clips), values, named)
 
 
 def _protocol(
-    config: Mapping[str, Any],
-    datamodule: Any,
-    recognizer: TrainedRecognizer,
-    held_out: MotionBatch,
-    reference: MotionBatch,
+    config: Mapping[str, Any], datamodule: Any, recognizers: Mapping[str, TrainedRecognizer], real: RealClips
 ) -> dict[str, Any]:
     info = datamodule.info
     return {
@@ -124,23 +154,36 @@ def _protocol(
         "length": info.length,
         "fps": info.fps,
         "root": info.root,
-        "clips_per_row": len(held_out),
-        "reference_clips": len(reference),
-        "reference": "training split",
-        "recognizer_sha256": recognizer.sha256,
-        "recognizer_val_accuracy": recognizer.accuracy,
+        "split": config["split"],
+        "clips_per_row": len(real.held_out),
+        "reference_clips": len(real.reference),
+        "reference": "training clips" if real.against == "train" else "held-out clips",
+        "recognizers": {
+            name: {"title": trained.title, "sha256": trained.sha256, "val_accuracy": trained.accuracy}
+            for name, trained in recognizers.items()
+        },
         "truncation": config["truncation"],
         "seed": config["seed"],
         "checkpoint": str(config["checkpoint"]),
+        "beside": {name: str(path) for name, path in (config["beside"] or {}).items()},
     }
 
 
 def _write_json(evaluation: Evaluation, path: Path) -> None:
     content = {
         "rows": [
-            {"name": r.name, "clips": r.count, "metrics": r.values, "accuracy_per_class": r.per_class}
-            for r in evaluation.rows
+            {
+                "name": row.name,
+                "role": row.role,
+                "what": row.what,
+                "clips": row.count,
+                "metrics": row.values,
+                "accuracy_per_class": row.per_class,
+                "accuracy_mean_over_classes": row.mean_over_classes(),
+            }
+            for row in evaluation.rows
         ],
+        "caveats": evaluation.caveats,
         "protocol": evaluation.protocol,
     }
     with replacing(path) as temporary:
@@ -148,11 +191,17 @@ def _write_json(evaluation: Evaluation, path: Path) -> None:
 
 
 def _table(evaluation: Evaluation, metrics: Mapping[str, Metric]) -> Table:
-    table = Table(title=f"{evaluation.protocol['clips_per_row']} clips per row, held against training clips")
-    table.add_column("")
+    protocol = evaluation.protocol
+    table = Table(title=f"{protocol['clips_per_row']} clips per row, held against {protocol['reference']}")
+    table.add_column("", no_wrap=True)
+    # one line per metric: there are more of them than fit beside one another
+    for row in evaluation.rows:
+        table.add_column(row.name, justify="right")
     for name, metric in metrics.items():
         arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
-        table.add_column(name + arrow, justify="right")
-    for row in evaluation.rows:
-        table.add_row(row.name, *(f"{row.values[name]:.3f}" for name in metrics))
+        table.add_row(name + arrow, *(_number(row.values[name]) for row in evaluation.rows))
     return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

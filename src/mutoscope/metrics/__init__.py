@@ -1,6 +1,7 @@
 """Metrics as ``torchmetrics.Metric``: they eat plain tensors and reduce over processes by themselves."""
 
 from mutoscope.metrics.actions import ActionRecall, ComposedAccuracy, TrackClassifier
+from mutoscope.metrics.clip_sets import ClipMMD, class_mmd2
 from mutoscope.metrics.common import Recognizer, TooFewSamplesError
 from mutoscope.metrics.frechet import (
     FrechetDistance,
@@ -43,6 +44,7 @@ __all__ = [
     "ActionRecall",
     "BoneDrift",
     "ClassifierFID",
+    "ClipMMD",
     "ComposedAccuracy",
     "DestinationError",
     "Diversity",
@@ -71,6 +73,7 @@ __all__ = [
     "TrackClassifier",
     "bootstrap_interval",
     "box_iou_pairs",
+    "class_mmd2",
     "compare",
     "frechet_distance",
     "frechet_distance_of_features",

@@ -64,8 +64,12 @@ def feed(metric: Metric, available: Mapping[str, Any]) -> None:
 
     Raises:
         TypeError: if it needs something that is not there.
+        TooFewSamplesError: if it needs something that is there as ``None``: what is measured makes none of it.
     """
     wanted = inspect.signature(type(metric).update).parameters
+    lacking = [n for n, p in wanted.items() if p.default is p.empty and n in available and available[n] is None]
+    if lacking:
+        raise TooFewSamplesError(f"it compares {lacking[0]}, and there are none.")
     metric.update(**{name: available[name] for name in wanted if name in available})
 
 

@@ -31,6 +31,8 @@ class MotionMetric(Metric):
 
     #: what the number is, and its unit, in one line for reports
     meaning: ClassVar[str]
+    #: what to bear in mind with its numbers, in sentences; printed with them
+    caveat: ClassVar[str] = ""
     #: whether it means something in three dimensions only
     spatial: ClassVar[bool] = False
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from pytorch_lightning import LightningModule
@@ -211,6 +211,11 @@ class GenerativeModule(IterationModule):
         info, optimizers, schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
     """
 
+    #: whether ``generate`` of a model of motion also takes class weights ``[b, classes]``
+    takes_mixtures: ClassVar[bool] = False
+    #: choices of config groups by which its evaluation differs from that of its kind, e.g. its paper's metrics
+    groups: ClassVar[Mapping[str, str]] = {}
+
     def __init__(
         self,
         info: DatasetInfo,
@@ -259,6 +264,19 @@ class GenerativeModule(IterationModule):
         super().finish_iteration(batch)
         if self.ema is not None:
             self.ema.update(self.generator, self.samples_seen - before, self.samples_seen)
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A model of motion whose frames attend to past ones, and which can say to which."""
+
+    def attention(
+        self, batch: Any, *, seed: int = 0, length: int | None = None, truncation: float | None = None
+    ) -> Tensor:
+        """``[b, t, t]`` for the sequences that ``generate`` makes of the same arguments.
+
+        Row = frame that attends, column = frame attended to, zero for later frames; only ratios within a row matter.
+        """
 
 
 def _raw(optimizer: Any) -> Optimizer:

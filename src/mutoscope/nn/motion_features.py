@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mutoscope.structures import Skeleton
+from mutoscope.structures import DatasetInfo, Skeleton
 
 Stream = Literal["joints", "bones", "velocities"]
 
@@ -40,6 +40,20 @@ class MotionFeatures(nn.Module):
         self.register_buffer("parents", torch.tensor(parents), persistent=False)
         rank = [skeleton.parents[:j].count(p) for j, p in enumerate(skeleton.parents)]
         self.register_buffer("bone_gain", gain * (1 + torch.tensor(rank)[:, None] / 2), persistent=False)
+
+    @classmethod
+    def of(cls, info: DatasetInfo, streams: Sequence[Stream]) -> "MotionFeatures":
+        """Features of a dataset's motion in network units.
+
+        Raises:
+            ValueError: for bones of joints that are each scaled by themselves.
+        """
+        if "bones" in streams and info.normaliser is not None and info.normaliser.joints is not None:
+            raise ValueError(
+                f"critic_streams holds bones, but '{info.name}' scales every joint by itself, so that differences of "
+                "joints are no bones; use dataset.scaling=array or coordinate, or leave bones out."
+            )
+        return cls(info.need_skeleton(), streams)
 
     def forward(self, joints: Tensor) -> Tensor:
         """``[b, t, v, c] -> [b, t, v, c * streams]``."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
+from mutoscope.render.plot import PALETTE
 from mutoscope.render.skeleton import INK, MUTED, Array, Colour, Frames, fit_text, font
 from mutoscope.structures import ActionEdge, ActionGraph, GraphObject
 
@@ -15,17 +16,6 @@ _BEYOND: Colour = (240, 241, 244)
 _RULE: Colour = (222, 224, 229)
 #: objects without colour
 _PLAIN: Colour = (214, 221, 232)
-#: of actions, told apart with every common kind of colour blindness (after Okabe and Ito)
-_PALETTE: tuple[Colour, ...] = (
-    (0, 114, 178),
-    (213, 94, 0),
-    (0, 140, 105),
-    (190, 92, 148),
-    (186, 124, 0),
-    (62, 150, 205),
-    (112, 84, 196),
-    (122, 78, 44),
-)
 #: actions of one data set each, by the place of their colour
 _KNOWN = (
     ("contain", "slide", "pick_place", "rotate", "no_op"),
@@ -49,8 +39,8 @@ def action_colours(graph: ActionGraph) -> dict[str, Colour]:
     """A colour for every action that occurs: the same in all pictures for those of the data sets here."""
     names = sorted({edge.action for edge in graph.edges})
     places = {name: known.index(name) for known in _KNOWN for name in names if name in known}
-    others = (i for i in range(len(_PALETTE) + len(names)) if i not in places.values())
-    return {name: _PALETTE[(places[name] if name in places else next(others)) % len(_PALETTE)] for name in names}
+    others = (i for i in range(len(PALETTE) + len(names)) if i not in places.values())
+    return {name: PALETTE[(places[name] if name in places else next(others)) % len(PALETTE)] for name in names}
 
 
 def object_colours(graph: ActionGraph) -> list[Colour]:

@@ -18,13 +18,14 @@ from PIL import Image
 from torch import Tensor
 
 from mutoscope.formats.files import replacing
-from mutoscope.render.sheet import Motion, by_class
+from mutoscope.render.sheet import by_class
 from mutoscope.render.skeleton import (
     FOLLOWING,
     Array,
     Bounds,
     Camera,
     Frames,
+    Motion,
     head_joint,
     nice_length,
     to_world,

@@ -19,6 +19,7 @@ from mutoscope.render.skeleton import (
     Bounds,
     Camera,
     Frames,
+    Motion,
     Source,
     draw_motion,
     draw_strobe,
@@ -28,8 +29,6 @@ from mutoscope.render.skeleton import (
     key_frames,
 )
 from mutoscope.structures import DatasetInfo, Skeleton
-
-Motion = Tensor | NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ def contact_sheet(
     camera: Camera = FOLLOWING,
     strobe: bool = False,
     title: str = "",
+    gutter: int = 128,
 ) -> Frames:
     """One row of key frames per clip, in time order from left to right, all to the same scale.
 
@@ -63,6 +63,7 @@ def contact_sheet(
         camera: where from.
         strobe: add a last cell that lays the key frames over each other, the latest darkest.
         title: of the sheet.
+        gutter: width in pixels of the column of titles.
 
     Returns:
         ``[h, w, 3]`` uint8.
@@ -74,7 +75,7 @@ def contact_sheet(
         raise ValueError("A contact sheet needs at least one row, got none.")
     bounds = Bounds.around([row.clip for row in rows], skeleton, camera.follow)
     h, w = size
-    gutter, gap, head, caption = 128, 12, 44 if title else 12, 16
+    gap, head, caption = 12, 44 if title else 12, 16
     cells = frames + (1 if strobe else 0)
     first_of_group = [i == 0 or rows[i - 1].title != row.title for i, row in enumerate(rows)]
     page = Image.new(
@@ -130,12 +131,13 @@ def save_motion_gallery(
     size: tuple[int, int] = (240, 240),
     camera: Camera = FOLLOWING,
     gif: bool = False,
+    sheets: bool = False,
 ) -> list[Path]:
     """Write what generated clips look like: a contact sheet, a video of all classes, one video per class.
 
     ``sheet.png`` shows the first clip of every class, ``all.mp4`` the same in motion, ``<label>_<class>.mp4`` up to
-    ``per_class`` clips. Real clips stand above generated ones (beside them in ``all.mp4``); everything is drawn to one
-    scale, fitted around all clips shown.
+    ``per_class`` clips, and with ``sheets`` ``<label>_<class>.png`` their key frames. Real clips stand above
+    generated ones (beside them in ``all.mp4``); everything is drawn to one scale, fitted around all clips shown.
 
     Args:
         folder: made if missing; files of the same names are replaced.
@@ -147,6 +149,7 @@ def save_motion_gallery(
         size: (height, width) of a clip in pixels.
         camera: where from.
         gif: write a GIF beside every video.
+        sheets: write a contact sheet of every class.
 
     Returns:
         The files written, the sheet first.
@@ -195,9 +198,30 @@ def save_motion_gallery(
     save("all", grid(overview, columns=4))
     for label, videos in drawn.items():
         ordered = [video for source in _sources(real) for s, video in videos if s == source]
-        slug = re.sub(r"[^a-z0-9]+", "_", info.classes[label].lower()).strip("_")
-        save(f"{label:03d}_{slug}".rstrip("_"), grid(ordered, columns=len(ordered) // len(_sources(real))))
+        name = class_file(info, label)
+        save(name, grid(ordered, columns=4 if real is None else len(ordered) // 2))
+        if sheets:
+            count = len(ordered) // len(_sources(real))
+            rows = [
+                SheetRow(f"clip {number // len(_sources(real))}", clip, None if real is None else source)
+                for number, (source, clip) in enumerate(groups[label])
+            ]
+            title = f"{info.classes[label]}: {count} clip{'s' if count > 1 else ''}"
+            page = contact_sheet(
+                rows, skeleton, fps=info.fps, frames=10, size=(112, 92), camera=camera, title=title, gutter=76
+            )
+            written.append(save_png(folder / f"{name}.png", page))
     return written
+
+
+def class_file(info: DatasetInfo, label: int) -> str:
+    """The name that files of a class have or start with, e.g. ``001_wave_left``."""
+    return f"{label:03d}_{slug(info.classes[label])}".rstrip("_")
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's name: ``Wave / Left`` becomes ``wave_left``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def by_class(

@@ -16,6 +16,7 @@ from mutoscope.structures import Skeleton
 Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Motion = Tensor | NDArray[np.floating]
 Source = Literal["real", "generated"]
 
 #: from the palette of Okabe and Ito, told apart with every common kind of colour blindness
@@ -311,7 +312,7 @@ def _outermost(points: Array) -> Array:
     return points[np.unique((points @ _directions(128).T).argmax(axis=0))]
 
 
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
+def blend(a: Colour, b: Colour, share: float) -> Colour:
     """``a`` with a share in [0, 1] of ``b``."""
     return (
         round(a[0] + (b[0] - a[0]) * share),
@@ -450,8 +451,8 @@ class _Stage:
         if self.flat:
             y = float(self.view.project(np.array([0.0, floor, 0.0]))[0][1])
             w, h = self.back.size
-            draw.rectangle((0, y, w, h), _mix(self.paper, INK, 0.05))
-            draw.line((0, y, w, y), _mix(self.paper, INK, 0.3), _SUPERSAMPLE)
+            draw.rectangle((0, y, w, h), blend(self.paper, INK, 0.05))
+            draw.line((0, y, w, y), blend(self.paper, INK, 0.3), _SUPERSAMPLE)
             return
         middle, half = (low + high)[[0, 2]] / 2, (high - low)[[0, 2]] / 2 + 0.35 * self.bounds.stature
         square = nice_length(max(self.bounds.stature / 4, float(half.max()) / 8))
@@ -468,7 +469,7 @@ class _Stage:
         strength = visible * (0.035 + 0.035 * depth) * np.where(cells.sum(1) % 2 == 0, 1.9, 1.0)
         for polygon, share in zip(pixels.reshape(len(cells), -1).tolist(), strength.tolist(), strict=True):
             if share > 0.002:
-                draw.polygon(polygon, _mix(self.paper, INK, share))
+                draw.polygon(polygon, blend(self.paper, INK, share))
 
     def frame(self, poses: Sequence[int], trail: int) -> Frames:
         """The picture ``[h, w, 3]`` of one pose or several; earlier ones are paler."""
@@ -487,7 +488,7 @@ class _Stage:
         return np.asarray(image.reduce(_SUPERSAMPLE))
 
     def cast(self, draw: ImageDraw.ImageDraw, pose: int, bone: int) -> None:
-        spots, colour = self.shadow[pose].tolist(), _mix(self.paper, INK, 0.2)
+        spots, colour = self.shadow[pose].tolist(), blend(self.paper, INK, 0.2)
         for a, b in self.skeleton.bones:
             draw.line((*spots[a], *spots[b]), colour, bone)
 
@@ -499,7 +500,7 @@ class _Stage:
             colour = SIDE_COLOURS[self.skeleton.side(joint)]
             for age, (a, b) in enumerate(pairwise(spots)):
                 fade = 0.9 - 0.6 * (age + 1) / max(len(spots) - 1, 1)
-                draw.line((*a, *b), _mix(colour, self.paper, fade), max(round(bone * 0.45), _SUPERSAMPLE))
+                draw.line((*a, *b), blend(colour, self.paper, fade), max(round(bone * 0.45), _SUPERSAMPLE))
 
     def body(self, draw: ImageDraw.ImageDraw, pose: int, bone: int, fade: float) -> None:
         spots, near = self.points[pose].tolist(), self.near[pose]
@@ -510,7 +511,7 @@ class _Stage:
         if head is not None:
             things.append((far[head] - 0.01, head, head))
         for depth, a, b in sorted(things, reverse=True):
-            colour = _mix(SIDE_COLOURS[self.skeleton.side(b)], self.paper, 1 - (1 - fade) * (1 - 0.42 * depth))
+            colour = blend(SIDE_COLOURS[self.skeleton.side(b)], self.paper, 1 - (1 - fade) * (1 - 0.42 * depth))
             (x0, y0), (x1, y1) = spots[a], spots[b]
             if a == b:
                 r = _HEAD * self.bounds.stature * self.view.scale

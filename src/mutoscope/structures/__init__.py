@@ -4,7 +4,8 @@ from mutoscope.structures.action_graph import ActionEdge, ActionGraph, Box, Grap
 from mutoscope.structures.batches import ActionGraphSample, MotionBatch, MotionSample, Sample
 from mutoscope.structures.clocked import ActionGraphBatch, ActionGraphPair, ClockedGraph
 from mutoscope.structures.graph import partition_adjacency
-from mutoscope.structures.info import DatasetInfo, Kind, Normaliser, RootRule, scalar_range
+from mutoscope.structures.info import DatasetInfo, Kind, RootRule
+from mutoscope.structures.normaliser import Normaliser, scalar_range
 from mutoscope.structures.pyramid import PYRAMIDS, GraphPyramid, PyramidLevel, derive_pyramid, pyramid_for
 from mutoscope.structures.recipes import Timing, down_left, early_late, huddle, right_up, single, swap
 from mutoscope.structures.skeleton import CMU31, H36M15, H36M16, NTU25, SKELETONS, Skeleton, skeleton

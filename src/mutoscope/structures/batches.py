@@ -71,7 +71,10 @@ class ActionGraphSample(Sample):
     Args:
         asked: the graphs, first frames and first boxes, and the real clip where there is one.
         boxes: ``[n, t, 4]`` the layout the frames were made from.
+        drawn: whether there are frames to look at; without, by a model of layouts alone, ``fake`` is the given frame
+            all the time, for boxes to be shown on.
     """
 
     asked: ActionGraphBatch
     boxes: Tensor
+    drawn: bool = True

@@ -1,55 +1,15 @@
-"""What a dataset tells everybody else about itself, and how its numbers are scaled for networks."""
+"""What a dataset tells everybody else about itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-import torch
-from torch import Tensor
-
+from mutoscope.structures.normaliser import Normaliser
 from mutoscope.structures.skeleton import Skeleton
 from mutoscope.structures.vocabulary import ActionVocabulary
 
 Kind = Literal["motion", "video", "action_graph"]
 RootRule = Literal["none", "in_place", "relative", "absolute"]
-
-
-@dataclass(frozen=True)
-class Normaliser:
-    """Affine map between dataset units and network units, one offset and scale per coordinate.
-
-    ``normalise(x) = (x - offset) / scale``; the statistics come from the training split only and travel in the
-    checkpoint, so that samples can be mapped back to metres anywhere.
-    """
-
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.offset) != len(self.scale):
-            raise ValueError(f"Normaliser got {len(self.offset)} offsets but {len(self.scale)} scales.")
-        if not all(s > 0 for s in self.scale):
-            raise ValueError(f"Normaliser scales must be positive, got {self.scale}.")
-
-    @classmethod
-    def from_range(cls, minimum: float, maximum: float, channels: int) -> "Normaliser":
-        """Map ``[minimum, maximum]`` to ``[-1, 1]``, the same for all coordinates (Kinetic-GAN's feeder)."""
-        if not maximum > minimum:
-            raise ValueError(f"A range needs maximum > minimum, got [{minimum}, {maximum}].")
-        return cls(((maximum + minimum) / 2,) * channels, ((maximum - minimum) / 2,) * channels)
-
-    def normalise(self, x: Tensor) -> Tensor:
-        """``x: [..., c]`` in dataset units -> network units."""
-        offset, scale = self._tensors(x)
-        return (x - offset) / scale
-
-    def denormalise(self, x: Tensor) -> Tensor:
-        """``x: [..., c]`` in network units -> dataset units."""
-        offset, scale = self._tensors(x)
-        return x * scale + offset
-
-    def _tensors(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.new_tensor(self.offset), x.new_tensor(self.scale)
 
 
 @dataclass(frozen=True)
@@ -93,6 +53,10 @@ class DatasetInfo:
             raise ValueError(f"DatasetInfo.root is '{self.root}', expected one of {', '.join(get_args(RootRule))}.")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"Dataset '{self.name}' names a class twice: {', '.join(self.classes)}.")
+        scaled = self.normaliser.joints if self.normaliser else None
+        if scaled is not None and (self.skeleton is None or self.skeleton.num_joints != scaled):
+            there = "no skeleton" if self.skeleton is None else f"{self.skeleton.num_joints} joints"
+            raise ValueError(f"The normaliser of '{self.name}' scales {scaled} joints, but it has {there}.")
 
     @property
     def num_classes(self) -> int:
@@ -149,9 +113,7 @@ class DatasetInfo:
             "skeleton": self.skeleton.to_dict() if self.skeleton else None,
             "root": self.root,
             "units": self.units,
-            "normaliser": {"offset": list(self.normaliser.offset), "scale": list(self.normaliser.scale)}
-            if self.normaliser
-            else None,
+            "normaliser": self.normaliser.to_dict() if self.normaliser else None,
             "frame_size": list(self.frame_size) if self.frame_size else None,
             "vocabulary": self.vocabulary.to_dict() if self.vocabulary else None,
         }
@@ -169,17 +131,8 @@ class DatasetInfo:
             skeleton=Skeleton.from_dict(values["skeleton"]) if values["skeleton"] else None,
             root=values["root"],
             units=values["units"],
-            normaliser=Normaliser(tuple(normaliser["offset"]), tuple(normaliser["scale"])) if normaliser else None,
+            normaliser=Normaliser.from_dict(normaliser) if normaliser else None,
             frame_size=(size[0], size[1]) if size else None,
             # checkpoints made before there were action graphs have none
             vocabulary=ActionVocabulary.from_dict(values["vocabulary"]) if values.get("vocabulary") else None,
         )
-
-
-def scalar_range(arrays: Sequence[Tensor]) -> tuple[float, float]:
-    """Minimum and maximum over all values of several tensors."""
-    if not arrays:
-        raise ValueError("Cannot take the range of no data at all.")
-    low = torch.stack([a.min() for a in arrays]).min()
-    high = torch.stack([a.max() for a in arrays]).max()
-    return float(low), float(high)

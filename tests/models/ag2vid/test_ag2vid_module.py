@@ -119,6 +119,34 @@ def test_every_network_learns_from_its_own_losses(fit: Callable[..., AG2Vid]) ->
     assert all(torch.isfinite(value).all() for value in module.latest.values())
 
 
+def test_layouts_alone_learn_what_they_learn_beside_frames(fit: Callable[..., AG2Vid]) -> None:
+    whole, alone = model(rivals=["rnn"]), model(seed=1, rivals=["rnn"], frames=False, perceptual="vgg19")
+    assert [name for name, _ in alone.named_children()] == ["_generator"]
+    assert list(alone.networks()) == ["layout"]
+    alone.generator.load_state_dict(whole.generator.state_dict(), strict=False)
+    before, batches = weights(alone), [pair(), pair(actions=0)]
+    fit(whole, batches)
+    fit(alone, batches)
+    after = weights(alone)
+    assert moved(before, after, "layouts.gcn")
+    assert moved(before, after, "layouts.rnn")
+    whole_after = weights(whole)
+    for name, weight in after.items():
+        assert torch.equal(weight, whole_after[name]), name
+    assert alone.samples_seen == 4
+    assert alone.features is None
+
+
+def test_layouts_alone_hold_the_first_frame_still() -> None:
+    module, asked = model(frames=False, layout="rnn").eval(), clips(3)
+    assert asked.frames is not None
+    sample = module.generate(asked, length=6, batch_size=2)
+    assert not sample.drawn
+    assert torch.equal(sample.fake, asked.frames[:, :1].expand(-1, 6, -1, -1, -1))
+    torch.testing.assert_close(sample.boxes[:, :4], module.lay_out(asked), atol=1e-5, rtol=1e-5)
+    assert model().eval().generate(asked).drawn
+
+
 def test_frame_losses_leave_the_layout_alone_and_the_layout_loss_the_frames() -> None:
     module = model()
     part = module._part(clips())
@@ -265,6 +293,7 @@ def test_missing_weights_are_named_before_training(
         ({"rivals": ["rule"]}, "rivals names 'rule', which does not learn"),
         ({"rivals": ["gcn"]}, "rivals names 'gcn', the layout itself"),
         ({"layout": "cnn"}, "There is no layout 'cnn'"),
+        ({"layout": "rule", "frames": False}, "frames is false and the layout 'rule' does not learn, so there is noth"),
         ({"previous": "true"}, "previous is 'true'"),
         ({"appearance_boxes": "own"}, "appearance_boxes is 'own'"),
         ({"weights": {"flow": -1.0}}, "cannot be negative"),

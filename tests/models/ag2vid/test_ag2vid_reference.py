@@ -1,12 +1,22 @@
 """Checkpoints of the original AG2Vid: names and shapes by the specification, sizes, round trips, refusals."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from original_checkpoint import (
+    ONE_ATTRIBUTE,
+    SMALL,
+    Widths,
+    critic_shapes,
+    frames_shapes,
+    layout_shapes,
+    make_file,
+    model_shapes,
+    random_state,
+)
 
 from mutoscope.models.ag2vid.reference import (
     ARGUMENTS,
@@ -20,19 +30,6 @@ from mutoscope.models.ag2vid.reference import (
 from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, export_frames
 from mutoscope.models.ag2vid.reference_layout import APPEARANCE_PREFIX
 from mutoscope.structures.vocabulary import CATER_VOCABULARY, something_vocabulary
-
-sys.path.insert(0, str(Path(__file__).parent))
-from original_checkpoint import (
-    ONE_ATTRIBUTE,
-    SMALL,
-    Widths,
-    critic_shapes,
-    frames_shapes,
-    layout_shapes,
-    make_file,
-    model_shapes,
-    random_state,
-)
 
 
 def test_the_specification_counts_these_entries() -> None:
@@ -169,8 +166,8 @@ class _Stranger:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (_Stranger(), "cannot be read as a torch file of plain tensors"),
-        ({"model_state": {"a": 1}}, "'model_state' of .* is no state dictionary"),
+        (_Stranger(), "cannot be read as a file of plain tensors"),
+        ({"model_state": {"a": 1}}, "'model_state' of .* holds no plain state dictionary"),
         ({"state_dict": {}}, "is no checkpoint of the original AG2Vid"),
         ([torch.zeros(1)], "is no checkpoint of the original AG2Vid"),
     ],

@@ -1,10 +1,8 @@
 """Layout network: agreement with a plain one, what it must not depend on, and its training options."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
+import ag2vid_layout_naive as naive
 import pytest
 import torch
 from torch import Tensor
@@ -16,19 +14,6 @@ from mutoscope.models.ag2vid.reference_layout import layout_keys
 from mutoscope.structures.clocked import ClockedGraph
 
 LENGTH = 5
-
-
-def _load_naive() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "ag2vid_layout_naive.py"
-    spec = importlib.util.spec_from_file_location("ag2vid_layout_naive", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-naive = _load_naive()
 
 
 def network(sizes: tuple[int, ...] = (6, 10, 3, 4), **options: object) -> LayoutGCN:

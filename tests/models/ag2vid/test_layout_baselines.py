@@ -1,16 +1,15 @@
 """Baselines of the layout network against plain loops."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
+import ag2vid_layout_naive as naive
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mutoscope.models.ag2vid import layout as layout_module
+from mutoscope.models.ag2vid.generator import LayoutName, build_layout
 from mutoscope.models.ag2vid.layout import LayoutGCN
 from mutoscope.models.ag2vid.layout_baselines import (
     LayoutCopy,
@@ -24,19 +23,6 @@ from mutoscope.structures.vocabulary import CATER_VOCABULARY, ActionVocabulary, 
 
 LENGTH = 6
 EDGES = ("subject", "action", "object", "progress", "destination")
-
-
-def _load_naive() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "ag2vid_layout_naive.py"
-    spec = importlib.util.spec_from_file_location("ag2vid_layout_naive", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-naive = _load_naive()
 
 
 def rnn(**options: bool) -> LayoutRNN:
@@ -220,3 +206,23 @@ def test_ground_truth_needs_boxes() -> None:
         LayoutGroundTruth()(graph, boxes[:, 0], LENGTH)
     with pytest.raises(ValueError, match="no object descriptors"):
         LayoutCopy()(graph, boxes[:, 0], LENGTH).need_descriptors()
+
+
+@pytest.mark.parametrize("name", ["gcn", "rnn"])
+def test_layouts_that_learn_are_built_with_all_their_settings(name: LayoutName) -> None:
+    made = build_layout(
+        name,
+        CATER_VOCABULARY,
+        width=8,
+        hidden=12,
+        layers=2,
+        clip_progress=True,
+        only_actions=True,
+        truncate=5,
+        checkpoint_steps=True,
+    )
+    assert isinstance(made, LayoutRNN if name == "rnn" else LayoutGCN)
+    assert (made.width, made.box[0].out_features) == (8, 12)
+    assert (made.reader.num_layers if isinstance(made, LayoutRNN) else len(made.convolutions)) == 2
+    assert (made.edges.clip_progress, made.edges.only_actions) == (True, True)
+    assert (made.truncate, made.checkpoint_steps) == (5, True)

@@ -1,11 +1,9 @@
 """Checkpoints of the original: shapes, inference of sizes, round trips, refusals."""
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mutoscope.models.kinetic_gan import Discriminator, Generator
@@ -16,7 +14,6 @@ from mutoscope.models.kinetic_gan.reference import (
     key_map,
     key_map_report,
     load_reference,
-    read_reference,
 )
 from mutoscope.structures import CMU31, H36M16, NTU25, GraphPyramid, pyramid_for
 
@@ -136,36 +133,6 @@ def test_report_lists_every_pair() -> None:
     lines = key_map_report(network).splitlines()
     assert len(lines) == len(network.state_dict())
     assert "st_gcn_networks.0.gcn.conv.weight [96, 17, 1, 1] -> blocks.0.graph.weight [3, 32, 17]" in lines
-
-
-@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
-def test_files_are_read(tmp_path: Path, name: str) -> None:
-    state, path = export_reference(small()), tmp_path / name
-    if name.endswith("pt"):
-        torch.save(state, path)
-    else:
-        save_file(state, path)
-    assert read_reference(path).keys() == state.keys()
-
-
-class _Stranger:
-    pass
-
-
-@pytest.mark.parametrize("content", [_Stranger(), {"a": 1}, [1, 2]], ids=["object", "numbers", "list"])
-def test_files_that_hold_no_weights_are_refused(tmp_path: Path, content: object) -> None:
-    path = tmp_path / "weights.pt"
-    torch.save(content, path)
-    with pytest.raises(ValueError, match=r"weights\.pt' (cannot be read|holds no plain)"):
-        read_reference(path)
-
-
-def test_absent_and_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="There is no checkpoint"):
-        read_reference(tmp_path / "none.pt")
-    (tmp_path / "broken.pt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="cannot be read"):
-        read_reference(tmp_path / "broken.pt")
 
 
 def test_export_copies() -> None:

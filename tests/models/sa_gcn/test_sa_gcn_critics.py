@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from mutoscope.models.sa_gcn import ClipCritic, FrameCritic, Generator, Judgement, critic_loss, generator_loss
 from mutoscope.models.sa_gcn.discriminators import pick_frames
+from mutoscope.models.sa_gcn.losses import gradient_penalty
 from mutoscope.structures import H36M15
 
 JOINTS, CHANNELS, CLASSES, LENGTH, FRAMES = 15, 2, 4, 8, 5
@@ -119,3 +120,31 @@ def test_what_critics_refuse() -> None:
         clip_critic()(torch.zeros(2, LENGTH + 1, JOINTS, CHANNELS), label)
     with pytest.raises(ValueError, match=r"expected \[b, 5, 15, 2\]"):
         frame_critic()(torch.zeros(2, FRAMES, JOINTS, 3), label)
+
+
+def test_the_penalty_is_the_squared_slope_at_real_clips_and_at_fakes() -> None:
+    """Of a critic whose slope is known: ``D(x, y) = (1 + y) |x|^2 / 2`` has the slope ``(1 + y) x``."""
+
+    def critic(clips: torch.Tensor, label: torch.Tensor) -> Judgement:
+        return Judgement((1 + label) * clips.flatten(1).square().sum(dim=1) / 2, None)
+
+    real, fake, label = torch.randn(3, 4, 5, 2), torch.randn(3, 4, 5, 2), torch.tensor([0, 1, 2])
+    expected = sum(((1 + label) ** 2 * x.flatten(1).square().sum(dim=1)).mean() for x in (real, fake))
+    torch.testing.assert_close(gradient_penalty(critic, real, fake, label), expected)
+
+
+def test_the_penalty_flattens_the_critic_and_leaves_the_fakes_alone() -> None:
+    critic, label = clip_critic(), torch.tensor([0, 1])
+    real = torch.randn(2, LENGTH, JOINTS, CHANNELS)
+    fake = torch.randn(2, LENGTH, JOINTS, CHANNELS, requires_grad=True)
+    before = gradient_penalty(critic, real, fake, label)
+    before.backward()
+    assert fake.grad is None
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            # the last biases move no slope
+            if parameter.grad is not None:
+                parameter -= 1e-2 * parameter.grad
+    assert gradient_penalty(critic, real, fake, label) < before
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert gradient_penalty(critic, real.bfloat16(), fake, label).dtype == torch.float32

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mutoscope.models.sa_gcn import VARIANTS, Generator, GraphOptions, variant_options
 from mutoscope.models.sa_gcn.generator import Coordinates, fold, unfold
-from mutoscope.models.sa_gcn.temporal import NarrowConv
+from mutoscope.nn.narrow_conv import NarrowConv
 from mutoscope.structures import H36M15, NTU25, Skeleton
 
 CLASSES, LENGTH = 4, 8

@@ -1,11 +1,9 @@
 """Checkpoints of the original: shapes, inference of sizes, round trips, refusals."""
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from mutoscope.models.sa_gcn import ClipCritic, FrameCritic, Generator, variant_options
 from mutoscope.models.sa_gcn.reference import (
@@ -15,7 +13,6 @@ from mutoscope.models.sa_gcn.reference import (
     generator_from_reference,
     key_map,
     load_reference,
-    read_reference,
 )
 from mutoscope.structures import H36M15, NTU25, Skeleton
 
@@ -120,18 +117,3 @@ def test_checkpoints_that_do_not_fit() -> None:
         clip_critic_from_reference(export_reference(small_critics()[0]), channels=4)
     with pytest.raises(ValueError, match="variant='reference' alone"):
         export_reference(Generator(H36M15, 2, 3))
-
-
-def test_files_are_read_without_running_what_is_in_them(tmp_path: Path) -> None:
-    state = export_reference(small_critics()[1])
-    save_file(state, tmp_path / "critic.safetensors")
-    torch.save(state, tmp_path / "critic.pt")
-    for name in ("critic.safetensors", "critic.pt"):
-        torch.testing.assert_close(read_reference(tmp_path / name), state, atol=0, rtol=0)
-    torch.save({"whole": torch.nn.Linear(1, 1)}, tmp_path / "module.pt")
-    torch.save([state], tmp_path / "list.pt")
-    for name in ("module.pt", "list.pt"):
-        with pytest.raises(ValueError, match="plain"):
-            read_reference(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        read_reference(tmp_path / "absent.pt")

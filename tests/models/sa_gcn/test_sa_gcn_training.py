@@ -62,7 +62,10 @@ def test_all_three_networks_move_in_every_iteration(run: Path) -> None:
     rows = read_metrics(run / "metrics.jsonl")
     names = {f"loss/{name}" for name in ("clip_critic", "frame_critic", "generator")}
     assert len(rows) == 4
-    assert all(names | {"health/critic_gap", "health/fake_spread"} <= set(row) for row in rows)
+    assert all(
+        names | {"health/critic_gap", "health/frame_critic_gap", "health/fake_spread"} <= set(row) for row in rows
+    )
+    assert all(row["health/critic_gap"] != row["health/frame_critic_gap"] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +75,10 @@ def test_all_three_networks_move_in_every_iteration(run: Path) -> None:
         ["model.class_weight=1", "model.layer=st_gc", "model.frames_in_order=true"],
         ["model.layer=cnn", "model.kernel=[3,3]", "dataset.channels=2"],
         ["model.coordinates=channels", "trainer.precision=bf16-mixed", "model.ema_half_life=16"],
+        ["model.penalty_weight=10", "model.critic_streams=[joints,velocities]", "dataset.scaling=joint"],
+        ["model.penalty_weight=10", "model.micro_batches=2", "trainer.precision=bf16-mixed"],
     ],
-    ids=["reference", "classes", "plane", "bf16"],
+    ids=["reference", "classes", "plane", "bf16", "penalty", "penalty_bf16"],
 )
 def test_other_settings_train_and_generate(compose: Compose, tmp_path: Path, changes: list[str]) -> None:
     train(compose(*TINY, "trainer.max_steps=2", *changes), tmp_path)
@@ -120,6 +125,8 @@ def test_what_the_model_refuses() -> None:
         ({"widths": (1, 2)}, "widths has 2 numbers, expected 3"),
         ({"clip_widths": (1, 2, 3)}, "clip_widths has 3 numbers, expected 4"),
         ({"kernel": (3,)}, "kernel has 1 numbers, expected 2"),
+        ({"kernel": ()}, "kernel has 0 numbers, expected 2"),
+        ({"kept": 0, "self_loop": 0.1}, "self_loop is 0.1, but with kept=0"),
         ({"variant": "reference", "random_start": False}, "random_start was set"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -50,11 +50,18 @@ def build_layout(
 ) -> nn.Module:
     """A layout generating function by name (paper, section 4.1 and the baselines of Table 4).
 
+    Args:
+        name: of the function.
+        vocabulary: of the data.
+        width, hidden, layers, clip_progress, only_actions, truncate, checkpoint_steps: of those that learn, see
+            :class:`LayoutGCN` and :class:`LayoutRNN`.
+
     Raises:
         ValueError: for an unknown name.
     """
-    if name == "gcn":
-        return LayoutGCN(
+    if name in LEARNED:
+        network = LayoutGCN if name == "gcn" else LayoutRNN
+        return network(
             vocabulary.sizes,
             len(vocabulary.predicates),
             len(vocabulary.actions),
@@ -67,15 +74,6 @@ def build_layout(
             truncate=truncate,
             checkpoint_steps=checkpoint_steps,
         )
-    if name == "rnn":
-        return LayoutRNN(
-            vocabulary.sizes,
-            len(vocabulary.predicates),
-            len(vocabulary.actions),
-            vocabulary.padding_action,
-            width=width,
-            hidden=hidden,
-        )
     if name == "rule":
         return LayoutRule(vocabulary)
     if name not in get_args(LayoutName):
@@ -83,50 +81,26 @@ def build_layout(
     return {"random": LayoutRandom, "ground_truth": LayoutGroundTruth, "copy": LayoutCopy}[name]()
 
 
-class Generator(nn.Module):
-    """``p(v, l | A, v_1, l_1)``: layout first, then frame after frame (paper, equation 1).
+class LayoutGenerator(nn.Module):
+    """``p(l | A, l_1)``: where everything is, and nothing to draw it with (paper, section 4.1).
 
     Args:
         vocabulary: of the data, for layouts that are asked for by name.
         layouts: by name; the first decides where objects are, others are trained beside it for comparison.
-        appearance: a second graph network whose descriptors tell the frame generator what happens to every object.
-        frames: draws.
-        appearance_boxes: whether the appearance network rolls out boxes of its own (``internal``, as released) or sees
-            those of the layout.
-        recompute: in training on generated frames, keep only the frames and compute the rest again backwards.
     """
 
-    def __init__(
-        self,
-        vocabulary: ActionVocabulary,
-        layouts: Mapping[LayoutName, nn.Module],
-        appearance: LayoutGCN,
-        frames: FrameGeneratingFunction,
-        appearance_boxes: Literal["internal", "layout"] = "internal",
-        recompute: bool = False,
-    ) -> None:
+    def __init__(self, vocabulary: ActionVocabulary, layouts: Mapping[LayoutName, nn.Module]) -> None:
         super().__init__()
-        if appearance_boxes not in ("internal", "layout"):
-            raise ValueError(f"appearance_boxes is '{appearance_boxes}', expected internal or layout.")
         self.vocabulary, self.names = vocabulary, tuple(layouts)
         self.layouts = nn.ModuleDict({str(name): network for name, network in layouts.items()})
-        self.appearance, self.frames = appearance, frames
-        self.appearance_boxes, self.recompute = appearance_boxes, recompute
 
     @torch.no_grad()
     def stand_still(self) -> None:
-        """Shrink the layers that say how boxes and pixels change; call before training.
-
-        Boxes then rest. The last layers of the frame networks only become a tenth of what they are: from zero on, the
-        layers before them would learn nothing at first.
-        """
+        """Clear the layers that say how boxes change, so that boxes rest; call before training."""
         for network in self.layouts.values():
             if isinstance(network, LayoutNetwork):
                 for parameter in network.box[-1].parameters():
                     parameter.zero_()
-        for layer in (self.frames.flow.flow, self.frames.generator.last):
-            for parameter in layer.parameters():
-                parameter.mul_(0.1)
 
     def layout(self, name: LayoutName | None = None) -> nn.Module:
         """A layout generating function; the generator's own where no name is given.
@@ -152,10 +126,58 @@ class Generator(nn.Module):
         given: Tensor | None = None,
         name: LayoutName | None = None,
     ) -> Layout:
-        """Boxes of all frames; arguments as of :meth:`forward`. True boxes reach ``ground_truth`` alone."""
+        """Boxes of all frames.
+
+        Args:
+            graph: of ``b`` clips.
+            first_boxes: ``[n, 4]``.
+            length: frames ``t``, the first one included.
+            given: ``[n, t, 4]`` true boxes, which reach ``ground_truth`` alone.
+            name: of a layout instead of the generator's own.
+        """
         name = name or self.names[0]
         found: Layout = self.layout(name)(graph, first_boxes, length, given if name == "ground_truth" else None)
         return found
+
+
+class Generator(LayoutGenerator):
+    """``p(v, l | A, v_1, l_1)``: layout first, then frame after frame (paper, equation 1).
+
+    Args:
+        vocabulary, layouts: see :class:`LayoutGenerator`.
+        appearance: a second graph network whose descriptors tell the frame generator what happens to every object.
+        frames: draws.
+        appearance_boxes: whether the appearance network rolls out boxes of its own (``internal``, as released) or sees
+            those of the layout.
+        recompute: in training on generated frames, keep only the frames and compute the rest again backwards.
+    """
+
+    def __init__(
+        self,
+        vocabulary: ActionVocabulary,
+        layouts: Mapping[LayoutName, nn.Module],
+        appearance: LayoutGCN,
+        frames: FrameGeneratingFunction,
+        appearance_boxes: Literal["internal", "layout"] = "internal",
+        recompute: bool = False,
+    ) -> None:
+        super().__init__(vocabulary, layouts)
+        if appearance_boxes not in ("internal", "layout"):
+            raise ValueError(f"appearance_boxes is '{appearance_boxes}', expected internal or layout.")
+        self.appearance, self.frames = appearance, frames
+        self.appearance_boxes, self.recompute = appearance_boxes, recompute
+
+    @torch.no_grad()
+    def stand_still(self) -> None:
+        """Shrink the layers that say how boxes and pixels change; call before training.
+
+        Boxes then rest. The last layers of the frame networks only become a tenth of what they are: from zero on, the
+        layers before them would learn nothing at first.
+        """
+        super().stand_still()
+        for layer in (self.frames.flow.flow, self.frames.generator.last):
+            for parameter in layer.parameters():
+                parameter.mul_(0.1)
 
     def describe(self, graph: ClockedGraph, boxes: Tensor) -> Tensor:
         """Descriptors ``z: [n, t, E]`` of all objects for a layout ``[n, t, 4]``."""

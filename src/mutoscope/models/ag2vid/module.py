@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mutoscope.formats.backbones import backbone_weights
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
-from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutName, build_layout
+from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutGenerator, LayoutName, build_layout
 from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, LayoutNetwork, layout_loss
 from mutoscope.models.ag2vid.losses import (
     AdversarialKind,
@@ -61,9 +61,11 @@ class AG2Vid(GenerativeModule):
             does not have are left aside.
         layout: where objects are: ``gcn`` (the paper's), ``rnn``, ``rule``, ``random``, ``copy`` or ``ground_truth``.
         rivals: learned layouts trained beside it on the same clips, for comparison.
+        frames: make and train frame networks; without them the layouts are trained alone (Table 4), and settings of
+            frames and their losses mean nothing.
         width: of embeddings and graph features (E).
         graph_hidden: of the messages of graph convolutions.
-        graph_layers: convolutions of the layout and appearance networks.
+        graph_layers: convolutions of the layout and appearance networks; stacked recurrent layers of ``rnn``.
         clip_progress, only_actions, layout_truncate: see :class:`~mutoscope.models.ag2vid.layout.LayoutGCN`.
         layout_beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
         geometry_gain: of the initial weights that read boxes, destinations and clocks in layout and appearance
@@ -103,6 +105,7 @@ class AG2Vid(GenerativeModule):
         optimizers: Mapping[str, OptimizerFactory],
         layout: LayoutName = "gcn",
         rivals: Sequence[LayoutName] = (),
+        frames: bool = True,
         width: int = 128,
         graph_hidden: int = 512,
         graph_layers: int = 3,
@@ -146,10 +149,10 @@ class AG2Vid(GenerativeModule):
         compile_networks: bool = False,
         seed: int = 0,
     ) -> None:
-        _check(layout, rivals, previous, perceptual, discriminator)
-        used = ["generator", *(["discriminator"] if discriminator else [])]
-        if layout in LEARNED or rivals:
-            used.append("layout")
+        _check(layout, rivals, frames, previous, perceptual, discriminator)
+        discriminator = discriminator and frames
+        wanted = {"layout": layout in LEARNED or bool(rivals), "generator": frames, "discriminator": discriminator}
+        used = [name for name, is_used in wanted.items() if is_used]
         super().__init__(
             info,
             optimizers={name: factory for name, factory in optimizers.items() if name in used},
@@ -171,32 +174,38 @@ class AG2Vid(GenerativeModule):
             clip_progress=clip_progress,
             only_actions=only_actions,
         )
-        appearance = lay_out("gcn")
-        assert isinstance(appearance, LayoutGCN)
-        self._generator = Generator(
-            vocabulary,
-            {name: lay_out(name, truncate=layout_truncate) for name in (layout, *rivals)},
-            appearance,
-            FrameGeneratingFunction(
-                vocabulary.sizes,
-                width=width,
-                segmap_channels=segmap_channels,
-                attribute_width=attribute_width,
-                flow_width=flow_width,
-                flow_halvings=flow_halvings,
-                flow_blocks=flow_blocks,
-                flow_multiplier=flow_multiplier,
-                ngf=ngf,
-                spade_hidden=spade_hidden,
-                upsampling=upsampling,
-                recomputed=2 if checkpoint_activations else 0,
-                follow_boxes=follow_boxes,
-                align_corners=align_corners,
-                residual=discriminator or perceptual != "none" or bool((weights or {}).get("pixel")),
-            ),
-            appearance_boxes=appearance_boxes,
-            recompute=checkpoint_activations,
-        )
+        # made before the layouts, so that a seed gives the networks that it always gave
+        appearance = lay_out("gcn") if frames else None
+        layouts = {name: lay_out(name, truncate=layout_truncate) for name in (layout, *rivals)}
+        self._generator: LayoutGenerator
+        if appearance is None:
+            self._generator = LayoutGenerator(vocabulary, layouts)
+        else:
+            assert isinstance(appearance, LayoutGCN)
+            self._generator = Generator(
+                vocabulary,
+                layouts,
+                appearance,
+                FrameGeneratingFunction(
+                    vocabulary.sizes,
+                    width=width,
+                    segmap_channels=segmap_channels,
+                    attribute_width=attribute_width,
+                    flow_width=flow_width,
+                    flow_halvings=flow_halvings,
+                    flow_blocks=flow_blocks,
+                    flow_multiplier=flow_multiplier,
+                    ngf=ngf,
+                    spade_hidden=spade_hidden,
+                    upsampling=upsampling,
+                    recomputed=2 if checkpoint_activations else 0,
+                    follow_boxes=follow_boxes,
+                    align_corners=align_corners,
+                    residual=discriminator or perceptual != "none" or bool((weights or {}).get("pixel")),
+                ),
+                appearance_boxes=appearance_boxes,
+                recompute=checkpoint_activations,
+            )
         self.discriminator = (
             ActionDiscriminator(
                 vocabulary.sizes,
@@ -212,13 +221,14 @@ class AG2Vid(GenerativeModule):
             if discriminator
             else None
         )
-        for graph_network in (*self._generator.layouts.values(), appearance):
+        for graph_network in (*layouts.values(), appearance):
             if isinstance(graph_network, LayoutNetwork):
                 graph_network.emphasise(geometry_gain)
         if still_start:
             self._generator.stand_still()
         if channels_last:
-            for network in (self._generator.frames, self.discriminator):
+            drawing = self._generator.frames if isinstance(self._generator, Generator) else None
+            for network in (drawing, self.discriminator):
                 if network is not None:
                     network.to(memory_format=torch.channels_last)
         self.layout_beta = layout_beta
@@ -230,11 +240,14 @@ class AG2Vid(GenerativeModule):
         self.ready()
 
     @property
-    def generator(self) -> Generator:
+    def generator(self) -> LayoutGenerator:
+        """Layouts alone, or a :class:`~mutoscope.models.ag2vid.generator.Generator` that draws frames too."""
         return self._generator
 
     def networks(self) -> Mapping[str, Sequence[nn.Module]]:
-        networks: dict[str, Sequence[nn.Module]] = {"generator": [self._generator.appearance, self._generator.frames]}
+        networks: dict[str, Sequence[nn.Module]] = {}
+        if isinstance(self._generator, Generator):
+            networks["generator"] = [self._generator.appearance, self._generator.frames]
         if self.discriminator is not None:
             networks["discriminator"] = [self.discriminator]
         if any(True for _ in self._generator.layouts.parameters()):
@@ -247,20 +260,27 @@ class AG2Vid(GenerativeModule):
         Raises:
             MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
         """
-        if stage == "fit" and self.perceptual in ("vgg19", "squeezenet"):
+        if stage == "fit" and isinstance(self._generator, Generator) and self.perceptual in ("vgg19", "squeezenet"):
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
 
     # --- training ----------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: ActionGraphPair, batch_idx: int) -> None:
-        parts = [self._part(clips) for clips in self._clips(batch.frames)]
+        if isinstance(self._generator, Generator):
+            self._train_frames(batch.frames)
+        if "layout" in self.optimizer_names:
+            clips = self._clips(batch.layout)
+            self.latest["loss/layouts"] = self.update("layout", [partial(self._layout_loss, part) for part in clips])
+
+    def finish_iteration(self, batch: ActionGraphPair) -> None:
+        super().finish_iteration(batch if isinstance(self._generator, Generator) else batch.layout)
+
+    def _train_frames(self, batch: ActionGraphBatch) -> None:
+        parts = [self._part(clips) for clips in self._clips(batch)]
         self.latest["loss/generator"] = self.update("generator", [partial(self._generator_loss, p) for p in parts])
         if self.discriminator is not None:
             losses = [partial(self._discriminator_loss, part) for part in parts]
             self.latest["loss/discriminator"] = self.update("discriminator", losses)
-        if "layout" in self.optimizer_names:
-            clips = self._clips(batch.layout)
-            self.latest["loss/layouts"] = self.update("layout", [partial(self._layout_loss, part) for part in clips])
 
     def _part(self, clips: ActionGraphBatch) -> _Part:
         if clips.frames is None:
@@ -272,6 +292,7 @@ class AG2Vid(GenerativeModule):
         return _Part(clips, real, conditioning)
 
     def _generator_loss(self, part: _Part) -> Tensor:
+        assert isinstance(self._generator, Generator)
         clips, target = part.clips, part.real[:, 1:]
         made = self._generator.teach(
             clips.graph,
@@ -357,7 +378,7 @@ class AG2Vid(GenerativeModule):
             layout: instead of the model's own.
             seed: of random layouts.
         """
-        generator: Generator = self.averaged.eval()  # type: ignore[assignment]
+        generator: LayoutGenerator = self.averaged.eval()  # type: ignore[assignment]
         given = batch.to(self.device)
         with seeded(seed, self.device):
             found = generator.lay_out(given.graph, given.boxes[:, 0], given.length, given.boxes, layout)
@@ -389,7 +410,8 @@ class AG2Vid(GenerativeModule):
             batch_size: clips at a time.
 
         Returns:
-            ``fake: [b, t, 3, h, w]`` uint8, whose first frame is the given one.
+            ``fake: [b, t, 3, h, w]`` uint8, whose first frame is the given one; all are where no frame networks were
+            trained (``drawn`` is false).
 
         Raises:
             ValueError: if there are no frames, or true boxes are wanted for more frames than there are.
@@ -398,7 +420,7 @@ class AG2Vid(GenerativeModule):
             raise ValueError("A first frame is needed to generate from; this batch has none.")
         steps = length or batch.length
         asked = batch if steps == batch.length else replace(batch, graph=batch.graph.lasting(steps / batch.length))
-        generator = self.averaged.eval()
+        generator: LayoutGenerator = self.averaged.eval()  # type: ignore[assignment]
         frames, boxes = [], []
         with seeded(seed, self.device):
             for first in range(0, len(batch), batch_size):
@@ -406,15 +428,24 @@ class AG2Vid(GenerativeModule):
                 assert part.frames is not None
                 given = part.frames[:, 0]
                 start = part.boxes[:, 0]
-                video = generator(part.graph, start, self.normalise(given), steps, part.boxes, layout)
-                frames.append(torch.cat([given[:, None], self.denormalise(video.frames)], dim=1))
-                boxes.append(video.boxes)
+                if isinstance(generator, Generator):
+                    video = generator(part.graph, start, self.normalise(given), steps, part.boxes, layout)
+                    frames.append(torch.cat([given[:, None], self.denormalise(video.frames)], dim=1))
+                    boxes.append(video.boxes)
+                else:
+                    frames.append(given[:, None].expand(-1, steps, -1, -1, -1))
+                    boxes.append(generator.lay_out(part.graph, start, steps, part.boxes, layout).boxes)
         if self.training:
             self.generator.train()
         info = self.info if length is None else self.info.with_length(length)
         real = batch.frames.to(self.device) if batch.frames.shape[1] == steps else None
         return ActionGraphSample(
-            fake=torch.cat(frames), info=info, real=real, asked=asked.to(self.device), boxes=torch.cat(boxes)
+            fake=torch.cat(frames),
+            info=info,
+            real=real,
+            asked=asked.to(self.device),
+            boxes=torch.cat(boxes),
+            drawn=isinstance(generator, Generator),
         )
 
 
@@ -425,7 +456,9 @@ def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> F
     return SqueezeFeatures(backbone_weights("squeezenet1_1", path))
 
 
-def _check(layout: str, rivals: Sequence[str], previous: str, perceptual: str, discriminator: bool) -> None:
+def _check(
+    layout: str, rivals: Sequence[str], frames: bool, previous: str, perceptual: str, discriminator: bool
+) -> None:
     if previous not in ("given", "generated"):
         raise ValueError(f"previous is '{previous}', expected given or generated.")
     if perceptual not in get_args(Perceptual):
@@ -439,3 +472,8 @@ def _check(layout: str, rivals: Sequence[str], previous: str, perceptual: str, d
         raise ValueError(f"rivals names '{unknown[0]}', which does not learn; layouts that do: {', '.join(LEARNED)}.")
     if layout in rivals:
         raise ValueError(f"rivals names '{layout}', the layout itself; name others, or none.")
+    if layout in UNLEARNED and not rivals and not frames:
+        raise ValueError(
+            f"frames is false and the layout '{layout}' does not learn, so there is nothing to train; choose one that "
+            f"does: {', '.join(LEARNED)}."
+        )

@@ -10,12 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, get_args
 
-import torch
 from torch import Tensor, nn
 
+from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
 from mutoscope.models.ag2vid.layout import LayoutGCN
@@ -154,31 +153,20 @@ def read_reference(path: str | Path) -> ReferenceFile:
         ValueError: if the file cannot be read as plain tensors, or is no checkpoint of AG2Vid.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint '{path}'.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"'{path}' cannot be read as a torch file of plain tensors: {error}") from error
+    content = read_plain(path)
     if not isinstance(content, dict) or MODEL not in content:
         raise ValueError(f"'{path}' is no checkpoint of the original AG2Vid, which is a dictionary with a '{MODEL}'.")
     critic, counters = content.get(CRITIC), content.get("counters")
     arguments = _arguments(path.with_name(ARGUMENTS))
     iterations = counters.get("t") if isinstance(counters, dict) else None
     return ReferenceFile(
-        _tensors(content[MODEL], MODEL, path),
-        None if critic is None else _tensors(critic, CRITIC, path),
+        named_tensors(content[MODEL], f"'{MODEL}' of '{path}'"),
+        None if critic is None else named_tensors(critic, f"'{CRITIC}' of '{path}'"),
         arguments,
         content.get("vocab", arguments.get("vocab")),
         iterations if isinstance(iterations, int) else 0,
         tuple(str(name) for name in content if name not in (MODEL, CRITIC, "vocab", "counters")),
     )
-
-
-def _tensors(state: object, name: str, path: Path) -> State:
-    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
-        raise ValueError(f"'{name}' of '{path}' is no state dictionary; expected names with tensors.")
-    return dict(state)
 
 
 def _arguments(path: Path) -> Mapping[str, Any]:

@@ -98,7 +98,7 @@ class KineticGAN(GenerativeModule):
             use_skip=use_skip,
             use_noise=use_noise,
         )
-        self.features = MotionFeatures(skeleton, critic_streams)
+        self.features = MotionFeatures.of(info, critic_streams)
         self.critic = Discriminator(
             skeleton=skeleton,
             channels=info.channels * len(critic_streams),

@@ -1,17 +1,15 @@
 """Checkpoints of the original Kinetic-GAN code, in and out.
 
-Released files are plain state dictionaries. Everything but the clip length can be told from their shapes, so nothing is
-configured twice; conversion is strict, every entry is read and every parameter is written.
+Released files are plain state dictionaries, which :func:`~mutoscope.formats.state_dicts.read_state_dict` reads.
+Everything but the clip length can be told from their shapes, so nothing is configured twice; conversion is strict,
+every entry is read and every parameter is written.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
@@ -203,27 +201,6 @@ def discriminator_from_reference(state: State, *, skeleton: Skeleton | GraphPyra
     )
     load_reference(network, state)
     return network
-
-
-def read_reference(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dictionary of the original (``.safetensors`` or a torch file) to the CPU, without unpickling code.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds anything but named tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint '{path}'.")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"'{path}' cannot be read as a plain torch state dictionary: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
-        raise ValueError(f"'{path}' holds no plain state dictionary; expected names with tensors.")
-    return dict(state)
 
 
 def _get(state: State, key: str) -> Tensor:

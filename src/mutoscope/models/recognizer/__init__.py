@@ -1,5 +1,6 @@
-"""The action recogniser through whose features motion is measured."""
+"""The action recognisers through which motion is measured."""
 
+from mutoscope.models.recognizer.clip_network import ClipRecognizerNet
 from mutoscope.models.recognizer.network import RecognizerNet
 
-__all__ = ["RecognizerNet"]
+__all__ = ["ClipRecognizerNet", "RecognizerNet"]

@@ -1,4 +1,4 @@
-"""Training of the action recogniser whose features and labels the motion metrics use."""
+"""Training of the action recognisers whose features and labels the motion metrics use."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -9,11 +9,67 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mutoscope.models.base import IterationModule, OptimizerFactory, SchedulerFactory
+from mutoscope.models.recognizer.clip_network import ClipRecognizerNet
 from mutoscope.models.recognizer.network import RecognizerNet
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch
 
 
-class Recognizer(IterationModule):
+class ActionClassifier(IterationModule):
+    """A classifier of actions in training: cross-entropy on clips whose joints tremble a little.
+
+    Subclasses build ``network``, from clips in dataset units to logits, and call ``ready``.
+
+    Args:
+        info: classes, skeleton and normaliser of the data.
+        jitter: standard deviation of the noise added to joints in training, in dataset units.
+        optimizers: one factory, named ``recognizer``.
+        schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
+    """
+
+    takes: ClassVar[Kind] = "motion"
+    #: what it is called in reports
+    title: ClassVar[str]
+    network: nn.Module
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        jitter: float,
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            info,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        self.jitter = jitter
+
+    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"recognizer": [self.network]}
+
+    def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
+        joints = batch.joints + self.jitter * torch.randn_like(batch.joints)
+        parts = self.parts(joints, batch.label)
+
+        def loss(x: Tensor, label: Tensor) -> Tensor:
+            logits = self.network(x)
+            self.latest["health/train_accuracy"] = (logits.detach().argmax(dim=1) == label).float().mean()
+            return functional.cross_entropy(logits, label)
+
+        self.latest["loss/recognizer"] = self.update("recognizer", [partial(loss, *part) for part in parts])
+
+
+class Recognizer(ActionClassifier):
     """A small ST-GCN classifier of actions (Yan et al., AAAI 2018), for one dataset and skeleton.
 
     Args:
@@ -25,7 +81,8 @@ class Recognizer(IterationModule):
         schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
     """
 
-    takes: ClassVar[Kind] = "motion"
+    title: ClassVar[str] = "ST-GCN recogniser"
+    network: RecognizerNet
 
     def __init__(
         self,
@@ -44,13 +101,13 @@ class Recognizer(IterationModule):
         super().__init__(
             info,
             optimizers=optimizers,
+            jitter=jitter,
             schedulers=schedulers,
             micro_batches=micro_batches,
             clip_norm=clip_norm,
             compile_networks=compile_networks,
             seed=seed,
         )
-        self.jitter = jitter
         self.network = RecognizerNet(
             info.need_skeleton(),
             info.channels,
@@ -61,16 +118,55 @@ class Recognizer(IterationModule):
         )
         self.ready()
 
-    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
-        return {"recognizer": [self.network]}
 
-    def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
-        joints = batch.joints + self.jitter * torch.randn_like(batch.joints)
-        parts = self.parts(joints, batch.label)
+class ClipRecognizer(ActionClassifier):
+    """The classifier of SA-GCN's table 2 (Yu et al., ECCV 2020), for one dataset, skeleton and clip length.
 
-        def loss(x: Tensor, label: Tensor) -> Tensor:
-            logits = self.network(x)
-            self.latest["health/train_accuracy"] = (logits.detach().argmax(dim=1) == label).float().mean()
-            return functional.cross_entropy(logits, label)
+    Args:
+        info: classes, skeleton, clip length and normaliser of the data.
+        widths: of the four layers per frame.
+        head_channels: channels before the head; the paper's network has one.
+        jitter: standard deviation of the noise added to joints in training, in dataset units.
+        optimizers: one factory, named ``recognizer``.
+        schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
+    """
 
-        self.latest["loss/recognizer"] = self.update("recognizer", [partial(loss, *part) for part in parts])
+    title: ClassVar[str] = "recogniser with the clip critic's trunk"
+    network: ClipRecognizerNet
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        widths: Sequence[int] = (1000, 1000, 1024, 128),
+        head_channels: int = 1,
+        jitter: float = 0.0,
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            info,
+            optimizers=optimizers,
+            jitter=jitter,
+            schedulers=schedulers,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        if len(widths) != 4:
+            raise ValueError(f"widths has {len(widths)} numbers, expected 4.")
+        self.network = ClipRecognizerNet(
+            info.need_skeleton().num_joints,
+            info.channels,
+            info.num_classes,
+            length=info.length,
+            widths=(widths[0], widths[1], widths[2], widths[3]),
+            head_channels=head_channels,
+            normaliser=info.need_normaliser(),
+        )
+        self.ready()

@@ -68,7 +68,8 @@ class RecognizerNet(nn.Module):
         width: channels of the first block.
         blocks: (width factor, temporal stride) of every block; pairs of frames are merged before the first.
         dropout: probability of dropping a feature before the classifier.
-        normaliser: of the dataset; ``None`` keeps dataset units (until a state dict brings others).
+        normaliser: of the dataset; ``None`` keeps dataset units (until a state dict brings others). One that scales
+            joints by themselves is pooled: the network takes differences of joints, which need one measure.
     """
 
     offset: Tensor
@@ -90,7 +91,7 @@ class RecognizerNet(nn.Module):
                 f"RecognizerNet got channels {channels}, classes {classes}, width {width} and {len(blocks)} blocks; "
                 "all must be at least 1."
             )
-        normaliser = normaliser or Normaliser((0.0,) * channels, (1.0,) * channels)
+        normaliser = (normaliser or Normaliser((0.0,) * channels, (1.0,) * channels)).pooled()
         if len(normaliser.scale) != channels:
             raise ValueError(f"The normaliser has {len(normaliser.scale)} coordinates, expected {channels}.")
         self.classes, self.channels = classes, channels

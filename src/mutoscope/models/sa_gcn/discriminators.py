@@ -1,15 +1,12 @@
 """SA-GCN's two critics: one judges whole clips, one a handful of frames (paper section 3.1)."""
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mutoscope.models.sa_gcn.generator import class_weights
-from mutoscope.models.sa_gcn.temporal import NarrowConv
-
-SLOPE = 0.2
+from mutoscope.nn.clip_trunk import ClipTrunk, check_clips, conditioned, two_layers
 
 
 class Judgement(NamedTuple):
@@ -19,24 +16,7 @@ class Judgement(NamedTuple):
     classes: Tensor | None
 
 
-def _twice(c_in: int, inner: int, c_out: int) -> nn.Sequential:
-    first, second = nn.LeakyReLU(SLOPE, inplace=True), nn.LeakyReLU(SLOPE, inplace=True)
-    return nn.Sequential(nn.Linear(c_in, inner), first, nn.Linear(inner, c_out), second)
-
-
-def _with_classes(layers: nn.Sequential, features: Tensor, label: Tensor, classes: int) -> Tensor:
-    """``layers`` of features ``[b, t, c]`` with the label appended in every frame.
-
-    What the first layer makes of the label is the same in all frames and computed once.
-    """
-    first = cast(nn.Linear, layers[0])
-    of_features, of_label = first.weight.split([features.shape[2], classes], dim=1)
-    weights = class_weights(label, classes).to(features.dtype)
-    x = F.linear(features, of_features).add_(F.linear(weights, of_label, first.bias)[:, None])
-    return cast(Tensor, layers[1:](x))
-
-
-class ClipCritic(nn.Module):
+class ClipCritic(ClipTrunk):
     """Judges a clip and its class.
 
     Args:
@@ -58,11 +38,8 @@ class ClipCritic(nn.Module):
         widths: tuple[int, int, int, int] = (1000, 1000, 1024, 128),
         classifier: bool = False,
     ) -> None:
-        super().__init__()
-        self.joints, self.channels, self.classes, self.length = joints, channels, classes, length
-        self.before = _twice(joints * channels, *widths[:2])
-        self.after = _twice(widths[1] + classes, *widths[2:])
-        self.over_time = NarrowConv(widths[3], 1)
+        super().__init__(joints, channels, classes, length=length, widths=widths)
+        self.classes = classes
         self.head = nn.Linear(length, 1)
         self.classifier = nn.Linear(length, classes) if classifier else None
 
@@ -72,9 +49,7 @@ class ClipCritic(nn.Module):
         Raises:
             ValueError: where shapes do not fit.
         """
-        _check(clips, (self.length, self.joints, self.channels))
-        x = _with_classes(self.after, self.before(clips.flatten(2)), label, self.classes)
-        frames = self.over_time(x).squeeze(2)
+        frames = self.frames_of(clips, class_weights(label, self.classes)).squeeze(2)
         return Judgement(self.head(frames).squeeze(1), None if self.classifier is None else self.classifier(frames))
 
 
@@ -100,9 +75,9 @@ class FrameCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.joints, self.channels, self.classes, self.frames = joints, channels, classes, frames
-        self.before = _twice(joints * channels, *widths[:2])
+        self.before = two_layers(joints * channels, *widths[:2])
         self.shortcut = nn.Linear(joints * channels, widths[1])
-        self.after = _twice(widths[1] + classes, *widths[2:])
+        self.after = two_layers(widths[1] + classes, *widths[2:])
         self.each = nn.Linear(widths[3], 1)
         self.head = nn.Linear(frames, 1)
 
@@ -112,9 +87,10 @@ class FrameCritic(nn.Module):
         Raises:
             ValueError: where shapes do not fit.
         """
-        _check(frames, (self.frames, self.joints, self.channels))
+        check_clips(frames, (self.frames, self.joints, self.channels))
         poses = frames.flatten(2)
-        x = _with_classes(self.after, self.before(poses) + self.shortcut(poses), label, self.classes)
+        x = self.before(poses) + self.shortcut(poses)
+        x = conditioned(self.after, x, class_weights(label, self.classes))
         return Judgement(self.head(self.each(x).squeeze(2)).squeeze(1), None)
 
 
@@ -122,8 +98,3 @@ def pick_frames(length: int, count: int, device: torch.device, *, in_order: bool
     """``[count]`` random frame numbers below ``length``, drawn with replacement, sorted if ``in_order``."""
     picks = torch.randint(length, (count,), device=device)
     return picks.sort().values if in_order else picks
-
-
-def _check(x: Tensor, expected: tuple[int, int, int]) -> None:
-    if x.ndim != 4 or x.shape[1:] != expected:
-        raise ValueError(f"Clips have shape {tuple(x.shape)}, expected [b, {', '.join(map(str, expected))}].")

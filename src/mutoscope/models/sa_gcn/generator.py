@@ -19,7 +19,7 @@ from mutoscope.models.sa_gcn.attention_graph import (
     prune_row,
 )
 from mutoscope.models.sa_gcn.graph_layers import GraphConv, GridConv, NodeMixing, SpatioTemporalConv
-from mutoscope.models.sa_gcn.temporal import NarrowConv
+from mutoscope.nn.narrow_conv import NarrowConv
 from mutoscope.structures import Skeleton
 
 Variant = Literal["paper", "reference"]
@@ -47,7 +47,7 @@ class GraphOptions:
         kernel: of ``cnn`` over (frames, joints), of ``st_gc`` over frames (its first number).
 
     Raises:
-        ValueError: for an unknown choice or a negative number.
+        ValueError: for an unknown choice, a negative number, or a self-loop without past frames.
     """
 
     layer: Layer = "sa_gc"
@@ -75,8 +75,18 @@ class GraphOptions:
                 raise ValueError(f"{name} is '{getattr(self, name)}', expected one of {', '.join(get_args(kind))}.")
         if self.kept < 0 or (self.kept == 0 and self.prune == "row"):
             raise ValueError(f"kept is {self.kept}, expected at least {int(self.prune == 'row')}.")
+        if self.layer == "sa_gc" and self.kept == 0 and self.self_loop > 0:
+            raise ValueError(
+                f"self_loop is {self.self_loop}, but with kept=0 every frame has the skeleton's own graph and no "
+                "weight for a self-loop to add to; leave one of them out."
+            )
         if self.self_loop < 0:
             raise ValueError(f"self_loop is {self.self_loop}, expected a number >= 0.")
+
+    @property
+    def attends(self) -> bool:
+        """Whether the map of attention makes the graph; without past frames and in two ablations it does not."""
+        return self.layer == "sa_gc" and self.kept > 0
 
 
 #: the paper with the gaps filled, and the released program with everything that differs
@@ -292,14 +302,40 @@ class Generator(nn.Module):
         Raises:
             ValueError: where shapes do not fit.
         """
+        poses, attention = self._attended(noise, label, start)
+        signals = fold(poses.unflatten(2, (-1, self.channels)), self.options.coordinates)
+        return unfold(self.stack(signals, self._graph(attention)), self.channels, self.options.coordinates)
+
+    def attention(self, noise: Tensor, label: Tensor, start: Tensor | None = None) -> Tensor:
+        """The map of attention after pruning, of which the sequence graph is made (section 3.2, figure 4).
+
+        The paper's graph layers divide each row by its sum, so that only ratios within a row matter; the reference
+        variant's pass what a frame attends to the other way, from that frame to its past.
+
+        Args:
+            noise, label, start: as of a motion. The map of a random start that is not given is another motion's.
+
+        Returns:
+            ``[b, t, t]``, row = frame that attends, column = frame attended to: zero where pruned and for later frames,
+            rows sum to at most one.
+
+        Raises:
+            ValueError: where shapes do not fit, or no graph layer uses attention.
+        """
+        if not self.options.attends:
+            raise ValueError(
+                f"The graph layers of this generator use no attention (layer is '{self.options.layer}', kept is "
+                f"{self.options.kept}); only layer='sa_gc' with kept > 0 does."
+            )
+        return self._prune(self._attended(noise, label, start)[1])
+
+    def _attended(self, noise: Tensor, label: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+        """``[b, t, v * c]`` coordinates as the graph layers get them, and ``[b, t, t]`` attention before pruning."""
         self._check(noise)
         classes = class_weights(label, self.classes).to(noise.dtype)
         if start is None and self.options.random_start:
             start = torch.rand(len(noise), self.hidden, dtype=noise.dtype, device=noise.device)
-        poses = self._poses(noise, classes, start)
-        poses, attention = self.pose_attention.with_map(poses)
-        signals = fold(poses.unflatten(2, (-1, self.channels)), self.options.coordinates)
-        return unfold(self.stack(signals, self._graph(attention)), self.channels, self.options.coordinates)
+        return self.pose_attention.with_map(self._poses(noise, classes, start))
 
     def _poses(self, noise: Tensor, classes: Tensor, start: Tensor | None) -> Tensor:
         """``[b, t, v * c]`` coordinates before the graph."""
@@ -314,11 +350,13 @@ class Generator(nn.Module):
 
     def _graph(self, attention: Tensor) -> SequenceGraph:
         options = self.options
-        if options.kept == 0 or options.layer != "sa_gc":
+        if not options.attends:
             return SequenceGraph.of_frames(len(attention), attention.shape[1], self.adjacency)
-        pruned = (prune_past if options.prune == "past" else prune_row)(attention, options.kept)
         make = SequenceGraph.by_rows if options.normalise == "row" else SequenceGraph.by_columns
-        return make(pruned, self.adjacency, options.self_loop)
+        return make(self._prune(attention), self.adjacency, options.self_loop)
+
+    def _prune(self, attention: Tensor) -> Tensor:
+        return (prune_past if self.options.prune == "past" else prune_row)(attention, self.options.kept)
 
     def _check(self, noise: Tensor) -> None:
         if noise.ndim != 3 or noise.shape[2] != self.noise:

@@ -1,10 +1,15 @@
 """Losses of SA-GCN's conditional GAN: cross-entropy with smoothed targets (equation 1; specification 5)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mutoscope.models.sa_gcn.discriminators import Judgement
+
+#: clips and their labels to a judgement
+Critic = Callable[[Tensor, Tensor], Judgement]
 
 REAL_TARGET = 0.9
 
@@ -48,3 +53,23 @@ def generator_loss(
     if class_weight:
         loss = loss + class_weight * class_loss(clips, label)
     return loss
+
+
+def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, label: Tensor) -> Tensor:
+    """``mean |grad_x D(x, y)|^2`` over real clips plus the same over fakes (R1 and R2 of Mescheder et al. 2018).
+
+    It holds critics back that tell still untrained fakes from real clips so surely that their gradients lead nowhere.
+    Squares are summed over a clip: what a weight does depends on how many numbers a clip has.
+
+    At least float32, with autocast off.
+
+    Args:
+        critic: not wrapped by ``torch.compile``, which cannot differentiate twice.
+        real, fake: ``[b, t, v, c]``; no gradient flows into them.
+        label: of both, ``[b]`` or ``[b, classes]``.
+    """
+    clips = torch.cat([real.detach(), fake.detach()]).to(torch.promote_types(real.dtype, torch.float32))
+    with torch.enable_grad(), torch.autocast(clips.device.type, enabled=False):
+        score = critic(clips.requires_grad_(), torch.cat([label, label])).score
+        (gradient,) = torch.autograd.grad(score.sum(), clips, create_graph=True)
+    return 2 * gradient.flatten(1).square().sum(dim=1).mean()

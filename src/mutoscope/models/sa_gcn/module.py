@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ from mutoscope.models.sa_gcn.generator import (
     variant_options,
 )
 from mutoscope.models.sa_gcn.graph_layers import NodeMixing
-from mutoscope.models.sa_gcn.losses import REAL_TARGET, critic_loss, generator_loss
+from mutoscope.models.sa_gcn.losses import REAL_TARGET, Critic, critic_loss, generator_loss, gradient_penalty
+from mutoscope.nn.motion_features import MotionFeatures, Stream
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
 
 
@@ -44,11 +45,16 @@ class SAGCN(GenerativeModule):
         frames_in_order: show them in order of time.
         real_target: what critics shall say of real clips, and of fakes in the generator's step (one-sided smoothing).
         class_weight: of the auxiliary class loss on the clip critic's second head, on logits; 0 leaves the head out.
+        penalty_weight: of a zero-centred gradient penalty on both critics, at real clips and at fakes (Mescheder et al.
+            2018); not in the paper, 0 leaves it out.
+        critic_streams: what the clip critic sees, see :class:`MotionFeatures`; the paper's sees joints alone.
         optimizers: factories named ``clip_critic``, ``frame_critic`` and ``generator``.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
     """
 
     takes: ClassVar[Kind] = "motion"
+    takes_mixtures: ClassVar[bool] = True
+    groups: ClassVar[Mapping[str, str]] = {"metrics": "sa_gcn"}
 
     def __init__(
         self,
@@ -77,6 +83,8 @@ class SAGCN(GenerativeModule):
         frames_in_order: bool = False,
         real_target: float = REAL_TARGET,
         class_weight: float = 0.0,
+        penalty_weight: float = 0.0,
+        critic_streams: Sequence[Stream] = ("joints",),
         schedulers: Mapping[str, SchedulerFactory] | None = None,
         ema_half_life: float | None = None,
         micro_batches: int = 1,
@@ -98,12 +106,12 @@ class SAGCN(GenerativeModule):
             ("widths", widths, 3),
             ("clip_widths", clip_widths, 4),
             ("frame_widths", frame_widths, 4),
-            ("kernel", kernel or (1, 1), 2),
+            ("kernel", (1, 1) if kernel is None else kernel, 2),
         ):
             if len(numbers) != count:
                 raise ValueError(f"{name} has {len(numbers)} numbers, expected {count}.")
         self.frames, self.frames_in_order = frames, frames_in_order
-        self.real_target, self.class_weight = real_target, class_weight
+        self.real_target, self.class_weight, self.penalty_weight = real_target, class_weight, penalty_weight
         skeleton = info.need_skeleton()
         body = (skeleton.num_joints, info.channels, info.num_classes)
         self._generator = Generator(
@@ -130,7 +138,15 @@ class SAGCN(GenerativeModule):
             graph_widths=tuple(graph_widths),
             heads=heads,
         )
-        self.clip_critic = ClipCritic(*body, length=info.length, widths=_four(clip_widths), classifier=class_weight > 0)
+        self.features = MotionFeatures.of(info, critic_streams)
+        self.clip_critic = ClipCritic(
+            skeleton.num_joints,
+            info.channels * len(critic_streams),
+            info.num_classes,
+            length=info.length,
+            widths=_four(clip_widths),
+            classifier=class_weight > 0,
+        )
         self.frame_critic = FrameCritic(*body, frames=frames, widths=_four(frame_widths))
         self.ready()
 
@@ -144,6 +160,15 @@ class SAGCN(GenerativeModule):
             "frame_critic": [self.frame_critic],
             "generator": [self._generator],
         }
+
+    def judge_clips(self, clips: Tensor, label: Tensor) -> Judgement:
+        """What the clip critic says of clips ``[b, t, v, c]`` in network units."""
+        judgement: Judgement = self.clip_critic(self.features(clips), label)
+        return judgement
+
+    def judge_clips_eagerly(self, clips: Tensor, label: Tensor) -> Judgement:
+        """The same past ``torch.compile``, whose graphs cannot be differentiated twice."""
+        return self.clip_critic.forward(self.features(clips), label)
 
     def training_step(self, batch: MotionBatch, batch_idx: int) -> None:
         clips = self.info.need_normaliser().normalise(batch.joints)
@@ -186,31 +211,42 @@ class SAGCN(GenerativeModule):
                 "health/fake_spread": made.float().std(dim=0, correction=0).mean(),
                 "health/real_spread": real.std(dim=0, correction=0).mean(),
             }
-            return self._critic_loss(self.clip_critic, real, made, y, class_weight=self.class_weight)
+            loss = self._critic_loss(self.judge_clips, real, made, y, "critic_gap", class_weight=self.class_weight)
+            return loss + self._penalty("clip", self.judge_clips_eagerly, real, made, y)
 
         def frame_part(number: int) -> Tensor:
             real, y, made = parts[number][0], parts[number][1], fake(number, learn=False)
-            return self._critic_loss(self.frame_critic, real[:, real_picks], made[:, fake_picks], y)
+            real, made = real[:, real_picks], made[:, fake_picks]
+            loss = self._critic_loss(self.frame_critic, real, made, y, "frame_critic_gap")
+            return loss + self._penalty("frame", self.frame_critic.forward, real, made, y)
 
         def generator_part(number: int) -> Tensor:
             y, made = parts[number][1], fake(number, learn=True)
-            clip, frame = self.clip_critic(made, y), self.frame_critic(made[:, fake_picks], y)
+            clip, frame = self.judge_clips(made, y), self.frame_critic(made[:, fake_picks], y)
             return generator_loss(clip, frame, y, real_target=self.real_target, class_weight=self.class_weight)
 
         for name, part in (("clip_critic", clip_part), ("frame_critic", frame_part), ("generator", generator_part)):
             self.latest[f"loss/{name}"] = self.update(name, [partial(part, number) for number in range(len(parts))])
 
     def _critic_loss(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Tensor, *, class_weight: float = 0.0
+        self, critic: Critic, real: Tensor, fake: Tensor, label: Tensor, gap_name: str, *, class_weight: float = 0.0
     ) -> Tensor:
-        """Real and fake clips pass the critic in one batch."""
+        """Real and fake clips pass the critic in one batch; how far apart it scores them is logged as ``gap_name``."""
         score, classes = critic(torch.cat([real, fake.to(real.dtype)]), torch.cat([label, label]))
         b = len(real)
         judged_real = Judgement(score[:b], None if classes is None else classes[:b])
         judged_fake = Judgement(score[b:], None if classes is None else classes[b:])
         gap = score.detach().float()
-        self.latest["health/critic_gap"] = gap[:b].mean() - gap[b:].mean()
+        self.latest[f"health/{gap_name}"] = gap[:b].mean() - gap[b:].mean()
         return critic_loss(judged_real, judged_fake, label, real_target=self.real_target, class_weight=class_weight)
+
+    def _penalty(self, name: str, critic: Critic, real: Tensor, fake: Tensor, label: Tensor) -> Tensor | float:
+        """Half the weighted penalty, as its authors have it."""
+        if not self.penalty_weight:
+            return 0.0
+        penalty = gradient_penalty(critic, real, fake, label)
+        self.latest[f"loss/{name}_penalty"] = penalty.detach()
+        return self.penalty_weight / 2 * penalty
 
     def _draw(self, count: int, length: int) -> tuple[Tensor, Tensor]:
         noise = torch.randn(count, length, self._generator.noise, device=self.device)
@@ -239,20 +275,52 @@ class SAGCN(GenerativeModule):
         Returns:
             ``fake: [b, t, v, c]`` in dataset units; ``label`` names the heaviest class of a mixture.
         """
-        wanted = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
-        weights = class_weights(wanted, self.info.num_classes)
+        noise, weights, start = self._inputs(batch, seed=seed, length=length, truncation=truncation)
         generator = self.averaged.eval()
-        with seeded(seed, self.device):
-            noise, start = self._draw(len(wanted), length or self.info.length)
-            noise = noise if truncation is None else noise * truncation
-            parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
-            fake = torch.cat([generator(*part) for part in parts])
+        parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+        fake = torch.cat([generator(*part) for part in parts])
         if self.training:
             self.generator.train()
         real = batch.joints if isinstance(batch, MotionBatch) else None
         info = self.info if length is None else self.info.with_length(length)
         fake = self.info.need_normaliser().denormalise(fake.float())
         return MotionSample(fake=fake, label=weights.argmax(dim=1), info=info, real=real)
+
+    @torch.inference_mode()
+    def attention(
+        self,
+        batch: MotionBatch | Tensor,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        truncation: float | None = None,
+        batch_size: int = 256,
+    ) -> Tensor:
+        """What frames attend to in the sequences that :meth:`generate` makes of the same arguments (figure 4).
+
+        Returns:
+            ``[b, t, t]``, see :meth:`Generator.attention`.
+
+        Raises:
+            ValueError: no graph layer uses attention.
+        """
+        noise, weights, start = self._inputs(batch, seed=seed, length=length, truncation=truncation)
+        generator = cast(Generator, self.averaged).eval()
+        parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+        maps = torch.cat([generator.attention(*part) for part in parts])
+        if self.training:
+            self.generator.train()
+        return maps
+
+    def _inputs(
+        self, batch: MotionBatch | Tensor, *, seed: int, length: int | None, truncation: float | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Noise, class weights and start of what is asked for; the same for the same arguments."""
+        wanted = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
+        weights = class_weights(wanted, self.info.num_classes)
+        with seeded(seed, self.device):
+            noise, start = self._draw(len(wanted), self.info.length if length is None else length)
+        return noise if truncation is None else noise * truncation, weights, start
 
 
 def _four(widths: Sequence[int]) -> tuple[int, int, int, int]:

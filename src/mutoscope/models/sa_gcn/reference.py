@@ -1,17 +1,15 @@
 """Checkpoints of the original SA-GCN program, in and out (specification 11).
 
-State dictionaries of its three networks are read by key and shape: all sizes are told from the shapes, every entry is
-read and every parameter is written. What the original never computes with (the layer norms of its attention layers,
-and the clip critic's second head where no auxiliary loss uses it) has no place here and is written as a constant.
+:func:`~mutoscope.formats.state_dicts.read_state_dict` reads their files. State dictionaries of its three networks are
+understood by key and shape: all sizes are told from the shapes, every entry is read and every parameter is written.
+What the original never computes with (the layer norms of its attention layers, and the clip critic's second head where
+no auxiliary loss uses it) has no place here and is written as a constant.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mutoscope.models.sa_gcn.discriminators import ClipCritic, FrameCritic
@@ -224,27 +222,6 @@ def frame_critic_from_reference(state: State, *, channels: int = 2) -> FrameCrit
     )
     load_reference(network, state)
     return network
-
-
-def read_reference(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dictionary of the original (``.safetensors`` or a torch file) to the CPU, without unpickling code.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds anything but named tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint '{path}'.")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"'{path}' cannot be read as a plain torch state dictionary: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
-        raise ValueError(f"'{path}' holds no plain state dictionary; expected names with tensors.")
-    return dict(state)
 
 
 def _shape(state: State, key: str, dimensions: int) -> tuple[int, ...]:

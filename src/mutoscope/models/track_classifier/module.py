@@ -25,6 +25,8 @@ class TrackClassifier(IterationModule):
     """
 
     takes: ClassVar[Kind] = "action_graph"
+    #: what it is called in reports
+    title: ClassVar[str] = "track classifier"
 
     def __init__(
         self,
