@@ -29,4 +29,4 @@ def test_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 def test_there_are_notebooks() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= {"ag2vid", "kinetic_gan", "metrics"}
+    assert {path.stem for path in NOTEBOOKS} >= {"ag2vid", "kinetic_gan", "metrics", "sa_gcn"}

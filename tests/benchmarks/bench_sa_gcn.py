@@ -49,7 +49,8 @@ FRAMES = {"paper": 20, "reference": 21, "dense": 21}
 #: CPU seconds of the original code, one core of another machine: for orientation only
 ORIGINAL = 9.2
 TARGETS = {"paper": 8.0, "reference": 3.0}
-#: matrices over all nodes that the dense program holds per sample at its peak, as measured at 50 and at 100 frames
+#: matrices over all nodes per sample that the dense program holds at its peak beside what the factorised one does, as
+#: measured at 50 and at 100 frames
 DENSE_MATRICES = 11
 
 
@@ -227,7 +228,7 @@ def show_scaling(results: list[Result], gigabytes: float) -> None:
     batch = next(iter(scaling.values())).batch
     if absent := [length for length in lengths if ("dense", length) not in scaling]:
         wanted = ", ".join(f"{dense_gigabytes(length, batch):,.0f} GB at {length}" for length in absent)
-        print(f"\nThe dense program was left out where it would need more than {gigabytes:g} GB: {wanted} frames.")
+        print(f"\nThe dense program was left out where its matrices need more than {gigabytes:g} GB: {wanted} frames.")
 
 
 def plot_scaling(results: list[Result], path: Path) -> None:
@@ -243,7 +244,8 @@ def plot_scaling(results: list[Result], path: Path) -> None:
         measured = {v: [(r.length, of(r)) for r in rows if r.variant == v] for v in names}
         return [Curve(names[v], points, colours[v]) for v, points in measured.items() if points]
 
-    memory = [(length, dense_gigabytes(length, rows[0].batch)) for length in lengths]
+    shared = {r.length: (r.peak_megabytes or 0) / 1024 for r in rows if r.variant == "paper"}
+    memory = [(length, shared[length] + dense_gigabytes(length, rows[0].batch)) for length in lengths]
     title = f"One training iteration, batch {rows[0].batch}, {rows[0].joints} joints"
     panels = [
         Panel(f"{title}: CPU time", "seconds", curves(lambda r: r.seconds), lengths),

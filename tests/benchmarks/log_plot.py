@@ -71,7 +71,7 @@ def _draw(draw: ImageDraw.ImageDraw, panel: Panel, shift: int, scale: int) -> No
     start, end = (shift + LEFT) * scale, (shift + right) * scale
     write((start + end) / 2, 22 * scale, panel.title, "mm", 17)
     write((start + end) / 2, (HEIGHT - 18) * scale, panel.across, "mm")
-    write(start, (TOP - 10) * scale, panel.unit, "mm", 13)
+    write(start, (TOP - 6) * scale, panel.unit, "ls", 13)
     for decade in range(int(low), int(high) + 1):
         y = place(panel.ticks[0], 10.0**decade)[1]
         draw.line([(start, y), (end, y)], fill=FAINT, width=scale)
@@ -84,7 +84,7 @@ def _draw(draw: ImageDraw.ImageDraw, panel: Panel, shift: int, scale: int) -> No
     if panel.limit:
         y = place(panel.ticks[0], panel.limit[0])[1]
         _line(draw, [(start, y), (end, y)], "#666666", scale, dashed=True)
-        write(start + 8 * scale, y - 3 * scale, panel.limit[1], "lb", 13, "#666666")
+        write(start + 8 * scale, y + 4 * scale, panel.limit[1], "la", 13, "#666666")
     for row, curve in enumerate(panel.curves):
         points = [place(x, y) for x, y in curve.points]
         _line(draw, points, curve.colour, scale, dashed=curve.dashed)
