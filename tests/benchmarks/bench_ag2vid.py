@@ -199,7 +199,7 @@ class FastTraining(AG2Vid):
         return loss.detach()
 
 
-def naive_step(size: int, device: str) -> Callable[[], None]:
+def naive_step(size: int, device: str) -> Callable[[], object]:
     generator, critic = fresh_naive()
     training = NaiveTraining(SIZES, generator.to(device), critic.to(device), vgg().to(device), ALIGN_CORNERS)
     short, longer = clips(size, LENGTH, device, seed=0), clips(1, LAYOUT_LENGTH, device, seed=1)
@@ -220,8 +220,8 @@ def fast_step(size: int, device: str, *, precision: str = "float32") -> Callable
     return step
 
 
-def variants(device: str) -> dict[str, Callable[[int, str], Callable[[], None]]]:
-    table: dict[str, Callable[[int, str], Callable[[], None]]] = {"naive": naive_step, "fast": fast_step}
+def variants(device: str) -> dict[str, Callable[[int, str], Callable[[], object]]]:
+    table: dict[str, Callable[[int, str], Callable[[], object]]] = {"naive": naive_step, "fast": fast_step}
     if device == "cuda":
         table["fast bf16"] = partial(fast_step, precision="bf16")
     return table
@@ -243,9 +243,10 @@ def compare(size: int) -> dict[str, float]:
     short, longer = clips(size, LENGTH, "cpu", seed=0), clips(1, LAYOUT_LENGTH, "cpu", seed=1)
     for network in (generator, critic, fast):
         network.eval()
-    found, terms, judged = naive.losses(short)
+    found, terms = naive.generator_losses(short)
     sum(terms.values()).backward()
     critic.zero_grad()
+    judged = naive.discriminator_losses(short, found["imgs"])
     on_both = sum(judged.values())
     on_both.backward()
     # the package averages over real objects, the original over all rows
@@ -311,7 +312,7 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def measure(runs: dict[str, Callable[[], None]], repeats: int, device: str) -> dict[str, list[float]]:
+def measure(runs: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, list[float]]:
     """Seconds of every round, variants taking turns."""
     seconds: dict[str, list[float]] = {variant: [] for variant in runs}
     for run in runs.values():
@@ -322,7 +323,7 @@ def measure(runs: dict[str, Callable[[], None]], repeats: int, device: str) -> d
     return seconds
 
 
-def _timed(run: Callable[[], None], device: str) -> float:
+def _timed(run: Callable[[], object], device: str) -> float:
     if device == "cpu":
         start = time.process_time()
         run()
