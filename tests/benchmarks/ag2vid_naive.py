@@ -552,4 +552,4 @@ class NaiveTraining:
         layout = naive_layout_loss(self.generator.layout(longer), longer, self.sizes.loss_weights["layout"])
         layout.backward()
         self.of_layout.step()
-        return {name: float(value) for name, value in {**terms, **judged, "layout": layout}.items()}
+        return {name: float(value.detach()) for name, value in {**terms, **judged, "layout": layout}.items()}
