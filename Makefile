@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help setup check test quickstart quickstart_ag2vid bench soak lock clean
+.PHONY: help setup check test quickstart quickstart_ag2vid quickstart_sa_gcn bench soak lock clean
 
 help:
 	@echo "make setup       create .venv with the pinned packages"
 	@echo "make quickstart  train, evaluate and write outputs/quickstart/report.html (about ten minutes on 2 cores)"
 	@echo "make quickstart_ag2vid  the same for video from action graphs (films its data first; about a quarter of an hour)"
+	@echo "make quickstart_sa_gcn  SA-GCN and two of its ablations on skeletons (five minutes of one core each, and their evaluation)"
 	@echo "make check       lint, format and types"
 	@echo "make test        the test suite"
 	@echo "make bench       benchmarks;  make soak: longer checks;  make clean: remove what was built"
@@ -43,6 +44,16 @@ quickstart_ag2vid: setup
 	$(BIN)/python train.py experiment=quickstart_ag2vid overwrite=true
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_ag2vid/checkpoints/last.ckpt out=outputs/quickstart_ag2vid
 	@echo "Open outputs/quickstart_ag2vid/report.html in a browser."
+
+# the paper's model, without past frames, and with convolutions instead of its graph
+SA_GCN := $(BIN)/python train.py experiment=quickstart_sa_gcn trainer.threads=1 overwrite=true
+quickstart_sa_gcn: setup
+	$(SA_GCN)
+	$(SA_GCN) name=quickstart_sa_gcn_no_past model.kept=0
+	$(SA_GCN) name=quickstart_sa_gcn_cnn model.layer=cnn model.kernel=[3,3]
+	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_sa_gcn/checkpoints/last.ckpt out=outputs/quickstart_sa_gcn \
+		'beside={no past frames: outputs/quickstart_sa_gcn_no_past/checkpoints/last.ckpt, CNN: outputs/quickstart_sa_gcn_cnn/checkpoints/last.ckpt}'
+	@echo "Open outputs/quickstart_sa_gcn/report.html in a browser."
 
 bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_kinetic_gan.py

@@ -525,23 +525,31 @@ class NaiveTraining:
             for parameters in (others, list(critic.parameters()), layout)
         )
 
-    def losses(self, clips: PaddedBatch) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Everything generated, the terms of the generator's loss, and those of the discriminator's."""
+    def generator_losses(self, clips: PaddedBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Everything generated, and the terms of the generator's loss."""
         found = self.generator(clips)
         terms = naive_generator_losses(self.sizes, self.critic, clips, found, self.align_corners)
         if self.features is not None:
             terms["perceptual"] = naive_perceptual_loss(self.sizes, self.features, found["imgs"], clips.imgs[:, 1:])
-        return found, terms, naive_discriminator_losses(self.sizes, self.critic, clips, found["imgs"])
+        return found, terms
 
-    def iteration(self, clips: PaddedBatch, longer: PaddedBatch) -> None:
-        """One step of every optimiser."""
-        _, terms, judged = self.losses(clips)
+    def discriminator_losses(self, clips: PaddedBatch, fake: Tensor) -> dict[str, Tensor]:
+        return naive_discriminator_losses(self.sizes, self.critic, clips, fake)
+
+    def iteration(self, clips: PaddedBatch, longer: PaddedBatch) -> dict[str, float]:
+        """One step of every optimiser, in the original's order; losses are numbers for the log every time."""
+        found, terms = self.generator_losses(clips)
+        fake = found["imgs"].detach()
         self.of_generator.zero_grad()
         sum(terms.values()).backward()
         self.of_generator.step()
+        del found
+        judged = self.discriminator_losses(clips, fake)
         self.of_critic.zero_grad()
         sum(judged.values()).backward()
         self.of_critic.step()
         self.of_layout.zero_grad()
-        naive_layout_loss(self.generator.layout(longer), longer, self.sizes.loss_weights["layout"]).backward()
+        layout = naive_layout_loss(self.generator.layout(longer), longer, self.sizes.loss_weights["layout"])
+        layout.backward()
         self.of_layout.step()
+        return {name: float(value.detach()) for name, value in {**terms, **judged, "layout": layout}.items()}

@@ -177,14 +177,14 @@ def test_losses_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
 
 def test_all_frame_rates_become_one(tree: Path) -> None:
     data = module(tree)
-    store = data._store
+    store = data.store
     bow = [recording.label for recording in store.recordings].index(0)
     assert store.frames[bow] == 31
     amc = read_amc(tree / "bow/02_01.amc", read_asf(tree / "asf/02.asf"))
     root = amc.translation[::4]
     slow = module(tree, fps=15.0, length=10)
-    assert slow._store.frames[bow] == 16
-    for store, positions in ((data._store, root), (slow._store, root[::2])):
+    assert slow.store.frames[bow] == 16
+    for store, positions in ((data.store, root), (slow.store, root[::2])):
         start, frames = store.start[bow], store.frames[bow]
         path = store.joints[start : start + frames, 0]
         np.testing.assert_allclose(path - path[0], positions - positions[0], atol=1e-5)

@@ -111,7 +111,7 @@ def test_the_preparation_is_the_recorded_one(golden_dir: Path, tmp_path: Path) -
     wanted_std = golden["out/std64"].reshape(32, 2)[ids] * (1, -1)
     np.testing.assert_allclose(np.array(normaliser.offset), wanted_mean, atol=1e-4)
     np.testing.assert_allclose(np.array(normaliser.scale), wanted_std, rtol=1e-6)
-    store = data._store
+    store = data.store
     for one, start, frames in zip(store.recordings, store.start, store.frames, strict=True):
         key = one.name.replace(" ", "_")
         found = normaliser.normalise(torch.from_numpy(np.array(store.joints[start : start + frames])))
@@ -131,7 +131,7 @@ def test_the_preparation_without_recordings(tree: Path) -> None:
         [prepared_by_hand(tree, s, f"{a}{t}", depth)[:, ids] for s in (1, 5) for a in ACTIONS for t in ("", " 1")]
     )
     held_out = prepared_by_hand(tree, 11, "Sitting 1", depth)[:, ids]
-    store = data._store
+    store = data.store
     at = [one.name for one in store.recordings].index("S11/Sitting 1")
     joints = store.joints[store.start[at] : store.start[at] + store.frames[at]]
     found = data.info.need_normaliser().normalise(torch.from_numpy(np.array(joints)))
@@ -310,7 +310,7 @@ def test_wrong_arguments(tree: Path, tmp_path: Path) -> None:
 def test_positions_in_space_are_metres_with_y_up(tree: Path) -> None:
     data = module(tree, channels=3, skeleton="h36m16", root_rule="absolute")
     assert (data.info.units, data.info.root, data.info.channels) == ("m", "absolute", 3)
-    store = data._store
+    store = data.store
     raw = read_positions(path_of(tree, 1, "Directions 1"))
     joints = store.joints[: store.frames[0]]
     np.testing.assert_allclose(joints[:, 0, 1], raw[:, 0, 2] / 1000, rtol=1e-6)

@@ -112,7 +112,7 @@ def test_an_evaluation_measures_pictures(
     values = [value for row in evaluation.rows for value in row.values.values()]
     assert len(evaluation.rows) == 3
     assert np.isfinite(values).all()
-    assert "paper/sa_gcn_mmd_seq" in evaluation.rows[0].values
+    assert "paper/sa_gcn_mmd" in evaluation.rows[0].values
     assert "bone_drift" not in evaluation.rows[0].values
 
 

@@ -97,6 +97,6 @@ def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]]
     values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
     assert set(values) == set(ranks[0]["metrics"]) > {"paper/sa_gcn_mmd", "paper/sa_gcn_mmd_avg"}
     for name, value in values.items():
-        # the released MMD leaves out pairs of equal rank, and processes gather clips in an order of their own
+        # the released MMD leaves out clips of equal number, and processes gather clips in another order than one makes
         near = 1e-4 if name.startswith("paper/") else 1e-6
         assert ranks[0]["metrics"][name] == pytest.approx(value, rel=near, abs=1e-6), name

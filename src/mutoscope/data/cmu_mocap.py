@@ -13,19 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.motion import MotionClips, MotionDataModule, ShortRule, default_cache
+from mutoscope.data.motion import MotionClips, ShortRule, default_cache
 from mutoscope.data.motion_scaling import Scaling
 from mutoscope.data.motion_store import (
-    MotionStore,
     Recording,
     fingerprint,
-    open_store,
     prepare_store,
     split_by_group,
 )
 from mutoscope.data.registry import register
 from mutoscope.data.resample import resample
 from mutoscope.data.retarget import retarget, retarget_matrix
+from mutoscope.data.stored_motion import StoredMotionDataModule
 from mutoscope.formats.asf_amc import AsfSkeleton, forward_kinematics, read_amc, read_asf
 from mutoscope.structures import CMU31, RootRule
 from mutoscope.structures import skeleton as named_skeleton
@@ -55,7 +54,7 @@ class _Row:
 
 
 @register("cmu_mocap")
-class CmuMocap(MotionDataModule):
+class CmuMocap(StoredMotionDataModule):
     """Labelled windows of real motion.
 
     Recordings are read once, mapped to the skeleton asked for, brought to one frame rate and stored under
@@ -138,7 +137,7 @@ class CmuMocap(MotionDataModule):
     @property
     def fingerprint(self) -> str:
         windows = [
-            self._sources,
+            self.sources,
             self.length,
             self.stride,
             self.short,
@@ -168,34 +167,21 @@ class CmuMocap(MotionDataModule):
             return resample(retarget(joints, self._matrix), row.fps, self.fps)
 
         prepare_store(
-            self._store_path,
+            self.store_path,
             skeleton=self.skeleton,
             fps=self.fps,
             classes=self._classes,
             recordings=[Recording(row.file, self._classes.index(row.label), row.take) for row in self._rows],
             read=read,
-            fingerprint=self._sources,
+            fingerprint=self.sources,
             title=f"Preparing {self.registered_name}",
         )
 
     def clips(self, split: Split) -> MotionClips:
         train, val = self._split
-        return self._store.clips(train if split == "train" else val)
+        return self.store.clips(train if split == "train" else val)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Cut windows, see :class:`MotionDataModule`; log what each class has and what it lost.
-
-        Raises:
-            FileNotFoundError: if ``prepare_data()`` was not called.
-            ValueError: if a class has no training window left.
-        """
-        if self._windows:
-            return
-        super().setup(stage)
-        if self._rank()[0] == 0:
-            self._report()
-
-    def _report(self) -> None:
+    def report(self) -> None:
         train, val = self.dataset("train"), self.dataset("val")
         log.info(
             "%s: %d recordings, %d training and %d validation windows of %d frames at %g fps",
@@ -219,7 +205,7 @@ class CmuMocap(MotionDataModule):
             )
 
     @cached_property
-    def _sources(self) -> str:
+    def sources(self) -> str:
         """Fingerprint of the recordings, before they are split and cut."""
         settings = {
             "preparation": _PREPARATION,
@@ -231,17 +217,9 @@ class CmuMocap(MotionDataModule):
         }
         return fingerprint(settings, [self.folder / name for row in self._rows for name in (row.file, row.asf)])
 
-    @property
-    def _store_path(self) -> Path:
-        return self.cache_dir / f"{self.registered_name}-{self.skeleton.name}-{self._sources}"
-
-    @cached_property
-    def _store(self) -> MotionStore:
-        return open_store(self._store_path, self._sources)
-
     @cached_property
     def _split(self) -> tuple[list[int], list[int]]:
-        return split_by_group(self._store.recordings, len(self._classes), self.val_fraction, self.split_seed)
+        return split_by_group(self.store.recordings, len(self._classes), self.val_fraction, self.split_seed)
 
 
 def _existing_folder(root: str | None) -> Path:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
 from mutoscope.data.human36m_files import find_recordings
-from mutoscope.data.motion import MotionClips, MotionDataModule, MotionWindows, default_cache
+from mutoscope.data.motion import MotionClips, MotionWindows, default_cache
 from mutoscope.data.motion_scaling import Scaling, fit_normaliser
-from mutoscope.data.motion_store import MotionStore, Recording, fingerprint, open_store, prepare_store
+from mutoscope.data.motion_store import Recording, fingerprint, prepare_store
 from mutoscope.data.registry import register
+from mutoscope.data.stored_motion import StoredMotionDataModule
 from mutoscope.formats.human36m import (
     CAMERAS,
     FPS,
@@ -55,7 +56,7 @@ def hip_relative(pixels: Array, depth: Array, mean_depth: float) -> Array:
 
 
 @register("human36m")
-class Human36m(MotionDataModule):
+class Human36m(StoredMotionDataModule):
     """Windows of Human3.6M's recordings (SA-GCN's preparation).
 
     In two dimensions joints are projected by the data set's own lens, taken relative to the hip of the same frame and
@@ -153,7 +154,7 @@ class Human36m(MotionDataModule):
     @property
     def fingerprint(self) -> str:
         windows = [
-            self._sources,
+            self.sources,
             self.length,
             self.frame_stride,
             self.skip,
@@ -189,7 +190,7 @@ class Human36m(MotionDataModule):
             return hip_relative(pixels, depth, self._mean_depth)[:, ids] * (1.0, -1.0)
 
         prepare_store(
-            self._store_path,
+            self.store_path,
             skeleton=self.skeleton,
             fps=FPS,
             classes=self.classes,
@@ -198,7 +199,7 @@ class Human36m(MotionDataModule):
                 for file in self.recordings.files
             ],
             read=read,
-            fingerprint=self._sources,
+            fingerprint=self.sources,
             channels=self.channels,
             title=f"Preparing {self.registered_name}",
         )
@@ -223,20 +224,7 @@ class Human36m(MotionDataModule):
             return fit_normaliser(frames, masks, self.scaling).mirrored(1)
         return super().fit_normaliser(train).mirrored(1)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Cut windows, see :class:`MotionDataModule`; name what is absent or too short.
-
-        Raises:
-            FileNotFoundError: if ``prepare_data()`` was not called.
-            ValueError: if a class has no training window left.
-        """
-        if self._windows:
-            return
-        super().setup(stage)
-        if self._rank()[0] == 0:
-            self._report()
-
-    def _report(self) -> None:
+    def report(self) -> None:
         if absent := self.recordings.absent():
             log.warning(
                 "%d recordings of %s are used; absent trials: %s.",
@@ -281,7 +269,7 @@ class Human36m(MotionDataModule):
         return float(np.concatenate(depths).mean())
 
     @cached_property
-    def _sources(self) -> str:
+    def sources(self) -> str:
         """Fingerprint of the prepared recordings, before they are cut."""
         settings = {
             "preparation": _PREPARATION,
@@ -296,19 +284,11 @@ class Human36m(MotionDataModule):
         files = [file.path for file in self.recordings.files]
         return fingerprint(settings, files if self.channels == 3 else [*files, self.recordings.folder / "cameras.h5"])
 
-    @property
-    def _store_path(self) -> Path:
-        return self.cache_dir / f"{self.registered_name}-{self.skeleton.name}-{self._sources}"
-
-    @cached_property
-    def _store(self) -> MotionStore:
-        return open_store(self._store_path, self._sources)
-
     def _whole(self, split: Split) -> MotionClips:
         """The recordings of a split from their first to their last frame."""
         subjects = self.recordings.train if split == "train" else self.recordings.val
         groups = {f"S{subject}" for subject in subjects}
-        return self._store.clips([i for i, one in enumerate(self._store.recordings) if one.group in groups])
+        return self.store.clips([i for i, one in enumerate(self.store.recordings) if one.group in groups])
 
 
 def _checked_camera(name: str) -> str:

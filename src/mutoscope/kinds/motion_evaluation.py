@@ -196,7 +196,7 @@ def _table(evaluation: Evaluation, metrics: Mapping[str, Metric]) -> Table:
     table.add_column("", no_wrap=True)
     # one line per metric: there are more of them than fit beside one another
     for row in evaluation.rows:
-        table.add_column(row.name, justify="right")
+        table.add_column(row.name, justify="right", min_width=max(map(len, row.name.split())))
     for name, metric in metrics.items():
         arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
         table.add_row(name + arrow, *(_number(row.values[name]) for row in evaluation.rows))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mutoscope.nn.convolution import Conv2d
 from mutoscope.nn.spectral import SpectralConv2d, recompute
 
 SLOPE = 0.2
@@ -25,7 +26,7 @@ class SpadeNorm(nn.Module):
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.modulation = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
+        self.modulation = Conv2d(hidden, 2 * channels, 3, padding=1)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         """``x [b, channels, h, w]``, ``features [b, hidden, h, w]`` -> like ``x``."""
@@ -55,7 +56,7 @@ class SpadeBlock(nn.Module):
         self.norm_skip = SpadeNorm(c_in, hidden) if c_in != c_out else None
         self.conv_skip = SpectralConv2d(c_in, c_out, 1, bias=False) if c_in != c_out else None
         self.hidden = hidden
-        self.shared = nn.Conv2d(segmap, hidden * (2 if self.norm_skip is None else 3), 3, padding=1)
+        self.shared = Conv2d(segmap, hidden * (2 if self.norm_skip is None else 3), 3, padding=1)
 
     def forward(self, x: Tensor, segmap: Tensor) -> Tensor:
         """``x [b, c_in, h, w]``, ``segmap [b, segmap, h, w]`` -> ``[b, c_out, h, w]``."""
@@ -94,7 +95,7 @@ class SpadeGenerator(nn.Module):
             widths, scales = [*widths, ngf // 2], [*scales, 2]
         self.scales = tuple(scales)
         self.hidden, self.recomputed = hidden, recomputed
-        self.first = nn.Conv2d(segmap, widths[0], 3, padding=1)
+        self.first = Conv2d(segmap, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(SpadeBlock(c_in, c_out, segmap, hidden) for c_in, c_out in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 

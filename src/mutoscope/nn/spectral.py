@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrize import ParametrizationList, register_parametrization
 from torch.utils.checkpoint import checkpoint
 
+from mutoscope.nn.convolution import conv2d
+
 T = TypeVar("T")
 
 
@@ -21,18 +23,32 @@ class _Division(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        scale = torch.dot(u, torch.mv(weight.flatten(1), v))
+    def forward(ctx: FunctionCtx, weight: Tensor, u: Tensor, v: Tensor, scale: Tensor) -> Tensor:
         ctx.save_for_backward(weight, u, v, scale)
         return weight / scale
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         weight, u, v, scale = ctx.saved_tensors  # type: ignore[attr-defined]
         share = torch.dot(gradient.flatten(), weight.flatten()) / scale**2
         found = (gradient.flatten(1) / scale).addr_(u * -share, v)
-        return found.view(weight.shape), None, None
+        return found.view(weight.shape), None, None, None
+
+
+class _Apart(torch.autograd.Function):
+    """``(w, u . w v)``: kernel and spectral norm, whose gradient ``g_w + g_s u v`` is formed in one pass."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, weight: Tensor, u: Tensor, v: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(u, v)
+        return weight.view_as(weight), scale.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, of_weight: Tensor, of_scale: Tensor) -> tuple[Tensor, None, None, None]:
+        u, v = ctx.saved_tensors  # type: ignore[attr-defined]
+        return of_weight.flatten(1).addr(u * of_scale, v).view(of_weight.shape), None, None, None
 
 
 class SpectralNorm(nn.Module):
@@ -57,23 +73,38 @@ class SpectralNorm(nn.Module):
             self._iterate(matrix)
 
     @torch.no_grad()
-    def _iterate(self, matrix: Tensor) -> None:
+    def _iterate(self, matrix: Tensor) -> Tensor:
+        """One power iteration; the spectral norm ``u . w v`` it finds, which is the length of ``w^T u``."""
         self._u.copy_(F.normalize(torch.mv(matrix, self._v), dim=0))
-        self._v.copy_(F.normalize(torch.mv(matrix.T, self._u), dim=0))
+        product = torch.mv(matrix.T, self._u)
+        self._v.copy_(F.normalize(product, dim=0))
+        return product.norm()
+
+    @torch.no_grad()
+    def _measure(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``u``, ``v`` and the spectral norm, after an iteration while training."""
+        matrix = weight.detach().flatten(1)
+        scale = self._iterate(matrix) if self.training else torch.dot(self._u, torch.mv(matrix, self._v))
+        # later iterations must not change what the backward pass of this one reads
+        return self._u.clone(), self._v.clone(), scale
 
     def forward(self, weight: Tensor) -> Tensor:
         """The kernel divided by its spectral norm."""
-        if self.training:
-            self._iterate(weight.detach().flatten(1))
-        # later iterations must not change what the backward pass of this one reads
-        divided: Tensor = _Division.apply(weight, self._u.clone(), self._v.clone())
+        divided: Tensor = _Division.apply(weight, *self._measure(weight))
         return divided
+
+    def apart(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The kernel as it is and its spectral norm, for a division elsewhere."""
+        kernel, scale = _Apart.apply(weight, *self._measure(weight))
+        return kernel, scale
 
 
 class SpectralConv2d(nn.Conv2d):
     """A convolution divided by its kernel's spectral norm; one power iteration per use while training.
 
-    The division happens in the parameter's own precision, under autocast too. Zeros are padded.
+    The smaller one of kernel and input is divided, which gives the same numbers: the divided kernels of a generator's
+    coarsest scales would take as much memory again as the kernels. Kernels are divided in the parameter's own
+    precision, under autocast too. Zeros are padded.
     """
 
     def __init__(
@@ -81,6 +112,7 @@ class SpectralConv2d(nn.Conv2d):
     ) -> None:
         super().__init__(c_in, c_out, kernel_size, stride, padding, bias=bias)
         self.fixed: Tensor | None = None
+        self.pace, self.margin = stride, padding
         register_parametrization(self, "weight", SpectralNorm(self.weight))
 
     def normalised(self) -> Tensor:
@@ -93,14 +125,28 @@ class SpectralConv2d(nn.Conv2d):
     @property
     def original(self) -> Tensor:
         """The parameter: the kernel before its division."""
-        assert isinstance(self.parametrizations, nn.ModuleDict)
-        kernel = self.parametrizations["weight"]
-        assert isinstance(kernel, ParametrizationList)
+        kernel = self._kernel
         assert isinstance(kernel.original, Tensor)
         return kernel.original
 
+    @property
+    def _kernel(self) -> ParametrizationList:
+        assert isinstance(self.parametrizations, nn.ModuleDict)
+        kernel = self.parametrizations["weight"]
+        assert isinstance(kernel, ParametrizationList)
+        return kernel
+
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.normalised(), self.bias)
+        """``[n, c_in, h, w]`` -> ``[n, c_out, h', w']``."""
+        if self.fixed is None and self.original.numel() > x.numel():
+            norm = self._kernel[0]
+            assert isinstance(norm, SpectralNorm)
+            with torch.autocast(x.device.type, enabled=False):
+                kernel, scale = norm.apart(self.original)
+            x = x / scale
+        else:
+            kernel = self.normalised()
+        return conv2d(x, kernel, self.bias, self.pace, self.margin)
 
 
 def spectral_weights(module: nn.Module) -> dict[SpectralConv2d, Tensor]:

@@ -249,6 +249,28 @@ def test_options_train(fit: Callable[..., AG2Vid], settings: dict[str, Any]) -> 
     assert all(torch.isfinite(p).all() for p in module.parameters())
 
 
+def test_compiled_networks_do_what_eager_ones_do(fit: Callable[..., AG2Vid], monkeypatch: pytest.MonkeyPatch) -> None:
+    # tracing and differentiating is what may go wrong here; the default backend's code generation takes minutes
+    compiling, compiled = torch.nn.Module.compile, []
+
+    def trace(network: torch.nn.Module) -> None:
+        compiled.append(network)
+        compiling(network, backend="aot_eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", trace)
+    shallow = {"graph_layers": 1, "flow_blocks": 1, "flow_halvings": 1, "discriminator_graph_layers": 1}
+    shallow |= {"discriminator_layers": 2, "discriminator_scales": 1}
+    plain = partial(torch.optim.SGD, lr=1e-2)
+    factories = dict.fromkeys(("layout", "generator", "discriminator"), plain)
+    found = []
+    for compile_networks in (False, True):
+        torch.manual_seed(0)
+        module = AG2Vid(INFO, optimizers=factories, compile_networks=compile_networks, **SMALL, **shallow)
+        found.append(fit(module, [pair()]).state_dict())
+    assert {type(network).__name__ for network in compiled} >= {"FrameGeneratingFunction", "ActionDiscriminator"}
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-5)
+
+
 def test_clips_without_actions_train(fit: Callable[..., AG2Vid]) -> None:
     module = fit(model(rivals=["rnn"]), [pair(actions=0)])
     assert all(torch.isfinite(p).all() for p in module.parameters())

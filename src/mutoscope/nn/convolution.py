@@ -1,0 +1,52 @@
+"""Convolutions of images that are smaller than their kernels."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: a kernel counts as large from so many times the numbers of its input on
+LARGE = 20
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> Tensor:
+    """``torch.nn.functional.conv2d``, as one matrix product on a CPU where the kernel is much larger than its input.
+
+    Convolution routines bring a kernel into an order of their own, and its gradient out of it, at every call. At the
+    coarsest scales of a generator (1024 x 1024 kernels on 2 x 2 pixels) this takes several times as long as the
+    multiplications. A matrix product reads the kernel as it lies.
+
+    Args:
+        x: ``[n, c, h, w]``.
+        weight: ``[out, c, kh, kw]``.
+        bias: ``[out]``.
+        stride, padding: the same along both axes; zeros are padded.
+
+    Returns:
+        ``[n, out, h', w']``.
+    """
+    if x.device.type != "cpu" or weight.numel() < LARGE * x.numel() or not weight.is_contiguous():
+        return F.conv2d(x, weight, bias, stride, padding)
+    kernel = (weight.shape[2], weight.shape[3])
+    height, width = (
+        (side + 2 * padding - extent) // stride + 1 for side, extent in zip(x.shape[2:], kernel, strict=True)
+    )
+    windows = F.unfold(x, kernel, padding=padding, stride=stride).transpose(1, 2)
+    found = F.linear(windows.flatten(0, 1), weight.flatten(1), bias)
+    return found.unflatten(0, (len(x), height, width)).permute(0, 3, 1, 2)
+
+
+class Conv2d(torch.nn.Conv2d):
+    """``torch.nn.Conv2d`` that goes through :func:`conv2d`; zeros are padded.
+
+    Args:
+        c_in, c_out: channels.
+        kernel_size, padding: the same along both axes.
+    """
+
+    def __init__(self, c_in: int, c_out: int, kernel_size: int, padding: int = 0) -> None:
+        super().__init__(c_in, c_out, kernel_size, padding=padding)
+        self.margin = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, c_in, h, w]`` -> ``[n, c_out, h', w']``."""
+        return conv2d(x, self.weight, self.bias, padding=self.margin)

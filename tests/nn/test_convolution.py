@@ -1,0 +1,44 @@
+"""Convolution as a matrix product: the same numbers and gradients as torch's own."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mutoscope.nn.convolution import LARGE, Conv2d, conv2d
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [((3, 3), 1, 1, (2, 3)), ((4, 4), 2, 2, (3, 2)), ((3, 3), 2, 1, (2, 2)), ((1, 1), 1, 0, (1, 2))],
+)
+def test_large_kernels_convolve_as_torch_does(
+    kernel: tuple[int, int], stride: int, padding: int, size: tuple[int, int], bias: bool
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(300, 3, *kernel, dtype=torch.float64, requires_grad=True)
+    inputs = [x, weight, *([torch.randn(300, dtype=torch.float64, requires_grad=True)] if bias else [])]
+    assert weight.numel() >= LARGE * x.numel()
+    found, expected = conv2d(*inputs, stride=stride, padding=padding), F.conv2d(*inputs, stride=stride, padding=padding)
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad(y, inputs, direction) for y in (found, expected))
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(of_ours, of_theirs)
+
+
+def test_large_kernels_are_read_by_a_matrix_product() -> None:
+    x, weight = torch.randn(1, 8, 2, 2), torch.randn(128, 8, 3, 3)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as trace:
+        conv2d(x, weight, padding=1)
+    assert not [event.key for event in trace.key_averages() if "convolution" in event.key]
+
+
+def test_layer_keeps_names_and_numbers_of_torch() -> None:
+    torch.manual_seed(0)
+    ours, theirs = Conv2d(4, 200, 3, padding=1), torch.nn.Conv2d(4, 200, 3, padding=1)
+    theirs.load_state_dict(ours.state_dict())
+    for side in (2, 9):
+        x = torch.randn(1, 4, side, side)
+        torch.testing.assert_close(ours(x), theirs(x))
