@@ -56,6 +56,15 @@ class GenerationMetrics(Callback):
     def measure(self, trainer: Trainer, pl_module: GenerativeModule) -> dict[str, float]:
         """One measurement on all processes; every process returns the same numbers."""
         rank, world = trainer.global_rank, trainer.world_size
+        if len(self.conditions) < world:
+            # metrics cannot be gathered from a process that has seen nothing
+            if "all" not in self._left_out:
+                say(
+                    f"All metrics are left out: the samples come in {len(self.conditions)} chunks, fewer than the "
+                    f"{world} processes; raise measure.samples_per_class."
+                )
+            self._left_out.add("all")
+            return {}
         if world > 1:
             # batch norm counts on every process by itself; measured is what the checkpoint holds, the first process's
             for buffer in pl_module.averaged.buffers():
