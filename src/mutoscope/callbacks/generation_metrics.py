@@ -56,15 +56,6 @@ class GenerationMetrics(Callback):
     def measure(self, trainer: Trainer, pl_module: GenerativeModule) -> dict[str, float]:
         """One measurement on all processes; every process returns the same numbers."""
         rank, world = trainer.global_rank, trainer.world_size
-        if len(self.conditions) < world:
-            # metrics cannot be gathered from a process that has seen nothing
-            if "all" not in self._left_out:
-                say(
-                    f"All metrics are left out: the samples come in {len(self.conditions)} chunks, fewer than the "
-                    f"{world} processes; raise measure.samples_per_class."
-                )
-            self._left_out.add("all")
-            return {}
         if world > 1:
             # batch norm counts on every process by itself; measured is what the checkpoint holds, the first process's
             for buffer in pl_module.averaged.buffers():
@@ -80,6 +71,7 @@ class GenerationMetrics(Callback):
         for name, metric in self.metrics.items():
             metric.to(pl_module.device).reset()
             try:
+                self._check_shared(metric, world)
                 for named in [*fakes, real] if real else fakes:
                     feed(metric, named)
                 values[name] = float(metric.compute())
@@ -91,3 +83,11 @@ class GenerationMetrics(Callback):
                 self._left_out.add(name)
             metric.reset()
         return values
+
+    def _check_shared(self, metric: Metric, world: int) -> None:
+        """Raise ``TooFewSamplesError`` where a process that has seen nothing would end the gathering of lists."""
+        if len(self.conditions) < world and any(isinstance(kept, list) for kept in metric.metric_state.values()):
+            raise TooFewSamplesError(
+                f"The samples come in {len(self.conditions)} chunks, fewer than the {world} processes that share them; "
+                "raise measure.samples_per_class."
+            )
