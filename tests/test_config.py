@@ -266,7 +266,7 @@ def test_a_model_refuses_data_of_another_kind(
     config["dataset"] = {"name": "films", "root": "x"}
     with pytest.raises(
         ConfigError,
-        match="KineticGAN takes motion data, but dataset 'films' yields video; datasets that fit: cmu_mocap, human36m, toy",
+        match="KineticGAN takes motion data, but dataset 'films' yields video; datasets that fit: cmu_mocap, human36m",
     ):
         train(config, tmp_path / "run")
     del config["dataset"]["root"]
