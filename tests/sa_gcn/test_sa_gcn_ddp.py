@@ -29,6 +29,8 @@ def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory:
         "measure.samples_per_class=24",  # three chunks: both processes make some
         "recognizer.max_steps=2",
         "recognizer.model.width=4",
+        "metrics.accuracy_clip_critic.recognizer.max_steps=2",
+        "metrics.accuracy_clip_critic.recognizer.model.widths=[12,10,14,6]",
         "callbacks=none",
         "+callbacks.probe={_target_:noise_probe.Probe}",
         "hydra.run.dir=run",
