@@ -8,11 +8,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mutoscope.console import say
 from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.cater_scenes import STRIDE, SceneTable
 from mutoscope.data.datamodule import Split
-from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
+from mutoscope.data.folders import existing_folder
+from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache, tell_skipped
 from mutoscope.data.motion_store import fingerprint
 from mutoscope.data.parallel import each, usable_cores
 from mutoscope.data.registry import register
@@ -134,11 +134,7 @@ class Cater(ActionGraphDataModule):
             self._cache_path, videos, (self.size, self.size), self.cache_workers, f"Decoding {self.registered_name}"
         )
         skipped += cache.skipped
-        if skipped:
-            report = self._folder / "skipped.txt"
-            with replacing(report) as temporary:
-                temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
-            say(f"{self.registered_name}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
+        tell_skipped(skipped, self.registered_name, self._folder / "skipped.txt")
 
     def videos(self, split: Split) -> list[int]:
         unusable = {s.name for s in self._cache.skipped}
@@ -184,10 +180,8 @@ class Cater(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        if self.root is None:
-            raise FileNotFoundError(f"{self.registered_name} was given no folder; {_WANTED}.")
-        folder = Path(self.root).expanduser()
-        for needed in (folder, folder / "videos", folder / "scenes"):
+        folder = existing_folder(self.root, self.registered_name, _WANTED)
+        for needed in (folder / "videos", folder / "scenes"):
             if not needed.is_dir():
                 raise FileNotFoundError(f"There is no folder {needed}; {_WANTED}.")
         return folder
