@@ -17,6 +17,7 @@ from mutoscope.config import ConfigError
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.formats.video import read_video
 from mutoscope.loggers import read_metrics
+from mutoscope.models import step_in_backward
 from mutoscope.train import train
 
 Compose = Callable[..., dict[str, Any]]
@@ -124,6 +125,28 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(small: Compose, uninter
     for part in ("state_dict", "optimizer_states"):
         torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
     assert rows(tmp_path) == rows(uninterrupted)
+
+
+def test_steps_within_the_backward_pass_change_no_run(
+    small: Compose, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_in_backward, "COLLECTED", 1000)
+    train(of_five(small, "model.steps_in_backward=true", "model.checkpoint_activations=true"), tmp_path)
+    mine, theirs = last(tmp_path), last(uninterrupted)
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(mine[part], theirs[part])
+    for ours, others in zip(rows(tmp_path), rows(uninterrupted), strict=True):
+        assert ours == pytest.approx(others, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"), [("model.clip_norm=1", "clip_norm"), ("model.micro_batches=2", "micro_batches above 1")]
+)
+def test_steps_within_the_backward_pass_exclude_what_needs_all_gradients(
+    small: Compose, tmp_path: Path, override: str, told: str
+) -> None:
+    with pytest.raises(ValueError, match=f"does not go together with {told}; switch one of them off"):
+        train(small("trainer.max_steps=1", "model.steps_in_backward=true", override), tmp_path)
 
 
 def test_measuring_and_drawing_do_not_change_a_run(small: Compose, trained_ag2vid: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ layout function on clips of 16, perceptual loss with VGG-19 (random weights). Fa
 and begin with the same weights; CPU seconds are the process's own, since other work may share the machine, and the best
 of all rounds counts. Before that, the losses of both and the gradients of all parameters are compared, in double
 precision and in evaluation mode: in training, all frames of a mini-batch share batch statistics on the fast side only.
+"lean" is the fast version with ``checkpoint_activations`` and ``steps_in_backward``, which trade time for memory.
 Peak memory is that of a fresh process per variant, above its imports; the floor is what weights, gradients and Adam's
 moments take.
 
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +57,7 @@ from mutoscope.models.ag2vid.reference_layout import (
     layout_keys,
     unpad,
 )
+from mutoscope.models.step_in_backward import step_in_backward
 from mutoscope.nn.perceptual import FrozenFeatures, Vgg19Features
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, DatasetInfo, Normaliser
 from mutoscope.structures.vocabulary import CATER_VOCABULARY
@@ -160,7 +163,12 @@ class FastTraining(AG2Vid):
     """The package's model with plain optimisers instead of a trainer's, and the naive side's weights."""
 
     def __init__(
-        self, size: int, generator: NaiveGenerator, critic: NaiveDiscriminator, features: Vgg19Features
+        self,
+        size: int,
+        generator: NaiveGenerator,
+        critic: NaiveDiscriminator,
+        features: Vgg19Features,
+        lean: bool = False,
     ) -> None:
         info = DatasetInfo(
             name="cater",
@@ -175,7 +183,13 @@ class FastTraining(AG2Vid):
         )
         adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.999), fused=True)
         names = ("layout", "generator", "discriminator")
-        super().__init__(info, optimizers=dict.fromkeys(names, adam), align_corners=ALIGN_CORNERS)
+        super().__init__(
+            info,
+            optimizers=dict.fromkeys(names, adam),
+            align_corners=ALIGN_CORNERS,
+            checkpoint_activations=lean,
+            steps_in_backward=lean,
+        )
         self.features = features
         state = generator.state_dict()
         self.generator.layouts["gcn"].load_state_dict(convert_layout(state, LAYOUT_PREFIX))
@@ -202,7 +216,8 @@ class FastTraining(AG2Vid):
         self.freeze_all_but(name)
         (loss_of_batch,) = losses
         loss = loss_of_batch()
-        loss.backward()
+        with step_in_backward(self.plain[name]) if self.steps_in_backward else nullcontext():
+            loss.backward()
         self.plain[name].step()
         self.plain[name].zero_grad()
         for p in self.trained:
@@ -217,8 +232,8 @@ def naive_step(size: int, device: str) -> Callable[[], object]:
     return partial(training.iteration, short, longer)
 
 
-def fast_step(size: int, device: str, *, precision: str = "float32") -> Callable[[], None]:
-    training = FastTraining(size, *fresh_naive(), Vgg19Features(vgg_weights())).to(device)
+def fast_step(size: int, device: str, *, precision: str = "float32", lean: bool = False) -> Callable[[], None]:
+    training = FastTraining(size, *fresh_naive(), Vgg19Features(vgg_weights()), lean).to(device)
     training.start()
     pair = ActionGraphPair(
         frames=graphs(clips(size, LENGTH, device, seed=0)), layout=graphs(clips(1, LAYOUT_LENGTH, device, seed=1))
@@ -232,7 +247,11 @@ def fast_step(size: int, device: str, *, precision: str = "float32") -> Callable
 
 
 def variants(device: str) -> dict[str, Callable[[int, str], Callable[[], object]]]:
-    table: dict[str, Callable[[int, str], Callable[[], object]]] = {"naive": naive_step, "fast": fast_step}
+    table: dict[str, Callable[[int, str], Callable[[], object]]] = {
+        "naive": naive_step,
+        "fast": fast_step,
+        "lean": partial(fast_step, lean=True),
+    }
     if device == "cuda":
         table["fast bf16"] = partial(fast_step, precision="bf16")
     return table

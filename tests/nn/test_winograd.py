@@ -10,7 +10,7 @@ from mutoscope.nn.winograd import conv3x3
 SHAPES = [(2, 5, 7, 9), (3, 4, 8, 8), (1, 3, 3, 5), (2, 3, 17, 30), (4, 2, 1, 4)]
 
 
-@pytest.mark.parametrize("work", [1, 300, 5_000_000], ids=["a row of tiles", "few tiles", "all tiles"])
+@pytest.mark.parametrize("work", [1, 300, 2_500_000], ids=["a row of tiles", "few tiles", "all tiles"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])
 def test_result_and_gradients_are_those_of_a_convolution(

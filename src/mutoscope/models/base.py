@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mutoscope.models.ema import GeneratorEMA
+from mutoscope.models.step_in_backward import step_in_backward
 from mutoscope.structures import DatasetInfo, Kind, Sample
 
 OptimizerFactory = Callable[[Any], Optimizer]
@@ -57,6 +58,8 @@ class IterationModule(LightningModule):
 
     #: the kind of dataset the model trains on
     takes: ClassVar[Kind]
+    #: move parameters as soon as their gradients are complete, see :class:`~.step_in_backward.step_in_backward`
+    steps_in_backward: bool = False
 
     def __init__(
         self,
@@ -86,6 +89,8 @@ class IterationModule(LightningModule):
         self.samples_seen = 0
         #: detached scalars of the latest iteration, read (and only then synchronised) by the logging callback
         self.latest: dict[str, Tensor] = {}
+        # squared norms of gradients that were stepped before the step of the optimiser in turn
+        self._stepped: list[Tensor] = []
 
     @abstractmethod
     def networks(self) -> Mapping[str, Sequence[nn.Module]]:
@@ -104,6 +109,7 @@ class IterationModule(LightningModule):
         return list(self.networks())
 
     def configure_optimizers(self) -> Any:
+        self._check_steps_in_backward()
         parameters = {
             name: [p for network in networks for p in network.parameters()]
             for name, networks in self.networks().items()
@@ -148,13 +154,16 @@ class IterationModule(LightningModule):
         """
         optimizer = self._wrapped_optimizers()[self.optimizer_names.index(name)]
         self.toggle_optimizer(optimizer)
+        stepping = step_in_backward(_raw(optimizer)) if self.steps_in_backward else None
         values = []
         for part, loss_of_part in enumerate(losses):
             loss = loss_of_part() / len(losses)
             exchange = part == len(losses) - 1 or self.trainer.world_size == 1
-            with nullcontext() if exchange else self.trainer.model.no_sync():  # type: ignore[union-attr, operator]
+            alone = nullcontext() if exchange else self.trainer.model.no_sync()  # type: ignore[union-attr, operator]
+            with alone, stepping or nullcontext():
                 self.manual_backward(loss)
             values.append(loss.detach())
+        self._stepped = stepping.squares if stepping is not None else []
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         self.untoggle_optimizer(optimizer)
@@ -166,9 +175,27 @@ class IterationModule(LightningModule):
         name = self.optimizer_names[raw.index(_raw(optimizer))]
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        if self._stepped:
+            norm = torch.stack([*self._stepped, norm.square().to(self._stepped[0].device)]).sum().sqrt()
         if self.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
         self.latest[f"health/grad_norm_{name}"] = norm.detach()
+
+    def _check_steps_in_backward(self) -> None:
+        if not self.steps_in_backward:
+            return
+        trainer = self._trainer
+        hindrances = {
+            "clip_norm": self.clip_norm is not None,
+            "micro_batches above 1": self.micro_batches > 1,
+            "several processes": trainer is not None and trainer.world_size > 1,
+            "16-mixed precision, which scales gradients": trainer is not None and trainer.precision == "16-mixed",
+        }
+        if found := [name for name, there in hindrances.items() if there]:
+            raise ValueError(
+                "steps_in_backward moves parameters before all gradients are there, which does not go together with "
+                f"{' and '.join(found)}; switch one of them off."
+            )
 
     def _wrapped_optimizers(self) -> list[LightningOptimizer]:
         optimizers = self.optimizers()

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from mutoscope.nn.convolution import Conv2d
@@ -13,6 +14,22 @@ from mutoscope.nn.spectral import SpectralConv2d, recompute
 
 SLOPE = 0.2
 Upsampling = Literal["normal", "more", "most"]
+
+
+class _Modulation(torch.autograd.Function):
+    """``x * (1 + gamma) + beta``, keeping ``x`` and ``gamma`` for the backward pass but not ``beta``."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, scale_and_shift: Tensor) -> Tensor:
+        gamma, beta = scale_and_shift.chunk(2, dim=1)
+        gamma = gamma.clone()
+        ctx.save_for_backward(x, gamma)
+        return torch.addcmul(x + beta, x, gamma)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, gamma = ctx.saved_tensors  # type: ignore[attr-defined]
+        return torch.addcmul(gradient, gradient, gamma), torch.cat([gradient * x, gradient], dim=1)
 
 
 class SpadeNorm(nn.Module):
@@ -30,9 +47,8 @@ class SpadeNorm(nn.Module):
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         """``x [b, channels, h, w]``, ``features [b, hidden, h, w]`` -> like ``x``."""
-        gamma, beta = self.modulation(features).chunk(2, dim=1)
-        x = self.norm(x)
-        return torch.addcmul(x + beta, x, gamma)
+        modulated: Tensor = _Modulation.apply(self.norm(x), self.modulation(features))
+        return modulated
 
 
 class SpadeBlock(nn.Module):

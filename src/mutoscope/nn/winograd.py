@@ -20,7 +20,7 @@ from torch.nn import functional as F
 #: outputs along the side of a tile, and inputs they depend on
 OUT, IN = 4, 6
 #: numbers in a work space: transformed tiles should stay in the processor's cache until they are used
-WORK = 5_000_000
+WORK = 2_500_000
 
 # transforms for the points 0, 1, -1, 2, -2 and infinity: of inputs, of kernels, and of products to outputs
 _INPUT = (
@@ -84,21 +84,25 @@ class _Winograd(torch.autograd.Function):
         forth, back = _matrix(_OUTPUT, x).T, _matrix(_INPUT, x).T
         kernels = _along_both(_matrix(_KERNEL, x), weight.permute(2, 3, 0, 1)).flatten(0, 1) if for_x else None
         total = x.new_zeros(IN * IN, x.shape[1], len(weight)) if for_weight else None
-        # one row and one column of tiles more than there are, since inputs reach into the next tile
-        spread = x.new_zeros(len(x), OUT * tiling.rows + OUT, OUT * tiling.columns + OUT, x.shape[1]) if for_x else None
+        of_x = torch.empty_like(x, memory_format=torch.channels_last) if for_x else None
         tiles, products = tiling.workspace(x, x.shape[1]), tiling.workspace(x, len(weight))
-        given = F.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, -x.shape[3] % OUT, 0, -x.shape[2] % OUT))
+        given = gradient.permute(0, 2, 3, 1)
+        if x.shape[2] % OUT or x.shape[3] % OUT:
+            given = F.pad(given, (0, 0, 0, -x.shape[3] % OUT, 0, -x.shape[2] % OUT))
         for part in tiling.parts():
             blocks = part.blocks(given).reshape(OUT, OUT, -1, len(weight))
             product = part.view(products, len(weight)).copy_(_along_both(forth, blocks).flatten(0, 1))
             if total is not None:
                 total.baddbmm_(part.transformed(x, tiles).transpose(1, 2), product)
-            if kernels is not None and spread is not None:
+            if kernels is not None and of_x is not None:
+                if part.rows.start == 0:
+                    spread = part.canvas(x, tiling.rows)
                 seen = torch.bmm(product, kernels, out=part.view(tiles, x.shape[1]))
                 part.add_tiles(spread, _along_both(back, seen.unflatten(0, (IN, IN))))
-        of_x = of_weight = None
-        if spread is not None:
-            of_x = spread[:, 1 : x.shape[2] + 1, 1 : x.shape[3] + 1].permute(0, 3, 1, 2)
+                if part.rows.stop == tiling.rows:
+                    inside = spread[:, 1 : x.shape[2] + 1, 1 : x.shape[3] + 1]
+                    of_x[part.pictures].copy_(inside.permute(0, 3, 1, 2))
+        of_weight = None
         if total is not None:
             kernel = _along_both(_matrix(_KERNEL, x).T, total.unflatten(0, (IN, IN)))
             of_weight = kernel.permute(3, 2, 0, 1).contiguous()
@@ -193,9 +197,14 @@ class _Part:
         self.grid(seen).copy_(tiles)
         return _along_both(_matrix(_INPUT, x), seen).flatten(0, 1)
 
-    def add_tiles(self, pictures: Tensor, tiles: Tensor) -> None:
-        """Add tiles ``[6, 6, tiles, c]`` where they lie in ``[n, h + 4, w + 4, c]``; neighbours overlap."""
-        strip = pictures[self.pictures, OUT * self.rows.start : OUT * (self.rows.stop + 1)]
+    def canvas(self, x: Tensor, rows: int) -> Tensor:
+        """Zeros for the part's pictures, a row and a column of tiles larger: inputs reach into the next tile."""
+        count = self.pictures.stop - self.pictures.start
+        return x.new_zeros(count, OUT * (rows + 1), OUT * (self.columns + 1), x.shape[1])
+
+    def add_tiles(self, canvas: Tensor, tiles: Tensor) -> None:
+        """Add tiles ``[6, 6, tiles, c]`` where they lie in the :meth:`canvas`; neighbours overlap."""
+        strip = canvas[:, OUT * self.rows.start : OUT * (self.rows.stop + 1)]
         blocks = strip.unflatten(2, (self.columns + 1, OUT)).unflatten(1, (-1, OUT)).permute(2, 4, 0, 1, 3, 5)
         given = self.grid(tiles)
         over = IN - OUT

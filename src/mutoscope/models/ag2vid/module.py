@@ -80,6 +80,9 @@ class AG2Vid(GenerativeModule):
         previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
         frames_truncate: gradients of generated frames go back so many frames at most.
         checkpoint_activations: compute the largest activations again in the backward pass instead of keeping them.
+        steps_in_backward: move parameters as soon as their gradients are complete and free these, instead of keeping
+            all gradients until the end of the backward pass; not with clipping, parts of mini-batches, several
+            processes or scaled gradients.
         discriminator: train against one (Table 2, last row).
         discriminator_graph_layers: its graph convolutions.
         discriminator_width, discriminator_layers, discriminator_scales: of its PatchGANs.
@@ -131,6 +134,7 @@ class AG2Vid(GenerativeModule):
         previous: Literal["given", "generated"] = "given",
         frames_truncate: int | None = None,
         checkpoint_activations: bool = False,
+        steps_in_backward: bool = False,
         discriminator: bool = True,
         discriminator_graph_layers: int = 2,
         discriminator_width: int = 64,
@@ -231,6 +235,7 @@ class AG2Vid(GenerativeModule):
             for network in (drawing, self.discriminator):
                 if network is not None:
                     network.to(memory_format=torch.channels_last)
+        self.steps_in_backward = steps_in_backward
         self.layout_beta = layout_beta
         self.per_frame, self.previous, self.frames_truncate = per_frame, previous, frames_truncate
         self.adversarial, self.weights = adversarial, LossWeights(**(weights or {}))
