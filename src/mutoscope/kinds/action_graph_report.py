@@ -98,8 +98,8 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
         [
             Column("question", ""),
             Column("cases", digits=0),
-            Column("answer", "Shares of cases in which the answer is yes, or distances as fractions of the frame."),
-            Column("by chance", "What a model that ignores the clock reaches at most."),
+            Column("answer", explain="share of cases in which it is yes, or distance as a fraction of the frame"),
+            Column("by chance", explain="what a model that ignores the clock reaches at most"),
         ],
         note="Graphs made for the question on true first frames. Timing: two clips with one action each, asked for in "
         "the first third and after two thirds; counted is whether the acting object starts first where asked to. "
