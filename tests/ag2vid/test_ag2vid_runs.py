@@ -165,6 +165,12 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
         (["model.layout=lstm"], ValueError, "lstm"),
         (["model.rivals=[rule]"], ValueError, "rivals names 'rule', which does not learn"),
         (["dataset.size=48"], ValueError, "size is 48, expected a multiple of 32"),
+        (
+            ["dataset.batch_size=1", "model.previous=generated"],
+            ValueError,
+            r"one value per channel.*dataset\.batch_size",
+        ),
+        (["model.micro_batches=2", "model.per_frame=true"], ValueError, r"one value per channel.*model\.micro_batches"),
         (["model.micro_batches=3"], ValueError, "mini-batch of 2 cannot be worked off in 3 equal parts"),
         (["model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth"], MissingBackboneError, r"nowhere\.pth"),
     ],

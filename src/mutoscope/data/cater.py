@@ -209,9 +209,11 @@ class Cater(ActionGraphDataModule):
     def _list(self, split: Split) -> Path:
         if (path := self._find(split)) is None:
             looked = ", ".join(str(Path(folder, f"{split}.txt")) for folder in _LIST_FOLDERS)
+            others = sorted(path.name for path in (self._root / "lists").glob("*.txt"))
+            there = f"; lists/ holds {', '.join(others[:6])}" if others else ""
             raise FileNotFoundError(
-                f"There is no list of the {split} split below {self._root} (looked for {looked}). Put CATER's lists "
-                f"there, or name yours: dataset.{split}_list=<text file with lines '<name>.avi <class ids>'>."
+                f"There is no list of the {split} split below {self._root} (looked for {looked}{there}). Put CATER's "
+                f"lists there, or name yours: dataset.{split}_list=<text file with lines '<name>.avi <class ids>'>."
             )
         return path
 
