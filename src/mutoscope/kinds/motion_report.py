@@ -103,7 +103,7 @@ def write_report(
             *(
                 Column(
                     name,
-                    explain=str(getattr(metric, "meaning", "")),
+                    explain=_meaning(metric, info.units),
                     better={True: "higher", False: "lower", None: None}[metric.higher_is_better],
                     digits=3,
                 )
@@ -152,6 +152,11 @@ def _add_classes(report: Report, evaluation: "Evaluation", key: str, recognizer:
         [Column("class"), *(Column(name, digits=2) for name in accuracy)],
         note=f"{key}: of all validation clips this recogniser names {recognizer['val_accuracy']:.1%} rightly.",
     )
+
+
+def _meaning(metric: Metric, units: str) -> str:
+    """What a metric says of itself, in the units of the data; metrics speak of metres, most data's."""
+    return str(getattr(metric, "meaning", "")).replace("metres", {"m": "metres", "px": "pixels"}.get(units, units))
 
 
 def _command(checkpoint: Path, protocol: Mapping[str, Any]) -> str:
