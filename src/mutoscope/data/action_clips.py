@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule, Split
-from mutoscope.data.frame_cache import FrameCache
+from mutoscope.data.frame_cache import FrameCache, Skipped, by_reason
 from mutoscope.data.motion import default_cache
+from mutoscope.formats.files import replacing
 from mutoscope.structures import (
     ActionGraphBatch,
     ActionGraphPair,
@@ -254,6 +255,7 @@ class ActionGraphDataModule(DataModule):
         self.max_videos = max_videos
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self._datasets: dict[Split, ActionClips | RandomActionClips] = {}
+        self._told: list[Skipped] = []
 
     @property
     @abstractmethod
@@ -273,6 +275,15 @@ class ActionGraphDataModule(DataModule):
     @abstractmethod
     def videos(self, split: Split) -> list[int]:
         """Numbers of the usable videos of a split, after ``prepare_data()``."""
+
+    def _tell(self, folder: Path, skipped: list[Skipped]) -> None:
+        """Write the videos that are left out into ``skipped.txt`` and say how many; once, however often prepared."""
+        if not skipped or skipped == self._told:
+            return
+        report, self._told = folder / "skipped.txt", skipped
+        with replacing(report) as temporary:
+            temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
+        say(f"{self.registered_name}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
 
     @property
     def info(self) -> DatasetInfo:

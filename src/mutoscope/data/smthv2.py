@@ -10,7 +10,6 @@ import av
 from filelock import FileLock
 from PIL import Image
 
-from mutoscope.console import say
 from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.datamodule import Split
 from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
@@ -154,12 +153,7 @@ class SomethingV2(ActionGraphDataModule):
         cache = prepare_cache(
             self._cache_path, videos, (self.size, self.size), self.cache_workers, f"Decoding {self.registered_name}"
         )
-        skipped += cache.skipped
-        if skipped:
-            report = self._folder / "skipped.txt"
-            with replacing(report) as temporary:
-                temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
-            say(f"{self.registered_name}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
+        self._tell(self._folder, [*skipped, *cache.skipped])
 
     def videos(self, split: Split) -> list[int]:
         unusable = {s.name for s in self._cache.skipped}
