@@ -182,6 +182,15 @@ def test_what_cannot_be_trained_is_said(
         train(small("trainer.max_steps=1", *overrides), tmp_path / "run")
 
 
+def test_missing_weights_are_said_before_data_are_prepared(small: Compose, tmp_path: Path) -> None:
+    settings = ("model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth", "dataset.root=nowhere")
+    with pytest.raises(MissingBackboneError, match=r"nowhere\.pth.*model\.perceptual_weights=.*discriminator"):
+        train(small("trainer.max_steps=1", *settings), tmp_path / "run")
+    # without frames no weights are needed, so it goes on to the data
+    with pytest.raises(FileNotFoundError, match=r"dataset\.root"):
+        train(small("trainer.max_steps=1", *settings, "model.frames=false"), tmp_path / "run")
+
+
 def test_motion_is_no_data_for_it(compose: Compose, command: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"AG2Vid takes action_graph data, but .*'toy_motion' yields motion; .*cater"):
         train(compose(*command, "dataset=toy_motion"), tmp_path)

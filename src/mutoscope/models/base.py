@@ -58,6 +58,14 @@ class IterationModule(LightningModule):
     #: the kind of dataset the model trains on
     takes: ClassVar[Kind]
 
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Raise for settings with which no training can begin, before hours go into preparing data for it.
+
+        Args:
+            settings: the constructor's, from a config; what is not given has its default.
+        """
+
     def __init__(
         self,
         info: DatasetInfo,

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, get_args
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.formats.backbones import backbone_weights
+from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
 from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutGenerator, LayoutName, build_layout
@@ -30,6 +31,8 @@ from mutoscope.nn.warp import warp
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, ActionGraphSample, DatasetInfo, Kind
 
 Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
+#: networks of the perceptual loss whose weights are files, as torchvision calls them
+_BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
 
 
 @dataclass
@@ -97,6 +100,17 @@ class AG2Vid(GenerativeModule):
     """
 
     takes: ClassVar[Kind] = "action_graph"
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Whether the weights of the perceptual network are there.
+
+        Raises:
+            MissingBackboneError: saying where they are looked for, and what does without.
+        """
+        perceptual = settings.get("perceptual", "vgg19")
+        if settings.get("frames", True) and perceptual in _BACKBONES:
+            find_perceptual(perceptual, settings.get("perceptual_weights"))
 
     def __init__(
         self,
@@ -265,7 +279,7 @@ class AG2Vid(GenerativeModule):
         Raises:
             MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
         """
-        if stage == "fit" and isinstance(self._generator, Generator) and self.perceptual in ("vgg19", "squeezenet"):
+        if stage == "fit" and isinstance(self._generator, Generator) and self.perceptual in _BACKBONES:
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
 
     # --- training ----------------------------------------------------------------------------------------------------
@@ -477,10 +491,24 @@ class AG2Vid(GenerativeModule):
 
 
 def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> FrozenFeatures:
-    """The network of a perceptual loss with its published weights."""
-    if name == "vgg19":
-        return Vgg19Features(backbone_weights("vgg19", path))
-    return SqueezeFeatures(backbone_weights("squeezenet1_1", path))
+    """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
+    weights = backbone_weights(_BACKBONES[name], find_perceptual(name, path))
+    return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
+
+
+def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> Path:
+    """The file with the weights of the network of a perceptual loss.
+
+    Raises:
+        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
+    """
+    try:
+        return find_backbone(_BACKBONES[name], path)
+    except MissingBackboneError as error:
+        raise MissingBackboneError(
+            f"{error} The setting is model.perceptual_weights=<file>; model.perceptual=discriminator and "
+            "model.perceptual=none need no file."
+        ) from error
 
 
 def _check(
