@@ -279,7 +279,7 @@ class AG2Vid(GenerativeModule):
         Raises:
             MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
         """
-        if stage == "fit" and isinstance(self._generator, Generator) and self.perceptual in _BACKBONES:
+        if stage == "fit" and isinstance(self._generator, Generator) and self.perceptual in ("vgg19", "squeezenet"):
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
 
     # --- training ----------------------------------------------------------------------------------------------------
