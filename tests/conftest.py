@@ -49,6 +49,12 @@ def shared_dir() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for ``toy_blocks``, so that each video is filmed once; tests leave what they find there."""
+    return tmp_path_factory.mktemp("toy_blocks")
+
+
 Compose = Callable[..., dict[str, Any]]
 
 #: seconds instead of hours: few people, narrow networks, one thread, nothing measured or drawn

@@ -65,7 +65,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up CATER tree, which toy_blocks' own videos are cached beside."""
+    """A made-up CATER tree."""
     return helpers("cater_tree").write_tree(tmp_path_factory.mktemp("solids") / "max2action")
 
 
@@ -76,14 +76,14 @@ def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small(mocap: Path, filmed: Path, solids: Path, hands: Path) -> Callable[[str], list[str]]:
+def small(mocap: Path, filmed: Path, solids: Path, hands: Path, blocks_cache: Path) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
     roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands}
-    caches = {**roots, "toy_blocks": solids}
+    caches = {name: root.parent / "cache" for name, root in roots.items()} | {"toy_blocks": blocks_cache}
 
     def overrides(dataset: str) -> list[str]:
         root = [f"dataset.root={roots[dataset]}"] if dataset in roots else []
-        cache = [f"dataset.cache_dir={caches[dataset].parent}/cache"] if dataset in caches else []
+        cache = [f"dataset.cache_dir={caches[dataset]}"] if dataset in caches else []
         return [f"dataset={dataset}", *SMALL[dataset], *root, *cache]
 
     return overrides

@@ -1,26 +1,17 @@
 """Two processes: a sweep over DDP trainings, and torchrun. They start slowly, so few trainings share many checks."""
 
 import csv
-import hashlib
 import json
 import math
-import os
 import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ranks as shared
 import torch
 import yaml
-from pytorch_lightning import Callback
-
-from mutoscope import kinds
-from mutoscope.assembly import load_model, prepared
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
-
-ROOT = Path(__file__).parents[1]
+from ranks import TRAIN, digest, measured_alone, notes
 
 TINY = [
     "trainer=ddp_cpu",
@@ -40,46 +31,25 @@ TINY = [
 ]
 
 
-def digest(tensors: Any) -> str:
-    joined = b"".join(t.detach().cpu().contiguous().numpy().tobytes() for t in tensors)
-    return hashlib.sha256(joined).hexdigest()
-
-
-class Probe(Callback):
-    """Writes down what its rank saw; fails on ``fail_rank`` if told to."""
+class Probe(shared.Probe):
+    """Notes clips and noise of its rank; fails on ``fail_rank`` if told to."""
 
     def __init__(self, run_dir: Path, fail_rank: int = -1) -> None:
-        self.run_dir, self.fail_rank = run_dir, fail_rank
-        self.seen: dict[str, Any] = {"batches": [], "noise": []}
+        super().__init__(run_dir)
+        self.fail_rank = fail_rank
+        self.seen |= {"batches": [], "noise": []}
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_rank == self.fail_rank:
             raise RuntimeError(f"rank {self.fail_rank} was told to fail")
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         with torch.random.fork_rng(devices=[]):
             self.seen["noise"].append(digest([torch.randn(8)]))
         self.seen["batches"].append([digest([clip]) for clip in batch.joints])
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        generation = next(c for c in trainer.callbacks if isinstance(c, GenerationMetrics))
-        self.seen["metrics"] = generation.measure(trainer, pl_module)
-        self.seen["weights"] = {
-            "learned": digest(pl_module.parameters()),
-            "averaged": digest(pl_module.averaged.state_dict().values()),
-        }
-        (self.run_dir / f"rank{trainer.global_rank}.json").write_text(json.dumps(self.seen))
 
-
-def run(folder: Path, command: list[str], timeout: float = 240) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]),
-        "MUTOSCOPE_PLUGINS": "test_ddp",
-        "MUTOSCOPE_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout
-    )
+def run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    return shared.run(folder, command, plugin=Path(__file__))
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +61,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sweep(folder: Path) -> "subprocess.CompletedProcess[str]":
     """Two DDP jobs: the first succeeds, in the second rank 1 fails while rank 0 waits for it."""
     probe = "+callbacks.probe={_target_:test_ddp.Probe}"
-    return run(
-        folder,
-        [str(ROOT / "train.py"), "-m", *TINY, probe, "+callbacks.probe.fail_rank=-1,1", "hydra.sweep.dir=sweep"],
-    )
+    return run(folder, TRAIN, "-m", *TINY, probe, "+callbacks.probe.fail_rank=-1,1", "hydra.sweep.dir=sweep")
 
 
 @pytest.fixture(scope="module")
 def ranks(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> list[dict[str, Any]]:
     files = sorted((folder / "sweep" / "0").glob("rank*.json"))
     assert [f.name for f in files] == ["rank0.json", "rank1.json"], sweep.stderr
-    return [json.loads(f.read_text()) for f in files]
+    return notes(folder / "sweep" / "0")
 
 
 pytestmark = pytest.mark.ddp
@@ -134,6 +101,7 @@ def test_every_job_has_one_directory(sweep: "subprocess.CompletedProcess[str]", 
 def test_ranks_share_weights_but_neither_data_nor_noise(ranks: list[dict[str, Any]]) -> None:
     first, second = ranks
     assert first["weights"] == second["weights"]
+    assert first["average"] == second["average"]
     assert not set(first["noise"]) & set(second["noise"])
     assert len(set(first["noise"])) == len(first["noise"]) == 3
     seen = [clip for rank in ranks for batch in rank["batches"] for clip in batch]
@@ -143,13 +111,7 @@ def test_ranks_share_weights_but_neither_data_nor_noise(ranks: list[dict[str, An
 
 def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]], folder: Path) -> None:
     assert ranks[0]["metrics"] == ranks[1]["metrics"]
-    model, config = load_model(folder / "sweep" / "0" / "checkpoints" / "last.ckpt")
-    datamodule = prepared(config["dataset"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
-        measured = kinds.tools("motion").measurement(datamodule, config, config["measure"]["samples_per_class"])
-    alone = GenerationMetrics(**vars(measured), seed=config["measure"]["seed"])
-    values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
+    values = measured_alone(folder / "sweep" / "0", folder / "cache")
     assert set(values) == set(ranks[0]["metrics"])
     for name, value in values.items():
         assert ranks[0]["metrics"][name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
@@ -160,10 +122,10 @@ def test_torchrun_starts_one_run_in_one_directory(
 ) -> None:
     (tmp_path / "cache").symlink_to(folder / "cache")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = run(tmp_path, [*launcher, str(ROOT / "train.py"), *TINY, "+callbacks.probe={_target_:test_ddp.Probe}"])
+    done = run(tmp_path, *launcher, TRAIN, *TINY, "+callbacks.probe={_target_:test_ddp.Probe}")
     assert done.returncode == 0, done.stderr
     (run_dir,) = (tmp_path / "outputs" / "kinetic_gan_toy_motion").iterdir()
     assert {p.name for p in run_dir.glob("rank*.json")} == {"rank0.json", "rank1.json"}
     # whoever starts the ranks, the training is the same
-    alike = [json.loads((d / "rank1.json").read_text())["weights"] for d in (run_dir, folder / "sweep" / "0")]
-    assert alike[0] == alike[1]
+    here, there = (notes(d)[1] for d in (run_dir, folder / "sweep" / "0"))
+    assert (here["weights"], here["average"]) == (there["weights"], there["average"])

@@ -1,16 +1,11 @@
 """A plug-in for trainings in several processes: data that differ in kind from rank to rank, and who saw what."""
 
-import hashlib
-import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback
-from torch import Tensor
+import ranks
 
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.data.cater import Cater
 from mutoscope.data.registry import register
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair
@@ -36,31 +31,15 @@ class QuietCater(Cater):
         return batch
 
 
-def digest(tensors: Iterable[Tensor]) -> str:
-    joined = b"".join(t.detach().cpu().contiguous().numpy().tobytes() for t in tensors)
-    return hashlib.sha256(joined).hexdigest()
-
-
-class Probe(Callback):
-    """Writes down what its rank saw and where its weights ended."""
+class Probe(ranks.Probe):
+    """Notes which clips its rank saw, and how many actions were in them."""
 
     def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-        self.seen: dict[str, Any] = {"frames": [], "layout": [], "actions": [], "weights": []}
+        super().__init__(run_dir)
+        self.seen |= {"frames": [], "layout": [], "actions": []}
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self.seen["frames"].append(batch.frames.names)
         self.seen["layout"].append(batch.layout.names)
         self.seen["actions"].append([batch.frames.graph.num_actions, batch.layout.graph.num_actions])
-        self.seen["weights"].append(
-            {
-                name: digest(p for network in networks for p in network.parameters())
-                for name, networks in pl_module.networks().items()
-            }
-        )
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        generation = next(c for c in trainer.callbacks if isinstance(c, GenerationMetrics))
-        self.seen["metrics"] = generation.measure(trainer, pl_module)
-        self.seen["average"] = digest(pl_module.averaged.state_dict().values())
-        (self.run_dir / f"rank{trainer.global_rank}.json").write_text(json.dumps(self.seen))

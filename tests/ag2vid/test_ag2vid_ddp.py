@@ -1,18 +1,14 @@
 """AG2Vid in two processes: one model, different data, and no waiting for a rank on which nothing happens."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ranks import TRAIN, notes, run
 
 from mutoscope.loggers import read_metrics
 
-ROOT = Path(__file__).parents[2]
 STEPS = 3
 
 pytestmark = pytest.mark.ddp
@@ -22,13 +18,6 @@ pytestmark = pytest.mark.ddp
 def run_dir(command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training in two processes on data without any action on the second; see the plug-in beside this file."""
     folder = tmp_path_factory.mktemp("ddp")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(Path(__file__).parent)]),
-        "MUTOSCOPE_PLUGINS": "quiet_cater",
-        "MUTOSCOPE_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
     typed = [
         *command,
         *cater,
@@ -44,21 +33,14 @@ def run_dir(command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: 
         "+callbacks.probe={_target_:quiet_cater.Probe}",
         "hydra.run.dir=run",
     ]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *typed],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = run(folder, [TRAIN, *typed], Path(__file__).with_name("quiet_cater.py"))
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
 @pytest.fixture(scope="module")
 def ranks(run_dir: Path) -> list[dict[str, Any]]:
-    return [json.loads((run_dir / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    return notes(run_dir)
 
 
 def test_all_networks_are_the_same_on_both_ranks_and_move(ranks: list[dict[str, Any]]) -> None:

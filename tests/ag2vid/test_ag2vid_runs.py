@@ -134,7 +134,7 @@ def test_measuring_and_drawing_do_not_change_a_run(small: Compose, trained_ag2vi
 
 
 def test_a_tiny_quickstart_trains_on_toy_blocks(
-    compose: Compose, command: tuple[str, ...], tmp_path: Path, classifier_cache: Path
+    compose: Compose, command: tuple[str, ...], tmp_path: Path, classifier_cache: Path, blocks_cache: Path
 ) -> None:
     config = compose(
         "experiment=quickstart_ag2vid",
@@ -146,7 +146,7 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
         "dataset.size=32",
         "dataset.batch_size=2",
         "dataset.layout_batch_size=2",
-        f"dataset.cache_dir={tmp_path / 'cache'}",
+        f"dataset.cache_dir={blocks_cache}",
         "dataset.cache_workers=1",
         "recognizer.max_steps=1",
         "trainer.max_steps=2",

@@ -55,7 +55,7 @@ from mutoscope.models.ag2vid.reference_layout import (
     layout_keys,
     unpad,
 )
-from mutoscope.nn.perceptual import Vgg19Features
+from mutoscope.nn.perceptual import FrozenFeatures, Vgg19Features
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, DatasetInfo, Normaliser
 from mutoscope.structures.vocabulary import CATER_VOCABULARY
 
@@ -120,17 +120,22 @@ def graphs(batch: PaddedBatch) -> ActionGraphBatch:
     return ActionGraphBatch(graph, boxes, frames, names).to(batch.imgs.device)
 
 
-def vgg() -> Vgg19Features:
+def vgg_weights() -> dict[str, Tensor]:
     with torch.device("meta"):
         shapes = {k: x.shape for k, x in torchvision.models.vgg19(init_weights=False).state_dict().items()}
     generator = torch.Generator().manual_seed(1)
-    return Vgg19Features(
-        {
-            key: torch.randn(shape, generator=generator) * (2 / max(shape[1:].numel(), 1)) ** 0.5
-            for key, shape in shapes.items()
-            if key.startswith("features.")
-        }
-    )
+    return {
+        key: torch.randn(shape, generator=generator) * (2 / max(shape[1:].numel(), 1)) ** 0.5
+        for key, shape in shapes.items()
+        if key.startswith("features.")
+    }
+
+
+def plain_vgg() -> FrozenFeatures:
+    """torchvision's layers, as they are."""
+    with torch.device("meta"):
+        layers = torchvision.models.vgg19(init_weights=False).features
+    return FrozenFeatures(layers, (1, 6, 11, 20, 29), vgg_weights())
 
 
 def fresh_naive() -> tuple[NaiveGenerator, NaiveDiscriminator]:
@@ -207,13 +212,13 @@ class FastTraining(AG2Vid):
 
 def naive_step(size: int, device: str) -> Callable[[], object]:
     generator, critic = fresh_naive()
-    training = NaiveTraining(SIZES, generator.to(device), critic.to(device), vgg().to(device), ALIGN_CORNERS)
+    training = NaiveTraining(SIZES, generator.to(device), critic.to(device), plain_vgg().to(device), ALIGN_CORNERS)
     short, longer = clips(size, LENGTH, device, seed=0), clips(1, LAYOUT_LENGTH, device, seed=1)
     return partial(training.iteration, short, longer)
 
 
 def fast_step(size: int, device: str, *, precision: str = "float32") -> Callable[[], None]:
-    training = FastTraining(size, *fresh_naive(), vgg()).to(device)
+    training = FastTraining(size, *fresh_naive(), Vgg19Features(vgg_weights())).to(device)
     training.start()
     pair = ActionGraphPair(
         frames=graphs(clips(size, LENGTH, device, seed=0)), layout=graphs(clips(1, LAYOUT_LENGTH, device, seed=1))
@@ -243,9 +248,9 @@ def compare(size: int) -> dict[str, float]:
     of each parameter is compared, the worst one reported.
     """
     generator, critic = fresh_naive()
-    features = vgg()
-    fast = FastTraining(size, generator, critic, features).to(torch.get_default_dtype())
-    naive = NaiveTraining(SIZES, generator, critic, features, ALIGN_CORNERS)
+    precision = torch.get_default_dtype()
+    fast = FastTraining(size, generator, critic, Vgg19Features(vgg_weights())).to(precision)
+    naive = NaiveTraining(SIZES, generator, critic, plain_vgg().to(precision), ALIGN_CORNERS)
     short, longer = clips(size, LENGTH, "cpu", seed=0), clips(1, LAYOUT_LENGTH, "cpu", seed=1)
     for network in (generator, critic, fast):
         network.eval()
@@ -365,7 +370,7 @@ def _report_memory(variant: str, size: int, device: str) -> None:
     run()
     peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else _resident_peak() - before
     trained = sum(p.numel() for network in fresh_naive() for p in network.parameters())
-    frozen = sum(p.numel() for p in vgg().parameters())
+    frozen = sum(p.numel() for p in plain_vgg().parameters())
     print(peak, (4 * trained + frozen) * 4 / 2**20)
 
 

@@ -11,11 +11,9 @@ first time it costs what the disk costs. Preparation is what the first run pays 
 """
 
 import argparse
-import json
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +33,9 @@ from mutoscope.formats.cater import RAW_FPS, read_scene
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cater_tree import write_tree
+from measuring import seconds, write_json
 
 BATCH, ROUNDS = 4, 3
 
@@ -78,13 +78,12 @@ def with_all_waste(root: Path, train: RandomActionClips, pair: ActionGraphPair, 
 
 def best_of(function: Callable[[int], object], batches: int) -> float:
     """Seconds per batch in the best round."""
-    seconds = []
-    for _ in range(ROUNDS):
-        begin = time.process_time()
+
+    def a_round() -> None:
         for number in range(batches):
             function(number)
-        seconds.append((time.process_time() - begin) / batches)
-    return min(seconds)
+
+    return min(seconds(a_round, "cpu") for _ in range(ROUNDS)) / batches
 
 
 def main() -> None:
@@ -100,9 +99,7 @@ def main() -> None:
         splits = {"train": range(args.videos), "val": [args.videos], "test": [args.videos + 1]}
         root = write_tree(Path(folder) / "max2action", splits, objects=6, size=(320, 240))
         data = Cater(root=str(root), cache_dir=f"{folder}/cache", size=args.size, batch_size=BATCH, cache_workers=1)
-        begin = time.process_time()
-        data.prepare_data()
-        prepared = (time.process_time() - begin) / (args.videos + 2)
+        prepared = seconds(data.prepare_data, "cpu") / (args.videos + 2)
         data.setup()
         train = data.dataset("train")
         assert isinstance(train, RandomActionClips)
@@ -115,7 +112,7 @@ def main() -> None:
         again = clip_frames(root, first, train.frames_length, size)
         assert np.array_equal(first.frames.numpy(), again), "cache and videos differ"
         pairs = [train.__getitems__(indices(number)) for number in range(max(1, args.batches // 10))]
-        seconds = {
+        per_batch = {
             "cached": best_of(lambda number: train.__getitems__(indices(number)), args.batches),
             "decoding each clip": best_of(
                 lambda number: clip_frames(root, pairs[number].frames, train.frames_length, size), len(pairs)
@@ -127,8 +124,8 @@ def main() -> None:
     table = Table(title=f"Training batches of {BATCH} clips, {args.size}x{args.size}, one process")
     for column in ("way", "CPU ms per batch", "clips/s", "cached is times faster"):
         table.add_column(column, justify="left" if column == "way" else "right")
-    for way, each in seconds.items():
-        table.add_row(way, f"{each * 1e3:.2f}", f"{BATCH / each:.0f}", f"{each / seconds['cached']:.0f}")
+    for way, each in per_batch.items():
+        table.add_row(way, f"{each * 1e3:.2f}", f"{BATCH / each:.0f}", f"{each / per_batch['cached']:.0f}")
     Console().print(table)
     Console().print(f"Preparation, once: {prepared:.2f} CPU s per video.")
     if args.json:
@@ -136,10 +133,10 @@ def main() -> None:
             "machine": platform.processor() or platform.machine(),
             "size": args.size,
             "batch": BATCH,
-            "seconds_per_batch": seconds,
+            "seconds_per_batch": per_batch,
             "prepare_seconds_per_video": prepared,
         }
-        args.json.write_text(json.dumps(numbers, indent=1))
+        write_json(args.json, numbers)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ in one process; CPU seconds are the process's own, since other work may share th
 """
 
 import argparse
-import json
 import platform
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from ag2vid_layout_naive import naive_layout, parts, random_boxes, random_graph
+from measuring import best_and_median, devices, in_turns, write_json
 
 from mutoscope.models.ag2vid.layout import LayoutGCN, layout_loss
 from mutoscope.models.ag2vid.layout_baselines import LayoutRNN
@@ -93,36 +92,24 @@ def variants(graphs: int, batch: int, length: int, device: str) -> dict[str, Cal
     }
 
 
-def timed(run: Callable[[], float], device: str) -> tuple[float, float]:
-    """Seconds and the loss."""
-    if device == "cpu":
-        start = time.process_time()
-        loss = run()
-        return time.process_time() - start, loss
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    loss = run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start, loss
-
-
 def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
     for run in variants(min(args.graphs, 4), 2, args.length, device).values():
         run()
+    losses: dict[str, float] = {}
+
+    def keeping(variant: str, run: Callable[[], float]) -> Callable[[], None]:
+        def keep() -> None:
+            losses[variant] = run()
+
+        return keep
+
     runs = variants(args.graphs, args.batch, args.length, device)
-    seconds: dict[str, list[float]] = {variant: [] for variant in runs}
-    losses = {}
-    for _ in range(args.repeats):
-        for variant, run in runs.items():
-            taken, losses[variant] = timed(run, device)
-            seconds[variant].append(taken)
+    runs_kept = {variant: keeping(variant, run) for variant, run in runs.items()}
+    seconds = in_turns(runs_kept, args.repeats, device, warm_up=False)
     for variant in ("all clips at once", "steps computed twice"):
         if abs(losses[variant] - losses["naive loop"]) > 1e-3 * abs(losses["naive loop"]):
             raise SystemExit(f"'{variant}' has loss {losses[variant]}, the naive loop {losses['naive loop']}.")
-    return [
-        Result(variant, device, args.graphs, min(taken), sorted(taken)[len(taken) // 2])
-        for variant, taken in seconds.items()
-    ]
+    return [Result(variant, device, args.graphs, *best_and_median(taken)) for variant, taken in seconds.items()]
 
 
 def show(results: list[Result], args: argparse.Namespace) -> None:
@@ -153,15 +140,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the results here")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    devices = available if args.device == "all" else [args.device]
-    results = [result for device in devices for result in benchmark(args, device)]
+    results = [result for device in devices(args.device) for result in benchmark(args, device)]
     show(results, args)
     if args.json:
         rows = [{**asdict(result), "graphs_per_second": result.rate} for result in results]
-        partial_file = args.json.with_suffix(".tmp")
-        partial_file.write_text(json.dumps({"threads": args.threads, "batch": args.batch, "results": rows}, indent=2))
-        partial_file.replace(args.json)
+        write_json(args.json, {"threads": args.threads, "batch": args.batch, "results": rows})
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ machine, and the best of all rounds counts. Peak memory is that of a fresh proce
 """
 
 import argparse
-import json
-import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -33,7 +30,16 @@ from kinetic_gan_naive import (
     naive_generate,
     to_channels_first,
 )
-from measuring import in_turns, resident_peak
+from measuring import (
+    Run,
+    best_and_median,
+    devices,
+    in_fresh_process,
+    in_turns,
+    peak_since,
+    resident_peak,
+    write_json,
+)
 
 from mutoscope.models.kinetic_gan import Discriminator, Generator, critic_loss, generator_loss
 from mutoscope.structures import NTU25, pyramid_for
@@ -66,7 +72,7 @@ def adam(network: torch.nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
 
-def fast_training(batch: int, device: str, *, precision: str = "float32", compiled: bool = False) -> Callable[[], None]:
+def fast_training(batch: int, device: str, *, precision: str = "float32", compiled: bool = False) -> Run:
     """Five iterations: five critic updates and one generator update."""
     generator = Generator(NTU25, CHANNELS, CLASSES).to(device)
     critic = Discriminator(NTU25, CHANNELS, CLASSES).to(device)
@@ -98,7 +104,7 @@ def fast_training(batch: int, device: str, *, precision: str = "float32", compil
     return iterations
 
 
-def naive_training(batch: int, device: str) -> Callable[[], None]:
+def naive_training(batch: int, device: str) -> Run:
     pyramid = pyramid_for(NTU25)
     generator = NaiveGenerator(pyramid, CHANNELS, CLASSES).to(device)
     critic = NaiveDiscriminator(pyramid, CHANNELS, CLASSES).to(device)
@@ -120,7 +126,7 @@ def naive_training(batch: int, device: str) -> Callable[[], None]:
     return iterations
 
 
-def fast_generation(device: str, truncation: float | None) -> Callable[[], None]:
+def fast_generation(device: str, truncation: float | None) -> Run:
     generator = Generator(NTU25, CHANNELS, CLASSES).to(device).eval()
     label = torch.arange(GENERATED, device=device) % CLASSES
 
@@ -131,14 +137,10 @@ def fast_generation(device: str, truncation: float | None) -> Callable[[], None]
     return generate
 
 
-def naive_generation(device: str, truncation: float | None) -> Callable[[], None]:
+def naive_generation(device: str, truncation: float | None) -> Run:
     generator = NaiveGenerator(pyramid_for(NTU25), CHANNELS, CLASSES).to(device).eval()
     label = torch.arange(GENERATED, device=device) % CLASSES
-    return partial(_discard, partial(naive_generate, generator, label, GENERATED, LATENT, truncation))
-
-
-def _discard(run: Callable[[], object]) -> None:
-    run()
+    return partial(naive_generate, generator, label, GENERATED, LATENT, truncation)
 
 
 def _data(batch: int, device: str) -> tuple[Tensor, Tensor]:
@@ -146,9 +148,9 @@ def _data(batch: int, device: str) -> tuple[Tensor, Tensor]:
     return real, torch.randint(CLASSES, (batch,), device=device)
 
 
-def variants(batch: int, device: str) -> dict[str, dict[str, Callable[[], Callable[[], None]]]]:
+def variants(batch: int, device: str) -> dict[str, dict[str, Callable[[], Run]]]:
     """task -> variant -> its maker."""
-    table: dict[str, dict[str, Callable[[], Callable[[], None]]]] = {
+    table: dict[str, dict[str, Callable[[], Run]]] = {
         "train": {
             "naive": partial(naive_training, batch, device),
             "float32": partial(fast_training, batch, device),
@@ -168,10 +170,8 @@ def variants(batch: int, device: str) -> dict[str, dict[str, Callable[[], Callab
 
 def peak_memory(task: str, variant: str, batch: int, device: str, threads: int) -> float:
     """Peak megabytes of a fresh process: resident set above the imports on a CPU, allocated on a GPU."""
-    command = [sys.executable, __file__, "--memory-of", task, variant, "--batch", str(batch)]
-    command += ["--device", device, "--threads", str(threads)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-    return float(answer.stdout.strip().splitlines()[-1])
+    arguments = ("--memory-of", task, variant, "--batch", batch, "--device", device, "--threads", threads)
+    return float(in_fresh_process(__file__, *arguments))
 
 
 def _report_memory(task: str, variant: str, batch: int, device: str) -> None:
@@ -179,7 +179,7 @@ def _report_memory(task: str, variant: str, batch: int, device: str) -> None:
     run = variants(batch, device)[task][variant]()
     run()
     run()
-    print(torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else resident_peak() - before)
+    print(peak_since(before, device))
 
 
 def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
@@ -189,8 +189,7 @@ def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
         repeats = args.repeats if task == "train" else 4 * args.repeats
         runs = {variant: make() for variant, make in makers.items()}
         for variant, seconds in in_turns(runs, repeats, device).items():
-            middle = sorted(seconds)[len(seconds) // 2]
-            result = Result(task, variant, device, clips, min(seconds), middle)
+            result = Result(task, variant, device, clips, *best_and_median(seconds))
             if args.memory:
                 result.peak_megabytes = peak_memory(task, variant, args.batch, device, args.threads)
             results.append(result)
@@ -247,15 +246,11 @@ def main() -> None:
     if args.memory_of:
         _report_memory(*args.memory_of, args.batch, args.device)
         return
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    devices = available if args.device == "all" else [args.device]
-    results = [result for device in devices for result in benchmark(args, device)]
+    results = [result for device in devices(args.device) for result in benchmark(args, device)]
     show(results, args.threads)
     if args.json:
         rows = [{**asdict(result), "clips_per_second": result.rate} for result in results]
-        partial_file = args.json.with_suffix(".tmp")
-        partial_file.write_text(json.dumps({"threads": args.threads, "batch": args.batch, "results": rows}, indent=2))
-        partial_file.replace(args.json)
+        write_json(args.json, {"threads": args.threads, "batch": args.batch, "results": rows})
 
 
 if __name__ == "__main__":

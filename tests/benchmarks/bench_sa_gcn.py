@@ -12,11 +12,8 @@ the machine, and the best round counts.
 
 import argparse
 import json
-import os
 import platform
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +26,17 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from log_plot import Curve, Panel, draw_panels, save_png
+from measuring import (
+    Run,
+    best_and_median,
+    devices,
+    in_fresh_process,
+    in_turns,
+    peak_since,
+    resident_peak,
+    seconds,
+    write_json,
+)
 from sa_gcn_dense import DenseClipCritic, DenseFrameCritic, DenseGenerator, dense_iteration
 
 from mutoscope.models.sa_gcn import (
@@ -73,7 +81,7 @@ def adam(network: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
 
-def fast_training(variant: str, skeleton: Skeleton, length: int, batch: int, device: str) -> Callable[[], None]:
+def fast_training(variant: str, skeleton: Skeleton, length: int, batch: int, device: str) -> Run:
     body, frames = (skeleton.num_joints, CHANNELS, CLASSES), FRAMES[variant]
     options = VARIANTS[variant]  # type: ignore[index]
     generator = Generator(skeleton, CHANNELS, CLASSES, length=length, options=options).to(device)
@@ -105,7 +113,7 @@ def fast_training(variant: str, skeleton: Skeleton, length: int, batch: int, dev
     return iteration
 
 
-def dense_training(skeleton: Skeleton, length: int, batch: int) -> Callable[[], None]:
+def dense_training(skeleton: Skeleton, length: int, batch: int) -> Run:
     features, frames = skeleton.num_joints * CHANNELS, FRAMES["dense"]
     closed = Generator(skeleton, CHANNELS, 1).adjacency + torch.eye(skeleton.num_joints)
     networks = (
@@ -131,61 +139,34 @@ def _data(skeleton: Skeleton, length: int, batch: int, device: str) -> tuple[Ten
     return real, torch.arange(batch, device=device) % CLASSES
 
 
-def training(variant: str, skeleton: Skeleton, length: int, batch: int, device: str) -> Callable[[], None]:
+def training(variant: str, skeleton: Skeleton, length: int, batch: int, device: str) -> Run:
     if variant == "dense":
         return dense_training(skeleton, length, batch)
     return fast_training(variant, skeleton, length, batch, device)
-
-
-def timed(run: Callable[[], None], device: str) -> float:
-    if device == "cpu":
-        start = time.process_time()
-        run()
-        return time.process_time() - start
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def iteration(batch: int, repeats: int, device: str) -> list[Result]:
     """The variants taking turns."""
     variants = ("paper", "reference", "dense") if device == "cpu" else ("paper", "reference")
     runs = {variant: training(variant, H36M15, 50, batch, device) for variant in variants}
-    seconds: dict[str, list[float]] = {variant: [] for variant in variants}
-    for run in runs.values():
-        run()
-    for _ in range(repeats):
-        for variant, run in runs.items():
-            seconds[variant].append(timed(run, device))
     return [
-        Result("iteration", variant, device, 50, 15, batch, min(taken), sorted(taken)[len(taken) // 2])
-        for variant, taken in seconds.items()
+        Result("iteration", variant, device, 50, 15, batch, *best_and_median(taken))
+        for variant, taken in in_turns(runs, repeats, device).items()
     ]
 
 
 def scale(variant: str, length: int, batch: int, repeats: int, device: str, threads: int) -> Result:
     """One length in a fresh process."""
-    command = [sys.executable, __file__, "--one", variant, str(length), "--batch-scale", str(batch)]
-    command += ["--repeats", str(repeats), "--device", device, "--threads", str(threads)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-    return Result(**json.loads(answer.stdout.strip().splitlines()[-1]))
+    arguments = ("--one", variant, length, "--batch-scale", batch, "--repeats", repeats)
+    return Result(**json.loads(in_fresh_process(__file__, *arguments, "--device", device, "--threads", threads)))
 
 
 def one_length(variant: str, length: int, batch: int, repeats: int, device: str) -> Result:
-    before = _resident_peak()
+    before = resident_peak()
     run = training(variant, NTU25, length, batch, device)
-    seconds = [timed(run, device) for _ in range(repeats)]
-    peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else _resident_peak() - before
-    middle = sorted(seconds)[len(seconds) // 2]
-    return Result("scale", variant, device, length, 25, batch, min(seconds), middle, peak)
-
-
-def _resident_peak() -> float:
-    """Megabytes; not from ``getrusage``, whose peak a child inherits from its parent."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    taken = [seconds(run, device) for _ in range(repeats)]
+    peak = peak_since(before, device)
+    return Result("scale", variant, device, length, 25, batch, *best_and_median(taken), peak)
 
 
 def dense_gigabytes(length: int, batch: int) -> float:
@@ -290,18 +271,14 @@ def main() -> None:
     show(results, args.threads)
     show_scaling(results, args.gigabytes)
     if args.json:
-        partial_file = args.json.with_suffix(".tmp")
-        rows = [asdict(result) for result in results]
-        partial_file.write_text(json.dumps({"threads": args.threads, "results": rows}, indent=2))
-        partial_file.replace(args.json)
+        write_json(args.json, {"threads": args.threads, "results": [asdict(result) for result in results]})
     if args.plot:
         plot_scaling(results, args.plot)
 
 
 def measure(args: argparse.Namespace) -> list[Result]:
     results = []
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    for device in available if args.device == "all" else [args.device]:
+    for device in devices(args.device):
         if args.repeats:
             results += iteration(args.batch, args.repeats, device)
         for length in args.lengths:

@@ -107,8 +107,9 @@ def test_an_evaluation_measures_pictures(
     monkeypatch.setenv("MUTOSCOPE_CACHE", str(tmp_path / "cache"))
     checkpoint = trained(compose(*QUICK, *SA_GCN, *human36m), tmp_path / "run")
     settings = ("checkpoint=x", "recognizer.max_steps=2", "samples_per_class=3", "accelerator=cpu", "metrics=sa_gcn")
+    narrow = {"accuracy_clip_critic": {"recognizer": {"max_steps": 2, "model": {"widths": [12, 10, 14, 6]}}}}
     config = compose(*settings, verb="evaluate") | {"checkpoint": str(checkpoint), "out": str(tmp_path / "out")}
-    evaluation = evaluate(config, {"dataset": {}})
+    evaluation = evaluate(config, {"dataset": {}, "metrics": narrow})
     # untrained, trained, three foils, two floors
     assert len(evaluation.rows) == 7
     values = [value for row in evaluation.rows[:2] for value in row.values.values()]

@@ -276,10 +276,9 @@ SETTINGS: dict[str, Any] = {"videos": 1, "val_videos": 1, "test_videos": 1, "siz
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    ToyBlocks(**SETTINGS, cache_dir=str(folder)).prepare_data()
-    return folder
+def cache(blocks_cache: Path) -> Path:
+    ToyBlocks(**SETTINGS, cache_dir=str(blocks_cache)).prepare_data()
+    return blocks_cache
 
 
 def test_goes_through_the_reader_of_cater(cache: Path) -> None:

@@ -1,10 +1,10 @@
-"""Convolution as a matrix product: the same numbers and gradients as torch's own."""
+"""Convolution by other means: the same numbers and gradients as torch's own."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from mutoscope.nn.convolution import LARGE, Conv2d, conv2d
+from mutoscope.nn.convolution import BLOCKS, LARGE, MANY, Conv2d, conv2d
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -33,6 +33,26 @@ def test_large_kernels_are_read_by_a_matrix_product() -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as trace:
         conv2d(x, weight, padding=1)
     assert not [event.key for event in trace.key_averages() if "convolution" in event.key]
+
+
+def kernels_called(x: torch.Tensor, weight: torch.Tensor) -> set[str]:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as trace:
+        conv2d(x, weight, padding=1)
+    return {event.key for event in trace.key_averages()}
+
+
+def test_many_channels_and_pixels_are_convolved_by_winograds_method() -> None:
+    channels = torch.randn(MANY, MANY, 3, 3)
+    side = BLOCKS  # two pictures, eight rows: as many pixels as it takes
+    assert "aten::bmm" in kernels_called(torch.randn(2, MANY, 8, side), channels)
+    for x, weight in (
+        (torch.randn(1, MANY, 8, side), channels),
+        (torch.randn(2, MANY - 1, 8, side), channels[:, 1:]),
+        (torch.randn(2, MANY, 8, side).bfloat16(), channels.bfloat16()),
+    ):
+        assert "aten::bmm" not in kernels_called(x, weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert "aten::bmm" not in kernels_called(torch.randn(2, MANY, 8, side), channels)
 
 
 def test_layer_keeps_names_and_numbers_of_torch() -> None:

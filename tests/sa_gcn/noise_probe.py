@@ -1,47 +1,28 @@
-"""A plug-in for trainings in two processes: what noise the generator got, and where the weights ended."""
+"""A plug-in for trainings in two processes: which clips a rank saw, and what noise its generator got."""
 
-import hashlib
-import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback
-from torch import Tensor
-
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
+import ranks
 
 
-def digest(tensors: Iterable[Tensor]) -> str:
-    joined = b"".join(t.detach().cpu().contiguous().numpy().tobytes() for t in tensors)
-    return hashlib.sha256(joined).hexdigest()
-
-
-class Probe(Callback):
-    """Writes down what its rank saw."""
+class Probe(ranks.Probe):
+    """Notes clips and noise of its rank."""
 
     def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-        self.seen: dict[str, Any] = {"noise": [], "clips": [], "weights": []}
+        super().__init__(run_dir)
+        self.seen |= {"noise": [], "clips": []}
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.hook = pl_module.generator.register_forward_pre_hook(self._note_noise)
 
     def _note_noise(self, generator: Any, inputs: tuple[Any, ...]) -> None:
-        self.seen["noise"].append(digest(inputs[:1]))
+        self.seen["noise"].append(ranks.digest(inputs[:1]))
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.seen["clips"].extend(digest([clip]) for clip in batch.joints)
-        self.seen["weights"].append(
-            {
-                name: digest(p for network in networks for p in network.parameters())
-                for name, networks in pl_module.networks().items()
-            }
-        )
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.seen["clips"].extend(ranks.digest([clip]) for clip in batch.joints)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self.hook.remove()
-        generation = next(c for c in trainer.callbacks if isinstance(c, GenerationMetrics))
-        self.seen["metrics"] = generation.measure(trainer, pl_module)
-        self.seen["average"] = digest(pl_module.averaged.state_dict().values())
-        (self.run_dir / f"rank{trainer.global_rank}.json").write_text(json.dumps(self.seen))
+        super().on_train_end(trainer, pl_module)

@@ -1,20 +1,11 @@
 """SA-GCN in two processes: one model, different clips and noise, and the numbers of a single process."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ranks import TRAIN, measured_alone, notes, run
 
-from mutoscope import kinds
-from mutoscope.assembly import load_model, prepared
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
-
-ROOT = Path(__file__).parents[2]
 STEPS = 3
 
 pytestmark = pytest.mark.ddp
@@ -24,13 +15,6 @@ pytestmark = pytest.mark.ddp
 def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a training in two processes ran, every batch in two parts; see the plug-in beside this file."""
     folder = tmp_path_factory.mktemp("ddp")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(Path(__file__).parent)]),
-        "MUTOSCOPE_PLUGINS": "noise_probe",
-        "MUTOSCOPE_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
     typed = [
         "model=sa_gcn",
         *people,
@@ -45,25 +29,20 @@ def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory:
         "measure.samples_per_class=24",  # three chunks: both processes make some
         "recognizer.max_steps=2",
         "recognizer.model.width=4",
+        "metrics.accuracy_clip_critic.recognizer.max_steps=2",
+        "metrics.accuracy_clip_critic.recognizer.model.widths=[12,10,14,6]",
         "callbacks=none",
         "+callbacks.probe={_target_:noise_probe.Probe}",
         "hydra.run.dir=run",
     ]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *typed],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = run(folder, [TRAIN, *typed], Path(__file__).with_name("noise_probe.py"))
     assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.fixture(scope="module")
 def ranks(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads((folder / "run" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    return notes(folder / "run")
 
 
 def test_all_three_networks_are_the_same_on_both_ranks_and_move(ranks: list[dict[str, Any]]) -> None:
@@ -88,13 +67,7 @@ def test_ranks_share_neither_clips_nor_noise(ranks: list[dict[str, Any]]) -> Non
 
 def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]], folder: Path) -> None:
     assert ranks[0]["metrics"] == ranks[1]["metrics"]
-    model, config = load_model(folder / "run" / "checkpoints" / "last.ckpt")
-    datamodule = prepared(config["dataset"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
-        measured = kinds.tools("motion").measurement(datamodule, config, config["measure"]["samples_per_class"])
-    alone = GenerationMetrics(**vars(measured), seed=config["measure"]["seed"])
-    values = alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
+    values = measured_alone(folder / "run", folder / "cache")
     assert set(values) == set(ranks[0]["metrics"]) > {"paper/sa_gcn_mmd", "paper/sa_gcn_mmd_avg"}
     for name, value in values.items():
         # the released MMD leaves out clips of equal number, and processes gather clips in another order than one makes

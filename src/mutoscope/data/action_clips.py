@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule, Split
-from mutoscope.data.frame_cache import FrameCache, Skipped, by_reason
+from mutoscope.data.frame_cache import FrameCache, Skipped, tell_skipped
 from mutoscope.data.motion import default_cache
-from mutoscope.formats.files import replacing
 from mutoscope.structures import (
     ActionGraphBatch,
     ActionGraphPair,
@@ -280,10 +279,8 @@ class ActionGraphDataModule(DataModule):
         """Write the videos that are left out into ``skipped.txt`` and say how many; once, however often prepared."""
         if not skipped or skipped == self._told:
             return
-        report, self._told = folder / "skipped.txt", skipped
-        with replacing(report) as temporary:
-            temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
-        say(f"{self.registered_name}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
+        self._told = skipped
+        tell_skipped(skipped, self.registered_name, folder / "skipped.txt")
 
     @property
     def info(self) -> DatasetInfo:

@@ -11,6 +11,7 @@ from filelock import FileLock
 from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.cater_scenes import STRIDE, SceneTable
 from mutoscope.data.datamodule import Split
+from mutoscope.data.folders import existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
 from mutoscope.data.motion_store import fingerprint
 from mutoscope.data.parallel import each, usable_cores
@@ -178,10 +179,8 @@ class Cater(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        if self.root is None:
-            raise FileNotFoundError(f"{self.registered_name} was given no folder; {_WANTED}.")
-        folder = Path(self.root).expanduser()
-        for needed in (folder, folder / "videos", folder / "scenes"):
+        folder = existing_folder(self.root, self.registered_name, _WANTED)
+        for needed in (folder / "videos", folder / "scenes"):
             if not needed.is_dir():
                 raise FileNotFoundError(f"There is no folder {needed}; {_WANTED}.")
         return folder

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
+from mutoscope.data.folders import existing_folder
 from mutoscope.data.motion import MotionClips, ShortRule, default_cache
 from mutoscope.data.motion_scaling import Scaling
 from mutoscope.data.motion_store import (
@@ -122,7 +123,7 @@ class CmuMocap(StoredMotionDataModule):
             raise ValueError(f"fps is {fps}, expected a positive number.")
         if not 0 <= val_fraction < 1:
             raise ValueError(f"val_fraction is {val_fraction}, expected a number from 0 to below 1.")
-        self.folder = _existing_folder(root)
+        self.folder = existing_folder(root, "cmu_mocap", _WANTED)
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self._matrix = retarget_matrix(CMU31, self.skeleton)
@@ -220,15 +221,6 @@ class CmuMocap(StoredMotionDataModule):
     @cached_property
     def _split(self) -> tuple[list[int], list[int]]:
         return split_by_group(self.store.recordings, len(self._classes), self.val_fraction, self.split_seed)
-
-
-def _existing_folder(root: str | None) -> Path:
-    if root is None:
-        raise FileNotFoundError(f"cmu_mocap was given no folder; {_WANTED}.")
-    folder = Path(root).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}; {_WANTED}.")
-    return folder
 
 
 def _read_index(path: Path) -> list[_Row]:

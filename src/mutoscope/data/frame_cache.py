@@ -22,6 +22,7 @@ from PIL import Image
 
 from mutoscope.console import say
 from mutoscope.data.parallel import each
+from mutoscope.formats.files import replacing
 
 _FORMAT = 1
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -168,6 +169,14 @@ def picture(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
 def by_reason(skipped: Sequence[Skipped]) -> str:
     """``3 no avi file, 1 wrong number of frames``: what was left out, most frequent reason first."""
     return ", ".join(f"{count} {reason}" for reason, count in Counter(s.reason for s in skipped).most_common())
+
+
+def tell_skipped(skipped: Sequence[Skipped], dataset: str, report: Path) -> None:
+    """Say how many videos of a dataset are left out, if any, and list them in the file ``report``."""
+    if skipped:
+        with replacing(report) as temporary:
+            temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
+        say(f"{dataset}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
 
 
 @dataclass(frozen=True)

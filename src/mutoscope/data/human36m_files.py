@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutoscope.data.folders import existing_folder
 from mutoscope.formats.human36m import SUBJECTS, TRIALS, PositionFile, position_files
 
 #: SA-GCN's actions in label order
@@ -68,7 +69,7 @@ def find_recordings(
         ValueError: for unknown or doubled subjects or actions, or an action without any recording for training.
     """
     _check_subjects(train, val)
-    folder = _existing_folder(root)
+    folder = existing_folder(root, "human36m", _WANTED)
     there = [file for subject in sorted([*train, *val]) for file in position_files(folder, subject)]
     chosen = _chosen(classes, {file.action for file in there}, folder)
     files = tuple(file for file in there if file.action in chosen)
@@ -79,15 +80,6 @@ def find_recordings(
             f"dataset.classes=[{','.join(name for name in chosen if name in trained)}], or complete the folder."
         )
     return Recordings(folder, tuple(train), tuple(val), chosen, files)
-
-
-def _existing_folder(root: str | None) -> Path:
-    if root is None:
-        raise FileNotFoundError(f"human36m was given no folder; {_WANTED}.")
-    folder = Path(root).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}; {_WANTED}.")
-    return folder
 
 
 def _check_subjects(train: Sequence[int], val: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.datamodule import Split
+from mutoscope.data.folders import existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
 from mutoscope.data.motion_store import fingerprint
 from mutoscope.data.parallel import each, usable_cores
@@ -291,12 +292,7 @@ class SomethingV2(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        if self.root is None:
-            raise FileNotFoundError(f"{self.registered_name} was given no folder; {_WANTED}.")
-        folder = Path(self.root).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"There is no folder {folder}; {_WANTED}.")
-        return folder
+        return existing_folder(self.root, self.registered_name, _WANTED)
 
     def _find(self, given: str | None, usual: Sequence[str]) -> Path | None:
         """The file that was named, there or not, or else the first of the usual ones that is there."""

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from torchmetrics import Metric
 
 from mutoscope.facts import run_facts
 from mutoscope.kinds.action_graph_pictures import save_comparison
 from mutoscope.kinds.base import EvaluationTask
-from mutoscope.loggers import read_metrics
+from mutoscope.kinds.report_parts import add_origin, metric_column
 from mutoscope.render.report import Chart, Column, Report
 
 if TYPE_CHECKING:
@@ -110,16 +109,7 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
         "paper people judged both.",
         command=_command(task),
     )
-    run_dir = task.checkpoint if task.checkpoint.is_dir() else task.checkpoint.parent.parent
-    rows = read_metrics(run_dir / "metrics.jsonl")
-    charts = [chart for chart in _CHARTS if all(any(line in row for row in rows) for line in chart.lines)]
-    if charts:
-        report.add_curves("How it learned", rows, charts, note="The horizontal axis counts iterations (mini-batches).")
-    report.add_details("Protocol", yaml.safe_dump(dict(protocol), sort_keys=False))
-    config = run_dir / "config.yaml"
-    if config.is_file():
-        report.add_details("Training configuration", config.read_text())
-    report.add_details("Made with", yaml.safe_dump(dict(facts), sort_keys=False))
+    add_origin(report, task.checkpoint, _CHARTS, protocol, facts)
     return report.write(task.out / "report.html")
 
 
@@ -135,19 +125,10 @@ def _table(
     if not rows or not rows[0].values:
         report.add_text(title, "No metric of this kind was configured or could be computed.")
         return
-    columns = [
-        Column(
-            name,
-            explain=str(getattr(metrics[name], "meaning", "")),
-            better={True: "higher", False: "lower", None: None}[metrics[name].higher_is_better],
-            digits=3,
-        )
-        for name in rows[0].values
-    ]
     report.add_table(
         title,
         [{what: row.name, **row.values} for row in rows],
-        [Column(what, ""), *columns],
+        [Column(what, ""), *(metric_column(name, metrics[name]) for name in rows[0].values)],
         note=note,
         command=_command(task),
         reference=[rows[-1].name],

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 from torchmetrics import Metric
 
-from mutoscope.loggers import read_metrics
+from mutoscope.kinds.report_parts import add_origin, metric_column
 from mutoscope.models.base import GenerativeModule
 from mutoscope.render.report import Chart, Column, Report
 
@@ -100,15 +99,7 @@ def write_report(
         [
             Column("", ""),
             Column("clips", digits=0),
-            *(
-                Column(
-                    name,
-                    explain=_meaning(metric, info.units),
-                    better={True: "higher", False: "lower", None: None}[metric.higher_is_better],
-                    digits=3,
-                )
-                for name, metric in metrics.items()
-            ),
+            *(metric_column(name, metric, info.units) for name, metric in metrics.items()),
         ],
         note=f"Every row counts {protocol['clips_per_row']} clips with the same classes and is held against the same "
         f"{protocol['reference_clips']} {protocol['reference']}. Foils show what a number is worth; floors are what "
@@ -122,17 +113,7 @@ def write_report(
         report.add_text("What to bear in mind", "\n\n".join(f"{', '.join(names)}: {text}" for text, names in shared))
     for key, recognizer in protocol["recognizers"].items():
         _add_classes(report, evaluation, key, recognizer)
-    # an exported folder has no history beside it
-    run_dir = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
-    rows = read_metrics(run_dir / "metrics.jsonl")
-    charts = [chart for chart in _CHARTS if all(any(line in row for row in rows) for line in chart.lines)]
-    if charts:
-        report.add_curves("How it learned", rows, charts, note="The horizontal axis counts iterations (mini-batches).")
-    report.add_details("Protocol", yaml.safe_dump(dict(protocol), sort_keys=False))
-    config = run_dir / "config.yaml"
-    if config.is_file():
-        report.add_details("Training configuration", config.read_text())
-    report.add_details("Made with", yaml.safe_dump(dict(facts), sort_keys=False))
+    add_origin(report, checkpoint, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 
 
@@ -152,11 +133,6 @@ def _add_classes(report: Report, evaluation: "Evaluation", key: str, recognizer:
         [Column("class"), *(Column(name, digits=2) for name in accuracy)],
         note=f"{key}: of all validation clips this recogniser names {recognizer['val_accuracy']:.1%} rightly.",
     )
-
-
-def _meaning(metric: Metric, units: str) -> str:
-    """What a metric says of itself, in the units of the data; metrics speak of metres, most data's."""
-    return str(getattr(metric, "meaning", "")).replace("metres", {"m": "metres", "px": "pixels"}.get(units, units))
 
 
 def _command(checkpoint: Path, protocol: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from mutoscope.nn.convolution import Conv2d
+
 #: of the taps from fine to coarse (pix2pixHD; AG2Vid, section 4.3)
 TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
@@ -60,6 +62,9 @@ class Vgg19Features(FrozenFeatures):
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         with torch.device("meta"):
             layers = torchvision.models.vgg19(init_weights=False).features
+            for i, layer in enumerate(layers):
+                if isinstance(layer, nn.Conv2d):
+                    layers[i] = Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
         super().__init__(layers, (1, 6, 11, 20, 29), weights)
 
 
