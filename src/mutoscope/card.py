@@ -30,7 +30,7 @@ def card(
     parameters = sum(p.numel() for p in model.generator.parameters())
     # folders of this machine were left out of the config
     data = f" dataset.root=path/to/{info.name}" if "root" in config["dataset"] else ""
-    text = kinds.tools(info.kind).card(info, name, f"mutoscope evaluate checkpoint={name}{data}")
+    text = kinds.tools(info.kind).card(model, name, f"mutoscope evaluate checkpoint={name}{data}")
     facts = {"Origin": origin} if origin is not None else {}
     seen = f", {model.samples_seen:,} clips seen" if model.samples_seen else ""
     facts |= {

@@ -41,7 +41,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's first sentence; its next ones advise to unpickle
+        reason = str(error).splitlines()[0].split(". ")[0] + "." if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint (torn, or holding objects that would have to be unpickled): "
             f"{reason}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from mutoscope import kinds
 from mutoscope.assembly import load_model
-from mutoscope.config import check_config
+from mutoscope.config import ConfigError, check_config
 from mutoscope.structures import Sample
 
 KEYS = (
@@ -46,5 +46,7 @@ def generate(config: Mapping[str, Any]) -> Sample:
         ConfigError: for wishes that the model cannot meet.
     """
     check_config(config, KEYS)
+    if not isinstance(config["seed"], int) or isinstance(config["seed"], bool):
+        raise ConfigError(f"seed is {config['seed']}, expected a whole number.")
     model, trained_config = load_model(Path(config["checkpoint"]))
     return kinds.tools(model.takes).generate(config, model, trained_config)

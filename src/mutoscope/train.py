@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.loggers.logger import Logger
 
 from mutoscope import kinds
-from mutoscope.assembly import check_pair, check_weights, prepared, same_data
+from mutoscope.assembly import check_pair, check_weights, model_class, prepared, same_data
 from mutoscope.callbacks.checkpointing import Checkpointing
 from mutoscope.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.callbacks.run_log import RunLog
@@ -61,6 +61,7 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     config = dict(config)
     check_config(config, KEYS)
     check_pair(config["model"], config["dataset"])
+    model_class(config["model"]).check_settings(config["model"])
     check_trainer(config["trainer"])
     resume = _resume_from(config, run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)

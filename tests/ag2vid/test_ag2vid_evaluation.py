@@ -128,6 +128,10 @@ def test_the_report_stands_alone_and_holds_videos(result: tuple[ActionGraphEvalu
     assert not re.findall(r"url\((?!['\"]?data:)", page)
     assert len(re.findall(r"data:video/mp4;base64,", page)) == 4
     assert len(read_video(result[1] / "media" / "clip00.mp4")[0]) == 8
+    # explanations stand below the tables: as headings they would push numbers out of the page
+    headings = re.findall(r"<th scope=\"col\"[^>]*>([^<]*)", page)
+    assert "answer" in headings
+    assert max(map(len, headings)) < 30
 
 
 def test_numbers_repeat_and_an_export_has_the_same(

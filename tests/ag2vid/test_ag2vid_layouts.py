@@ -165,6 +165,10 @@ def test_generating_shows_the_layout_on_the_first_frame(
 ) -> None:
     exported = export(run / "checkpoints" / "last.ckpt", tmp_path / "exported")
     config = compose("checkpoint=x", "accelerator=cpu", "clip=0", "length=6", verb="generate")
+    card = " ".join((exported / "README.md").read_text().split())
+    assert "boxes of all objects in all frames, no pictures" in card
+    assert "sample.boxes #" in card
+    assert "sample.fake" not in card
     made = []
     for checkpoint in (run / "checkpoints" / "last.ckpt", exported):
         out = tmp_path / f"out{len(made)}"

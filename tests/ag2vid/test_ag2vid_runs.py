@@ -188,6 +188,12 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
         (["model.layout=lstm"], ValueError, "lstm"),
         (["model.rivals=[rule]"], ValueError, "rivals names 'rule', which does not learn"),
         (["dataset.size=48"], ValueError, "size is 48, expected a multiple of 32"),
+        (
+            ["dataset.batch_size=1", "model.previous=generated"],
+            ValueError,
+            r"one value per channel.*dataset\.batch_size",
+        ),
+        (["model.micro_batches=2", "model.per_frame=true"], ValueError, r"one value per channel.*model\.micro_batches"),
         (["model.micro_batches=3"], ValueError, "mini-batch of 2 cannot be worked off in 3 equal parts"),
         (["model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth"], MissingBackboneError, r"nowhere\.pth"),
     ],
@@ -197,6 +203,15 @@ def test_what_cannot_be_trained_is_said(
 ) -> None:
     with pytest.raises(error, match=message):
         train(small("trainer.max_steps=1", *overrides), tmp_path / "run")
+
+
+def test_missing_weights_are_said_before_data_are_prepared(small: Compose, tmp_path: Path) -> None:
+    settings = ("model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth", "dataset.root=nowhere")
+    with pytest.raises(MissingBackboneError, match=r"nowhere\.pth.*model\.perceptual_weights=.*discriminator"):
+        train(small("trainer.max_steps=1", *settings), tmp_path / "run")
+    # without frames no weights are needed, so it goes on to the data
+    with pytest.raises(FileNotFoundError, match=r"dataset\.root"):
+        train(small("trainer.max_steps=1", *settings, "model.frames=false"), tmp_path / "run")
 
 
 def test_motion_is_no_data_for_it(compose: Compose, command: tuple[str, ...], tmp_path: Path) -> None:

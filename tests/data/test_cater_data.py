@@ -254,6 +254,8 @@ def test_unusable_videos_are_counted_and_listed(tree: Path, tmp_path: Path, caps
             name_of(15): "video cannot be decoded",
         }
         assert len(data.dataset("train")) == 3
+        data.prepare_data()
+        assert not capsys.readouterr().out
 
 
 def test_nothing_usable_is_an_error(tree: Path, tmp_path: Path) -> None:

@@ -179,14 +179,13 @@ def replay_full_model(golden: Golden) -> None:
 
 def check_confidence(golden: Golden, previous: Tensor, made: Frames) -> None:
     """The original also tells where the flow left the image as it was; a flag may flip at the threshold."""
-    if "out/train/conf_sub" not in golden.unread:
-        return
     error = (previous - made.warped).square().sum(dim=2, keepdim=True)
-    step = golden.config.get("subsample", 1)
-    sure, expected = error[..., ::step, ::step], golden["out/train/conf_sub"]
-    golden.unread.discard("out/train/conf_sub")
-    differs = (sure < CONFIDENT) != expected.bool()
-    assert not (differs & ((sure - CONFIDENT).abs() > DEEP)).any()
+    for key in golden.unread & {"out/train/conf", "out/train/conf_sub"}:
+        step = golden.config.get("subsample", 1) if key.endswith("_sub") else 1
+        sure = error[..., ::step, ::step]
+        differs = (sure < CONFIDENT) != golden[key].bool()
+        assert not (differs & ((sure - CONFIDENT).abs() > DEEP)).any()
+        golden.unread.discard(key)
 
 
 def check_first_step(

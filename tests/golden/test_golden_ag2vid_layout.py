@@ -34,11 +34,12 @@ class Recorded:
         self.unread = {key for key in self.tensors if key.startswith("out/")}
 
     def __getitem__(self, key: str) -> Tensor:
-        return self.tensors[key]
+        x = self.tensors[key]
+        return x.float() if x.dtype == torch.float16 else x
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        return {key.removeprefix("weights/"): x for key, x in self.tensors.items() if key.startswith("weights/")}
+        return {key.removeprefix("weights/"): self[key] for key in self.tensors if key.startswith("weights/")}
 
     @property
     def steps(self) -> list[int]:
@@ -52,7 +53,7 @@ class Recorded:
 
     def read(self, key: str) -> Tensor:
         self.unread.discard(key)
-        return self.tensors[key]
+        return self[key]
 
     def graph(self, boxes: str) -> tuple[ClockedGraph, Tensor]:
         return unpad(
@@ -82,7 +83,7 @@ class Recorded:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "layout_file" in metafunc.fixturenames:
         folder = metafunc.config.golden_dir / "ag2vid"
-        files = sorted(folder.glob("lgf_*.safetensors"))
+        files = sorted(folder.glob("lgf*.safetensors"))
         absent = pytest.param(None, marks=pytest.mark.skip(reason=f"There are no golden layouts in '{folder}'."))
         metafunc.parametrize("layout_file", files or [absent], ids=[path.stem for path in files] or ["absent"])
 

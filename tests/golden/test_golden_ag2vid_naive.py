@@ -82,9 +82,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_generator(full_model_file: Path) -> None:
     golden = Golden(full_model_file)
     generator, batch = generator_of(golden), batch_of(golden)
-    step, tolerance = golden.config["subsample"], {"atol": 1e-3, "rtol": 1e-3}
+    step, tolerance = golden.config.get("subsample", 1), {"atol": 1e-3, "rtol": 1e-3}
     runs = {
-        "train": generator(batch, use_gt=True, given_previous=True),
+        "train": generator(batch, use_gt=True, given_previous=not golden.config["bp_prev"]),
         "gtl": generator(batch, use_gt=True, given_previous=False),
         "pred": generator(batch, use_gt=False, given_previous=False),
     }
@@ -97,16 +97,18 @@ def test_generator(full_model_file: Path) -> None:
     golden.check("out/step1/seg_prev_sub8", train["maps"][:, 0, :, ::8, ::8])
     golden.check("out/step1/seg_cur_sub8", train["maps"][:, 1, :, ::8, ::8])
     golden.check("out/step1/fused_sub8", train["fused"][:, 0, :, ::8, ::8])
-    golden.check("out/step1/warped_sub", train["warped"][:, 0, :, ::step, ::step])
-    golden.check("out/step1/residual_sub", train["residual"][:, 0, :, ::step, ::step])
     for key in list(golden.unread):
-        match = re.fullmatch(r"out/(train|gtl|pred)/(imgs|flow|boxes)(_sub)?", key)
-        if match is not None:
-            found = runs[match[1]][match[2]]
-            golden.check(key, found[..., ::step, ::step] if match[3] else found, **tolerance)
-    agree = (train["conf"][..., ::step, ::step] == golden["out/train/conf_sub"]).float().mean()
-    assert agree > 0.99
-    assert golden.unread <= {"out/train/conf_sub", "out/actions/locs", "out/actions/temporal_triplets"}
+        match = re.fullmatch(r"out/(train|gtl|pred|step1)/(imgs|flow|boxes|warped|residual|conf)(_sub)?", key)
+        if match is None:
+            continue
+        found = train[match[2]][:, 0] if match[1] == "step1" else runs[match[1]][match[2]]
+        found = found[..., ::step, ::step] if match[3] else found
+        if match[2] == "conf":  # a flag may flip at the threshold
+            golden.unread.discard(key)
+            assert (found == golden[key]).float().mean() > 0.99
+        else:
+            golden.check(key, found, **tolerance)
+    assert golden.unread <= {"out/actions/locs", "out/actions/temporal_triplets"}
 
 
 @torch.no_grad()
@@ -115,7 +117,8 @@ def test_discriminator(discriminator_file: Path) -> None:
     golden = Golden(discriminator_file)
     critic, progress = critic_of(golden), golden["in/progress"]
     frames = progress.shape[1]
-    slope = progress[:, 1] - progress[:, 0]
+    # at a single frame any slope will do
+    slope = progress[:, 1] - progress[:, 0] if frames > 1 else torch.zeros_like(progress[:, 0])
     start, end = progress[:, 0] - slope, progress[:, 0] + frames * slope - 1e-6
     triplets, padding = golden["in/temporal_triplets"], golden.config["action_padding"]
     rows = triplets.min(dim=1).values
@@ -145,6 +148,8 @@ def _only(prefix: str, network: nn.Module) -> list[nn.Parameter]:
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_losses_and_gradients(model_losses_file: Path, mode: str) -> None:
     golden = Golden(model_losses_file)
+    if golden.config["gan_mode"] != "hinge":
+        pytest.skip(f"The naive losses are hinge losses; these were recorded with '{golden.config['gan_mode']}'.")
     full, of_critic = (
         Golden(model_losses_file.with_name(model_losses_file.name.replace("model_losses", name)))
         for name in ("full_model", "discriminator")
@@ -153,7 +158,7 @@ def test_losses_and_gradients(model_losses_file: Path, mode: str) -> None:
     sizes = sizes_of(golden.config, full.under("weights/"))
     generator.train(mode == "train")
     critic.train(mode == "train")
-    found = generator(batch)
+    found = generator(batch, given_previous=not golden.config["bp_prev"])
     losses = naive.naive_generator_losses(sizes, critic, batch, found, align_corners=False)
     total = torch.stack(list(losses.values())).sum()
     layout = naive.naive_layout_loss(found["boxes"], batch, sizes.loss_weights["layout"])
@@ -172,8 +177,10 @@ def test_losses_and_gradients(model_losses_file: Path, mode: str) -> None:
         golden.check(f"{out}/{key}", value)
     if mode == "eval":
         return
-    step = golden.config["subsample"]
-    golden.check("out/train/imgs_sub", found["imgs"][..., ::step, ::step], atol=1e-3, rtol=1e-3)
+    step = golden.config.get("subsample", 1)
+    key = "out/train/imgs_sub" if "out/train/imgs_sub" in golden else "out/train/imgs"
+    shown = found["imgs"][..., ::step, ::step] if key.endswith("_sub") else found["imgs"]
+    golden.check(key, shown, atol=1e-3, rtol=1e-3)
     video = "layout_to_video.module."
     golden.check("out/train/bn_running_mean_after/fuse", generator.state_dict()[f"{video}conv_dim_in.0.1.running_mean"])
     total.backward()

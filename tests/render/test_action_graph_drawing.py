@@ -111,6 +111,19 @@ def test_what_happens_outside_the_clip_is_pale_and_cut_off() -> None:
     assert amount(done, colour) < amount(inside, colour) / 10
 
 
+def test_a_line_marks_the_frame_that_is_shown() -> None:
+    still = draw_timeline(GRAPH, 600)
+    columns = []
+    for frame in (2, 6, 10):
+        changed = (draw_timeline(GRAPH, 600, now=frame) != still).any(-1)
+        (found,) = np.nonzero(changed.any(0))
+        assert len(found) <= 8
+        assert changed[:, found].any(1).mean() > 0.6
+        columns.append(found.mean())
+    assert columns[1] - columns[0] == pytest.approx(columns[2] - columns[1], abs=1)
+    assert columns[1] - columns[0] > 50
+
+
 def test_timelines_have_a_row_per_action() -> None:
     heights = [draw_timeline(GRAPH.with_edges([SLIDE] * count), 300).shape[0] for count in range(5)]
     assert heights[0] == heights[1]

@@ -71,6 +71,7 @@ def test_good_graphs_are_valid() -> None:
         (ball(box=None), r"Object 'ball' has no box; give it 'box"),
         (ball(box=(0.1, 0.1, 0.0, 0.2)), r"box of object 'ball' is \(0.1, 0.1, 0, 0.2\).*above 0"),
         (ball(box=(math.nan, 0.1, 0.1, 0.2)), r"box of object 'ball' is \(nan, .*finite"),
+        (ball(box=(16, 20, 12, 8)), r"box of object 'ball' is \(16, 20, 12, 8\).*divide pixels by"),
         (slide(subject="con"), r"Action 2 \(con slide cone, .*no object 'con'.*mean 'cone'"),
         (contain(object="bell"), r"Action 2 \(cone contain bell, frames 8 to 16\).*no object 'bell'.*mean 'ball'"),
         (slide(action="slid"), r"Action 2 .*no action 'slid'.*mean 'slide'"),

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule, Split
-from mutoscope.data.frame_cache import FrameCache
+from mutoscope.data.frame_cache import FrameCache, Skipped, tell_skipped
 from mutoscope.data.motion import default_cache
 from mutoscope.structures import (
     ActionGraphBatch,
@@ -254,6 +254,7 @@ class ActionGraphDataModule(DataModule):
         self.max_videos = max_videos
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self._datasets: dict[Split, ActionClips | RandomActionClips] = {}
+        self._told: list[Skipped] = []
 
     @property
     @abstractmethod
@@ -273,6 +274,13 @@ class ActionGraphDataModule(DataModule):
     @abstractmethod
     def videos(self, split: Split) -> list[int]:
         """Numbers of the usable videos of a split, after ``prepare_data()``."""
+
+    def _tell(self, folder: Path, skipped: list[Skipped]) -> None:
+        """Write the videos that are left out into ``skipped.txt`` and say how many; once, however often prepared."""
+        if not skipped or skipped == self._told:
+            return
+        self._told = skipped
+        tell_skipped(skipped, self.registered_name, folder / "skipped.txt")
 
     @property
     def info(self) -> DatasetInfo:

@@ -12,7 +12,7 @@ from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.cater_scenes import STRIDE, SceneTable
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import existing_folder
-from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache, tell_skipped
+from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
 from mutoscope.data.motion_store import fingerprint
 from mutoscope.data.parallel import each, usable_cores
 from mutoscope.data.registry import register
@@ -133,8 +133,7 @@ class Cater(ActionGraphDataModule):
         cache = prepare_cache(
             self._cache_path, videos, (self.size, self.size), self.cache_workers, f"Decoding {self.registered_name}"
         )
-        skipped += cache.skipped
-        tell_skipped(skipped, self.registered_name, self._folder / "skipped.txt")
+        self._tell(self._folder, [*skipped, *cache.skipped])
 
     def videos(self, split: Split) -> list[int]:
         unusable = {s.name for s in self._cache.skipped}
@@ -203,9 +202,11 @@ class Cater(ActionGraphDataModule):
     def _list(self, split: Split) -> Path:
         if (path := self._find(split)) is None:
             looked = ", ".join(str(Path(folder, f"{split}.txt")) for folder in _LIST_FOLDERS)
+            others = sorted(path.name for path in (self._root / "lists").glob("*.txt"))
+            there = f"; lists/ holds {', '.join(others[:6])}" if others else ""
             raise FileNotFoundError(
-                f"There is no list of the {split} split below {self._root} (looked for {looked}). Put CATER's lists "
-                f"there, or name yours: dataset.{split}_list=<text file with lines '<name>.avi <class ids>'>."
+                f"There is no list of the {split} split below {self._root} (looked for {looked}{there}). Put CATER's "
+                f"lists there, or name yours: dataset.{split}_list=<text file with lines '<name>.avi <class ids>'>."
             )
         return path
 

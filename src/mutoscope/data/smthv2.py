@@ -13,7 +13,7 @@ from PIL import Image
 from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import existing_folder
-from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache, tell_skipped
+from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
 from mutoscope.data.motion_store import fingerprint
 from mutoscope.data.parallel import each, usable_cores
 from mutoscope.data.registry import register
@@ -154,8 +154,7 @@ class SomethingV2(ActionGraphDataModule):
         cache = prepare_cache(
             self._cache_path, videos, (self.size, self.size), self.cache_workers, f"Decoding {self.registered_name}"
         )
-        skipped += cache.skipped
-        tell_skipped(skipped, self.registered_name, self._folder / "skipped.txt")
+        self._tell(self._folder, [*skipped, *cache.skipped])
 
     def videos(self, split: Split) -> list[int]:
         unusable = {s.name for s in self._cache.skipped}

@@ -37,7 +37,7 @@ def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[
     """
     if architecture not in PUBLISHED:
         raise ValueError(f"There are no weights for '{architecture}'; known backbones: {', '.join(PUBLISHED)}.")
-    file = _find(architecture, path)
+    file = find_backbone(architecture, path)
     digest = _DIGEST.search(file.name)
     if digest and not _sha256(file).startswith(digest[1]):
         raise ValueError(
@@ -50,7 +50,12 @@ def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[
     return features
 
 
-def _find(architecture: str, path: str | Path | None) -> Path:
+def find_backbone(architecture: str, path: str | Path | None) -> Path:
+    """Where the weights lie that :func:`backbone_weights` reads.
+
+    Raises:
+        MissingBackboneError: if there is no such file.
+    """
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     published = PUBLISHED[architecture]
     if path is not None:

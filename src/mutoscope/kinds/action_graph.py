@@ -15,7 +15,7 @@ from mutoscope.kinds.base import CardText, EvaluationTask, Measurement
 from mutoscope.metrics.layout import moving_objects
 from mutoscope.models.base import GenerativeModule
 from mutoscope.recognition import track_classifier_for
-from mutoscope.structures import ActionGraphBatch, ActionGraphSample, DatasetInfo
+from mutoscope.structures import ActionGraphBatch, ActionGraphSample
 
 #: clips generated at a time
 CHUNK = 8
@@ -84,10 +84,10 @@ class ActionGraphTools:
 
         return generate_video(config, model, trained_config)
 
-    def card(self, info: DatasetInfo, name: str, evaluate: str) -> CardText:
+    def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
         from mutoscope.kinds.action_graph_card import action_graph_card
 
-        return action_graph_card(info, name, evaluate)
+        return action_graph_card(model.info, name, evaluate, drawn=getattr(model, "draws", True))
 
 
 def chunks(clips: ActionGraphBatch) -> Sequence[ActionGraphBatch]:

@@ -7,18 +7,29 @@ from mutoscope.structures import ActionEdge, ActionGraph, ActionVocabulary, Data
 _HAND = "hand"
 
 
-def action_graph_card(info: DatasetInfo, name: str, evaluate: str) -> CardText:
-    """The words a graph may use, one that works, and commands for the folder ``name``."""
+def action_graph_card(info: DatasetInfo, name: str, evaluate: str, *, drawn: bool = True) -> CardText:
+    """The words a graph may use, one that works, and commands for the folder ``name``.
+
+    Args:
+        info: what the model was trained on.
+        name: of the folder.
+        evaluate: the command that measures the model.
+        drawn: whether it makes frames; without frame networks it lays out boxes alone.
+    """
     vocabulary = info.need_vocabulary()
     height, width = info.need_frame_size()
     words = "\n".join(
         f"- {attribute}: {', '.join(value for value in values if not value.startswith('__'))}"
         for attribute, values in vocabulary.attributes
     )
+    made = "sample.fake  # [1, t, 3, h, w] uint8" if drawn else "sample.boxes  # [n, t, 4] fractions of the frame"
     return CardText(
-        tag="video-generation",
+        tag="video-generation" if drawn else "layout-generation",
         clips=f"{info.length} frames of {width}x{height} pixels at {info.fps:g} fps",
-        facts={"Actions": ", ".join(vocabulary.action_names)},
+        facts={
+            "Actions": ", ".join(vocabulary.action_names),
+            **({} if drawn else {"Makes": "layouts: boxes of all objects in all frames, no pictures"}),
+        },
         body=f"""## Words
 
 Objects have
@@ -50,7 +61,7 @@ model, _ = load_model(Path("{name}"))
 graph = read_action_graph("graph.yaml")
 first_frame = read_first_frame(Path("frame.png"), model.info.need_frame_size())
 sample = model.generate(ask(graph, first_frame, model.info, graph.length, "mine"))
-sample.fake  # [1, t, 3, h, w] uint8
+{made}
 ```
 """,
     )

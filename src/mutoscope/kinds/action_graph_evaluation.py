@@ -193,7 +193,8 @@ def _table(title: str, rows: list[Row], metrics: Mapping[str, Metric]) -> Table:
     table.add_column("")
     for name in rows[0].values:
         arrow = {True: " ↑", False: " ↓", None: ""}[metrics[name].higher_is_better]
-        table.add_column(name + arrow, justify="right")
+        # folded where the window is narrow: a name that is cut off may look like another
+        table.add_column(name + arrow, justify="right", overflow="fold")
     for row in rows:
         table.add_row(row.name, *(_number(value) for value in row.values.values()))
     return table

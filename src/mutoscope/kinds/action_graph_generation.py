@@ -126,7 +126,7 @@ def _check(config: Mapping[str, Any]) -> None:
             f"label is {config['label']}, but label= is for models of motion; what happens in a video, an action graph "
             "says: prompt=graph.yaml."
         )
-    for key in ("mix", "between", "attention", "trajectories"):
+    for key in ("n", "mix", "between", "attention", "trajectories"):
         if config[key]:
             raise ConfigError(f"{key}= is for models of motion; this one makes video from action graphs: prompt=.")
     if config["length"] is not None and not _is_number(config["length"], int):
@@ -170,7 +170,7 @@ def _validation_clip(
     same_data(datamodule.info, model.info, f"checkpoint {config['checkpoint']}")
     count = len(datamodule.dataset("val"))
     number = config["clip"]
-    if not isinstance(number, int) or not 0 <= number < count:
+    if not _is_number(number, int) or not 0 <= number < count:
         raise ConfigError(f"clip is {number}; the validation split of '{model.info.name}' has clips 0 to {count - 1}.")
     batch: ActionGraphBatch = clips_of(datamodule, "val").select([number])
     return batch

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from mutoscope.formats.video import write_gif, write_mp4
@@ -43,11 +42,9 @@ def with_boxes(video: Frames, boxes: Tensor, graph: ActionGraph) -> Frames:
 
 
 def under_timeline(video: Frames, graph: ActionGraph) -> Frames:
-    """A video with the graph's timeline below."""
-    strip = draw_timeline(graph, video.shape[2])
-    if strip.shape[1] != video.shape[2]:
-        strip = np.asarray(Image.fromarray(strip).resize((video.shape[2], strip.shape[0])))
-    return np.concatenate([video, np.broadcast_to(strip, (len(video), *strip.shape))], axis=1)
+    """A video with the graph's timeline below, on which a line goes along with the frames."""
+    strips = np.stack([draw_timeline(graph, video.shape[2], now=frame) for frame in range(len(video))])
+    return np.concatenate([video, strips], axis=1)
 
 
 def save_comparison(folder: Path, sample: ActionGraphSample, shown: int = 4) -> list[Path]:

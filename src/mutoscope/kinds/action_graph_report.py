@@ -58,8 +58,8 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
     report.add_videos(
         "Generated beside true",
         [(path.stem.replace("_", " "), path) for path in videos],
-        note="True clip, generated clip, and the generated clip with the boxes it was drawn from (thin: where the true "
-        "boxes are). The first frame is given, everything after it is generated from the graph."
+        note="True clip, the same with its boxes, generated clip, the same with the boxes it was drawn from; below, "
+        "what was asked for and when. The first frame is given, everything after it is generated from the graph."
         if evaluation.sample.drawn
         else "True clip, and the boxes laid out for its graph on its first frame.",
         columns=1,
@@ -97,8 +97,10 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
         [
             Column("question", ""),
             Column("cases", digits=0),
-            Column("answer", "Shares of cases in which the answer is yes, or distances as fractions of the frame."),
-            Column("by chance", "What a model that ignores the clock reaches at most."),
+            Column(
+                "answer", digits=3, explain="share of cases in which it is yes, or distance as a fraction of the frame"
+            ),
+            Column("by chance", digits=3, explain="what a model that ignores the clock reaches at most"),
         ],
         note="Graphs made for the question on true first frames. Timing: two clips with one action each, asked for in "
         "the first third and after two thirds; counted is whether the acting object starts first where asked to. "
@@ -134,4 +136,5 @@ def _table(
 
 
 def _command(task: EvaluationTask) -> str:
-    return f"python evaluate.py checkpoint={task.checkpoint} seed={task.config['seed']}"
+    split = "" if task.config["split"] == "val" else f" split={task.config['split']}"
+    return f"python evaluate.py checkpoint={task.checkpoint}{split} seed={task.config['seed']}"

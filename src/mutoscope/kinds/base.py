@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from mutoscope.callbacks.media import Gallery
 from mutoscope.data.datamodule import DataModule
 from mutoscope.models.base import GenerativeModule
-from mutoscope.structures import DatasetInfo, Sample
+from mutoscope.structures import Sample
 
 
 @dataclass(frozen=True)
@@ -98,5 +98,5 @@ class KindTools(Protocol):
     def generate(self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]) -> Sample:
         """What ``generate`` does with a model."""
 
-    def card(self, info: DatasetInfo, name: str, evaluate: str) -> CardText:
-        """The card of a model exported to the folder ``name``; ``evaluate`` is the command that measures it."""
+    def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
+        """The card of ``model``, exported to the folder ``name``; ``evaluate`` is the command that measures it."""

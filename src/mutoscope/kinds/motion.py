@@ -115,7 +115,7 @@ class MotionTools:
 
         return generate_motion(config, model)
 
-    def card(self, info: DatasetInfo, name: str, evaluate: str) -> CardText:
+    def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
         from mutoscope.kinds.motion_card import motion_card
 
-        return motion_card(info, name, evaluate)
+        return motion_card(model.info, name, evaluate)

@@ -99,7 +99,7 @@ def write_report(
         [
             Column("", ""),
             Column("clips", digits=0),
-            *(metric_column(name, metric) for name, metric in metrics.items()),
+            *(metric_column(name, metric, info.units) for name, metric in metrics.items()),
         ],
         note=f"Every row counts {protocol['clips_per_row']} clips with the same classes and is held against the same "
         f"{protocol['reference_clips']} {protocol['reference']}. Foils show what a number is worth; floors are what "

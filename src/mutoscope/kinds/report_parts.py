@@ -11,11 +11,18 @@ from mutoscope.loggers import read_metrics
 from mutoscope.render.report import Chart, Column, Report
 
 
-def metric_column(name: str, metric: Metric) -> Column:
-    """The column of a metric, with its meaning and which way is better."""
+def metric_column(name: str, metric: Metric, units: str = "m") -> Column:
+    """The column of a metric, with its meaning and which way is better.
+
+    Args:
+        name: heading.
+        metric: what is told.
+        units: of the data; metrics of motion speak of metres, which most data have.
+    """
+    length = {"m": "metres", "px": "pixels"}.get(units, units)
     return Column(
         name,
-        explain=str(getattr(metric, "meaning", "")),
+        explain=str(getattr(metric, "meaning", "")).replace("metres", length),
         better={True: "higher", False: "lower", None: None}[metric.higher_is_better],
         digits=3,
     )

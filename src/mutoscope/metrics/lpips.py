@@ -51,6 +51,7 @@ class LPIPSNetwork(nn.Module):
         super().__init__()
         if net not in get_args(Backbone):
             raise ValueError(f"net is '{net}', expected one of {', '.join(get_args(Backbone))}.")
+        self.net = net
         # imported here: torchvision is slow to load and most runs measure no frames
         from torchvision import models
 
@@ -111,7 +112,9 @@ class LPIPS(RunningAverage):
             raise ValueError(f"chunk is {chunk}, expected at least 1.")
         self.network, self.skip_first, self.chunk = network, skip_first, chunk
         which = "generated frames" if skip_first else "all frames, the given one too"
-        self.meaning = f"learned perceptual distance from the true frames, {which}; no unit, 0 when alike"
+        self.meaning = (
+            f"learned perceptual distance from the true frames (LPIPS, {network.net}), {which}; no unit, 0 when alike"
+        )
 
     def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
         """Add videos.

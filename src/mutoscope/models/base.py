@@ -61,6 +61,14 @@ class IterationModule(LightningModule):
     #: move parameters as soon as their gradients are complete, see :class:`~.step_in_backward.step_in_backward`
     steps_in_backward: bool = False
 
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Raise for settings with which no training can begin, before hours go into preparing data for it.
+
+        Args:
+            settings: the constructor's, from a config; what is not given has its default.
+        """
+
     def __init__(
         self,
         info: DatasetInfo,

@@ -14,6 +14,7 @@ _SUPERSAMPLE = 3
 _PAPER: Colour = (255, 255, 255)
 _BEYOND: Colour = (240, 241, 244)
 _RULE: Colour = (222, 224, 229)
+_NOW: Colour = (214, 20, 60)
 #: objects without colour
 _PLAIN: Colour = (214, 221, 232)
 #: actions of one data set each, by the place of their colour
@@ -214,7 +215,7 @@ class _GraphPicture:
         return found
 
 
-def draw_timeline(graph: ActionGraph, width: int = 640) -> Frames:
+def draw_timeline(graph: ActionGraph, width: int = 640, now: float | None = None) -> Frames:
     """One row per action in the order of their starts: a bar from its first to its last frame.
 
     What happens before or after the clip is pale; bars that go on beyond the picture end in an arrow.
@@ -222,6 +223,7 @@ def draw_timeline(graph: ActionGraph, width: int = 640) -> Frames:
     Args:
         graph: its words need not be known.
         width: pixels; the height follows from the number of actions.
+        now: a frame to mark by a red line, as below a video that plays.
 
     Returns:
         ``[h, w, 3]`` uint8.
@@ -260,6 +262,8 @@ def draw_timeline(graph: ActionGraph, width: int = 640) -> Frames:
     for frame in (0, graph.length):
         pen.line((x(frame), head - 4 * s, x(frame), bottom), INK, round(1.5 * s))
     pen.text((x(graph.length), 3 * s), "clip ends", INK, font(11 * s), anchor="rt" if high == graph.length else "mt")
+    if now is not None:
+        pen.line((x(now), head - 4 * s, x(now), bottom), _NOW, 2 * s)
     return np.asarray(page.resize((width, page.height // s), Image.Resampling.LANCZOS))
 
 

@@ -59,8 +59,8 @@ class ActionGraph:
 
         Raises:
             GraphError: no objects or frames, names that are not unique, unknown words (the closest is suggested),
-                attributes that are missing, boxes that are missing, empty or not finite, edges of unknown objects,
-                edges that end before they start, and destinations: required by the actions of
+                attributes that are missing, boxes that are missing, empty, not finite or in pixels, edges of unknown
+                objects, edges that end before they start, and destinations: required by the actions of
                 ``vocabulary.destinations``, refused by all others, and nowhere that the box would lie wholly outside
                 the frame. Without image node, also a hand that is not the last object.
         """

@@ -9,6 +9,8 @@ from mutoscope.structures.plain import GraphError, check_keys, located, mapped, 
 from mutoscope.structures.vocabulary import ActionVocabulary
 
 Box = tuple[float, float, float, float]
+#: no box in or near the frame has numbers beyond this, boxes in pixels have
+_FAR = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class GraphObject:
         return self.box
 
     def validate(self, vocabulary: ActionVocabulary, needs_box: bool) -> None:
-        """Raise :class:`GraphError` for unknown words and a box that is missing, empty or not finite."""
+        """Raise :class:`GraphError` for unknown words and a box that is missing, empty, not finite or far away."""
         self.ids(vocabulary)
         if self.box is None and not needs_box:
             return
@@ -57,6 +59,11 @@ class GraphObject:
             raise GraphError(
                 f"The box of object '{self.name}' is ({', '.join(f'{x:g}' for x in box)}); expected finite "
                 "(x0, y0, width, height) with width and height above 0."
+            )
+        if max(map(abs, box)) > _FAR:
+            raise GraphError(
+                f"The box of object '{self.name}' is ({', '.join(f'{x:g}' for x in box)}); expected fractions of the "
+                "frame: divide pixels by its width and height."
             )
 
     def to_dict(self) -> dict[str, Any]:

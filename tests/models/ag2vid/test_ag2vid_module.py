@@ -217,6 +217,12 @@ def test_longer_clips_go_on_at_the_same_pace() -> None:
     torch.testing.assert_close(long.boxes[:, :4], short.boxes, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("length", [0, 1, -2])
+def test_fewer_than_two_frames_cannot_be_made(length: int) -> None:
+    with pytest.raises(ValueError, match=rf"{length} frame\(s\) are asked for, expected at least 2"):
+        model().generate(clips(), length=length)
+
+
 def test_parts_of_a_batch_accumulate_to_the_gradients_of_the_whole() -> None:
     found = []
     for parts in (1, 2):

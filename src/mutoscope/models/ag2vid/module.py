@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, get_args
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.formats.backbones import backbone_weights
+from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
 from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutGenerator, LayoutName, build_layout
@@ -30,6 +31,8 @@ from mutoscope.nn.warp import warp
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, ActionGraphSample, DatasetInfo, Kind
 
 Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
+#: networks of the perceptual loss whose weights are files, as torchvision calls them
+_BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
 
 
 @dataclass
@@ -100,6 +103,17 @@ class AG2Vid(GenerativeModule):
     """
 
     takes: ClassVar[Kind] = "action_graph"
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Whether the weights of the perceptual network are there.
+
+        Raises:
+            MissingBackboneError: saying where they are looked for, and what does without.
+        """
+        perceptual = settings.get("perceptual", "vgg19")
+        if settings.get("frames", True) and perceptual in _BACKBONES:
+            find_perceptual(perceptual, settings.get("perceptual_weights"))
 
     def __init__(
         self,
@@ -249,6 +263,11 @@ class AG2Vid(GenerativeModule):
         """Layouts alone, or a :class:`~mutoscope.models.ag2vid.generator.Generator` that draws frames too."""
         return self._generator
 
+    @property
+    def draws(self) -> bool:
+        """Whether there are frame networks; without them it lays out boxes alone."""
+        return isinstance(self._generator, Generator)
+
     def networks(self) -> Mapping[str, Sequence[nn.Module]]:
         networks: dict[str, Sequence[nn.Module]] = {}
         if isinstance(self._generator, Generator):
@@ -290,11 +309,30 @@ class AG2Vid(GenerativeModule):
     def _part(self, clips: ActionGraphBatch) -> _Part:
         if clips.frames is None:
             raise ValueError("AG2Vid learns from frames, but this batch has none.")
+        self._check_statistics(clips)
         real = self.normalise(clips.frames)
         # the generator's step moves nothing this depends on, so both steps share it
         judge = self.discriminator
         conditioning = None if judge is None else judge.condition(clips.graph, clips.boxes, self.frame_size)
         return _Part(clips, real, conditioning)
+
+    def _check_statistics(self, clips: ActionGraphBatch) -> None:
+        """Raise ``ValueError`` where batch norm would see a single value per channel, which has no deviation."""
+        assert isinstance(self._generator, Generator)
+        drawing = self._generator.frames
+        if not (drawing.training and drawing.residual) or any(
+            isinstance(part, nn.SyncBatchNorm) for part in drawing.modules()
+        ):
+            return
+        together = 1 if self.per_frame or self.previous == "generated" else clips.length - 1
+        height, width = (side // drawing.generator.reduction for side in self.frame_size)
+        if len(clips) * together * height * width == 1:
+            raise ValueError(
+                f"Batch norm in the frame generator would see one value per channel: one frame of "
+                f"{self.frame_size[0]}x{self.frame_size[1]} at a time, {drawing.generator.reduction} times smaller. "
+                "Raise dataset.batch_size (model.micro_batches divides it) or dataset.size, or train on given frames, "
+                "several at a time (model.previous=given, model.per_frame=false)."
+            )
 
     def _generator_loss(self, part: _Part) -> Tensor:
         assert isinstance(self._generator, Generator)
@@ -419,11 +457,14 @@ class AG2Vid(GenerativeModule):
             trained (``drawn`` is false).
 
         Raises:
-            ValueError: if there are no frames, or true boxes are wanted for more frames than there are.
+            ValueError: if there are no frames, fewer than 2 are asked for, or true boxes are wanted for more frames
+                than there are.
         """
         if batch.frames is None:
             raise ValueError("A first frame is needed to generate from; this batch has none.")
-        steps = length or batch.length
+        steps = batch.length if length is None else length
+        if steps < 2:
+            raise ValueError(f"{steps} frame(s) are asked for, expected at least 2: a first frame and one to generate.")
         asked = batch if steps == batch.length else replace(batch, graph=batch.graph.lasting(steps / batch.length))
         generator: LayoutGenerator = self.averaged.eval()  # type: ignore[assignment]
         frames, boxes = [], []
@@ -450,15 +491,29 @@ class AG2Vid(GenerativeModule):
             real=real,
             asked=asked.to(self.device),
             boxes=torch.cat(boxes),
-            drawn=isinstance(generator, Generator),
+            drawn=self.draws,
         )
 
 
 def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> FrozenFeatures:
-    """The network of a perceptual loss with its published weights."""
-    if name == "vgg19":
-        return Vgg19Features(backbone_weights("vgg19", path))
-    return SqueezeFeatures(backbone_weights("squeezenet1_1", path))
+    """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
+    weights = backbone_weights(_BACKBONES[name], find_perceptual(name, path))
+    return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
+
+
+def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> Path:
+    """The file with the weights of the network of a perceptual loss.
+
+    Raises:
+        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
+    """
+    try:
+        return find_backbone(_BACKBONES[name], path)
+    except MissingBackboneError as error:
+        raise MissingBackboneError(
+            f"{error} The setting is model.perceptual_weights=<file>; model.perceptual=discriminator and "
+            "model.perceptual=none need no file."
+        ) from error
 
 
 def _check(
