@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mutoscope.models.ag2vid.cutouts import Cutouts
+from mutoscope.models.ag2vid.cutouts import Cut, Cutouts, _compose
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
+from mutoscope.models.ag2vid.pasting import ObjectSlots
 from mutoscope.structures.clocked import ClockedGraph
 
 SIDE, ATTRIBUTES, VECTOR = 33, 3, 5
@@ -132,6 +133,20 @@ def test_all_parameters_and_clips_get_their_own_gradients() -> None:
         assert parameter.grad.abs().sum() > 0, name
     roomy = run(cutouts, replace(graph, most=5), boxes, frame)
     torch.testing.assert_close(roomy, made)
+
+
+def test_the_rim_of_what_leaves_goes_too() -> None:
+    frame = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64)
+    frame[:, :, 8:17, 8:17] = 1
+    owned = (frame[:, :1] > 0).double()
+    # the object casts a shadow one pixel wide that it does not own
+    frame[:, :, 7, 7:18] = frame[:, :, 17, 7:18] = frame[:, :, 7:18, 7] = frame[:, :, 7:18, 17] = -1
+    boxes, graph = boxes_of((8, 8, 8, 8)), make_graph((1,))
+    boxes[0, 1, 0] += 14 / 32
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    made = _compose(Cut(owned, torch.zeros_like(frame)), frame, ObjectSlots.of(graph), boxes, one, one)[0, 0]
+    assert made[:, :, :18].abs().max() == 0
+    torch.testing.assert_close(made[:, 8:17, 22:31], torch.ones(3, 9, 9).double())
 
 
 def test_autocast_keeps_places_and_colours_in_full_precision() -> None:

@@ -15,6 +15,9 @@ _DEPTH = 6.0
 _FALL = 2.0
 #: of what the network says about ownership, which so goes far in few steps
 _GAIN = 4.0
+#: around an object so much of the frame's width, a pixel at least, goes with it when its place is filled: it shows the
+#: object's edge and its nearest shadow
+_RIM = 1 / 64
 #: relative coordinates are cut off at so many half extents
 _REACH = 4.0
 
@@ -91,8 +94,8 @@ class Cutouts(nn.Module):
         logits = logits.masked_fill(~there[:, :, None, None], float("-inf"))
         free = (_GAIN * self.background(colors)).to(logits.dtype)
         shares = torch.cat([free, logits], dim=1).softmax(dim=1)
-        # pixels that are only partly background show some object too: they count little
-        return Cut(shares[:, 1:], _fill(frame, shares[:, :1] ** 4))
+        # pixels that are only partly background, or border on objects, show something of them: they count little
+        return Cut(shares[:, 1:], _fill(frame, (1 - _grown(1 - shares[:, :1])) ** 4))
 
     def forward(self, graph: ClockedGraph, boxes: Tensor, attributes: Tensor, vectors: Tensor, frame: Tensor) -> Tensor:
         """First frames as layouts say.
@@ -143,10 +146,17 @@ def _compose(found: Cut, frame: Tensor, slots: ObjectSlots, boxes: Tensor, moved
     shifted = shifted.unflatten(3, (4, height))
     mixed = torch.einsum("btohy,btocyx->btchx", rows * weight[..., None, None], shifted)
     cover = torch.einsum("btohy,btoyx->bthx", rows, shifted[:, :, :, 3]).clamp(max=1)[:, :, None]
-    left = torch.einsum("bto,bohw->bthw", moved, found.owned)[:, :, None]
+    # the rim of what leaves goes too; where other objects are, they cover the hole
+    left = torch.einsum("bto,bohw->bthw", moved, _grown(found.owned)).clamp(max=1)[:, :, None]
     behind = frame[:, None] + left * (found.filled - frame)[:, None]
     objects = mixed[:, :, :3] / mixed[:, :, 3:].clamp(min=1e-9)
     return behind + cover * (objects - behind)
+
+
+def _grown(shares: Tensor) -> Tensor:
+    """The largest share ``[..., h, w]`` among each pixel and those around it."""
+    rim = max(1, round(_RIM * shares.shape[-1]))
+    return F.max_pool2d(shares, 2 * rim + 1, stride=1, padding=rim)
 
 
 def _unlike(slots: ObjectSlots, boxes: Tensor, real: Tensor, frame: Tensor) -> Tensor:
