@@ -94,7 +94,10 @@ def test_control_is_asked_for_every_action(written: dict[str, Any]) -> None:
         "by_chance": 0.5,
     }
     for name in ("swap", "huddle"):
-        assert 0 <= rows[f"{name}: all its actions recognised"]["value"] <= 1
+        together, single = (rows[f"{name}: {what} recognised"] for what in ("all its actions", "single actions"))
+        assert 0 <= together["value"] <= 1
+        assert 0 <= single["value"] <= 1
+        assert single["cases"] > together["cases"]
     arrival = [row for question, row in rows.items() if question.startswith("distance from the destination")]
     assert len(arrival) == 3
     assert len({row["cases"] for row in arrival}) == 1

@@ -66,15 +66,20 @@ class ComposedAccuracy(RunningAverage):
     Args:
         track_classifier: see :class:`TrackClassifier`; its hash belongs to the protocol.
         of: which side to look at.
+        single: count edges instead of clips. One edge of many that is not recognised spoils its clip; this says how
+            many there are.
     """
 
     higher_is_better = True
-    meaning = "clips in which every asked action is recognised from tracks; fraction from 0 to 1"
+    #: what the number is, and its unit, in one line for reports
+    meaning: str
 
-    def __init__(self, track_classifier: TrackClassifier, of: Side = "fake") -> None:
-        super().__init__("clip with an active edge")
+    def __init__(self, track_classifier: TrackClassifier, of: Side = "fake", single: bool = False) -> None:
+        super().__init__("active edge" if single else "clip with an active edge")
         check_side(of)
-        self.track_classifier, self.of = track_classifier, of
+        self.track_classifier, self.of, self.single = track_classifier, of, single
+        what = "asked actions that are recognised" if single else "clips in which every asked action is recognised"
+        self.meaning = f"{what} from tracks; fraction from 0 to 1"
 
     def update(self, fake_boxes: Tensor, real_boxes: Tensor, graph: ClockedGraph) -> None:
         """Add clips: boxes ``[n, t, 4]``, fractions of the frame, with the graph that was asked for."""
@@ -82,6 +87,9 @@ class ComposedAccuracy(RunningAverage):
         right = recognised(self.track_classifier, graph, boxes)
         clock, clip = graph.clocks(boxes.shape[1]), graph.clip[graph.subject]
         active = ((clock >= 0) & (clock <= 1)).sum(dim=0) > 1
+        if self.single:
+            self._add(right.double(), active)
+            return
         edges = clip.new_zeros(graph.num_clips)
         asked = edges.index_add(0, clip, active.long())
         shown = edges.index_add(0, clip, (active & right).long())

@@ -257,6 +257,9 @@ def test_composed_graphs_need_all_their_edges() -> None:
     metric.update(clips.boxes, clips.boxes, graph)
     # clip 1 misses one of its two edges; of clip 2 one is over before it begins, of clip 3 both are
     assert float(metric.compute()) == pytest.approx(2 / 3)
+    single = ComposedAccuracy(Oracle(said, judged), single=True)
+    single.update(clips.boxes, clips.boxes, graph)
+    assert float(single.compute()) == pytest.approx(4 / 5)
     recall = ActionRecall(MadeUp().info, Oracle(said, judged))
     recall.update(clips.boxes, clips.boxes, clips.graph)
     assert float(recall.compute()) == pytest.approx(3 / 5)

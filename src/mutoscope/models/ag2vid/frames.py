@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from mutoscope.models.ag2vid.cutouts import Cutouts
 from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork
 from mutoscope.models.ag2vid.graph_layers import AttributeEmbedding
 from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
@@ -46,6 +47,10 @@ class FrameGeneratingFunction(nn.Module):
         residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
         follow_boxes: start the flow from how far each box went, which the flow network then corrects. Ours: the paper's
             network finds all of the flow by itself, which takes it long.
+        carry_objects: every frame continues the first frame with its objects cut out and carried with their boxes (see
+            :class:`~mutoscope.models.ag2vid.cutouts.Cutouts`) instead of the previous frame; flow and residual correct
+            that. Frames then no longer follow one another, so that all of a clip are made at once and nothing blurs or
+            adds up. Ours.
         align_corners: of the warp; false for released checkpoints, see :func:`~mutoscope.nn.warp.warp`.
     """
 
@@ -65,9 +70,15 @@ class FrameGeneratingFunction(nn.Module):
         recomputed: int = 0,
         residual: bool = True,
         follow_boxes: bool = False,
+        carry_objects: bool = False,
         align_corners: bool = True,
     ) -> None:
         super().__init__()
+        if follow_boxes and carry_objects:
+            raise ValueError(
+                "follow_boxes and carry_objects are both on, but objects that are carried have followed their boxes "
+                "already; use one of them."
+            )
         self.align_corners, self.residual, self.follow_boxes = align_corners, residual, follow_boxes
         self.width = width
         self.attributes = AttributeEmbedding(sizes, attribute_width or 3 * width // len(sizes))
@@ -76,6 +87,7 @@ class FrameGeneratingFunction(nn.Module):
         self.flow = FlowNetwork(vectors, flow_width, flow_halvings, flow_blocks, flow_multiplier)
         self.fuse = ConvNorm(LayoutConv2d(vectors, segmap))
         self.generator = SpadeGenerator(segmap, ngf, spade_hidden, upsampling, recomputed)
+        self.cutouts = Cutouts(self.attributes.width, vectors) if carry_objects else None
 
     def object_vectors(self, graph: ClockedGraph, descriptors: Tensor) -> Tensor:
         """What is pasted into boxes: attributes beside ``descriptors [n, t, E]`` -> ``[n, t, s]``."""
@@ -101,8 +113,9 @@ class FrameGeneratingFunction(nn.Module):
             boxes: ``[n, t, 4]`` the layout.
             descriptors: ``[n, t, E]`` of the graph network, zero at frame 0 as it gives them.
             frames: ``[b, t, 3, h, w]`` ImageNet-normalised real frames, each of which its successor is made from; when
-                autoregressive only the first is read and others may be absent.
-            autoregressive: make every frame from the one generated before; gradients flow through all of them.
+                autoregressive, or when objects are carried, only the first is read and others may be absent.
+            autoregressive: make every frame from the one generated before; gradients flow through all of them. Where
+                objects are carried, no frame is made from another, and this changes nothing.
             per_frame: with real previous frames, make one frame at a time as the original does, so that batch norm and
                 power iterations see one frame per step; otherwise all frames are one batch.
             detach_every: stop gradients between frames after every so many frames of an autoregressive roll-out.
@@ -112,9 +125,14 @@ class FrameGeneratingFunction(nn.Module):
             ValueError: if the sizes of the inputs do not fit together.
         """
         steps = boxes.shape[1] - 1
-        self._check(graph, boxes, descriptors, frames, needed=1 if autoregressive else steps)
+        once = autoregressive or self.cutouts is not None
+        self._check(graph, boxes, descriptors, frames, needed=1 if once else steps)
         masks = LayoutMasks.of(graph, boxes, (frames.shape[-2], frames.shape[-1]))
         scene = _Scene(masks, self.object_vectors(graph, descriptors), self._drift(masks, boxes))
+        if self.cutouts is not None:
+            attributes = scene.vectors[:, 0, : self.attributes.width]
+            frames = self.cutouts(graph, boxes, attributes, scene.vectors, frames[:, 0])
+            autoregressive = False
         if autoregressive:
             with fixed_weights(spectral_weights(self)):
                 return self._roll_out(scene, frames[:, 0], detach_every, recompute_frames)

@@ -77,7 +77,7 @@ class AG2Vid(GenerativeModule):
             are.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
         attribute_width, flow_width, flow_halvings, flow_blocks, flow_multiplier, ngf, spade_hidden, segmap_channels,
-            upsampling, follow_boxes, align_corners: see
+            upsampling, follow_boxes, carry_objects, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
         per_frame: batch statistics of single frames, one frame after the other, as released.
         previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
@@ -143,6 +143,7 @@ class AG2Vid(GenerativeModule):
         segmap_channels: int | None = None,
         upsampling: Upsampling = "normal",
         follow_boxes: bool = False,
+        carry_objects: bool = False,
         align_corners: bool = True,
         per_frame: bool = False,
         previous: Literal["given", "generated"] = "given",
@@ -167,7 +168,7 @@ class AG2Vid(GenerativeModule):
         compile_networks: bool = False,
         seed: int = 0,
     ) -> None:
-        _check(layout, rivals, frames, previous, perceptual, discriminator)
+        _check(layout, rivals, frames, previous, perceptual, discriminator, carry_objects)
         discriminator = discriminator and frames
         wanted = {"layout": layout in LEARNED or bool(rivals), "generator": frames, "discriminator": discriminator}
         used = [name for name, is_used in wanted.items() if is_used]
@@ -218,6 +219,7 @@ class AG2Vid(GenerativeModule):
                     upsampling=upsampling,
                     recomputed=2 if checkpoint_activations else 0,
                     follow_boxes=follow_boxes,
+                    carry_objects=carry_objects,
                     align_corners=align_corners,
                     residual=discriminator or perceptual != "none" or bool((weights or {}).get("pixel")),
                 ),
@@ -517,10 +519,21 @@ def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> P
 
 
 def _check(
-    layout: str, rivals: Sequence[str], frames: bool, previous: str, perceptual: str, discriminator: bool
+    layout: str,
+    rivals: Sequence[str],
+    frames: bool,
+    previous: str,
+    perceptual: str,
+    discriminator: bool,
+    carry_objects: bool,
 ) -> None:
     if previous not in ("given", "generated"):
         raise ValueError(f"previous is '{previous}', expected given or generated.")
+    if carry_objects and previous == "generated":
+        raise ValueError(
+            "previous=generated makes frames from generated ones, but carry_objects makes all of them from the first; "
+            "leave previous=given."
+        )
     if perceptual not in get_args(Perceptual):
         raise ValueError(f"perceptual is '{perceptual}', expected one of {', '.join(get_args(Perceptual))}.")
     if perceptual == "discriminator" and not discriminator:
