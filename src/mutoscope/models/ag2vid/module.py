@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
 from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED, Generator, LayoutGenerator, LayoutName, build_layout
@@ -24,15 +22,12 @@ from mutoscope.models.ag2vid.losses import (
     flow_loss,
     generator_adversarial_loss,
 )
+from mutoscope.models.ag2vid.settings import BACKBONES, Perceptual, check_choices, find_perceptual, load_perceptual
 from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
-from mutoscope.nn.perceptual import FrozenFeatures, SqueezeFeatures, Vgg19Features, perceptual_loss
+from mutoscope.nn.perceptual import FrozenFeatures, perceptual_loss
 from mutoscope.nn.spade import Upsampling
 from mutoscope.nn.warp import warp
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, ActionGraphSample, DatasetInfo, Kind
-
-Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
-#: networks of the perceptual loss whose weights are files, as torchvision calls them
-_BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
 
 
 @dataclass
@@ -112,7 +107,7 @@ class AG2Vid(GenerativeModule):
             MissingBackboneError: saying where they are looked for, and what does without.
         """
         perceptual = settings.get("perceptual", "vgg19")
-        if settings.get("frames", True) and perceptual in _BACKBONES:
+        if settings.get("frames", True) and perceptual in BACKBONES:
             find_perceptual(perceptual, settings.get("perceptual_weights"))
 
     def __init__(
@@ -168,7 +163,7 @@ class AG2Vid(GenerativeModule):
         compile_networks: bool = False,
         seed: int = 0,
     ) -> None:
-        _check(layout, rivals, frames, previous, perceptual, discriminator, carry_objects)
+        check_choices(layout, rivals, frames, previous, perceptual, discriminator, carry_objects)
         discriminator = discriminator and frames
         wanted = {"layout": layout in LEARNED or bool(rivals), "generator": frames, "discriminator": discriminator}
         used = [name for name, is_used in wanted.items() if is_used]
@@ -494,59 +489,4 @@ class AG2Vid(GenerativeModule):
             asked=asked.to(self.device),
             boxes=torch.cat(boxes),
             drawn=self.draws,
-        )
-
-
-def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> FrozenFeatures:
-    """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
-    weights = backbone_weights(_BACKBONES[name], find_perceptual(name, path))
-    return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
-
-
-def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> Path:
-    """The file with the weights of the network of a perceptual loss.
-
-    Raises:
-        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
-    """
-    try:
-        return find_backbone(_BACKBONES[name], path)
-    except MissingBackboneError as error:
-        raise MissingBackboneError(
-            f"{error} The setting is model.perceptual_weights=<file>; model.perceptual=discriminator and "
-            "model.perceptual=none need no file."
-        ) from error
-
-
-def _check(
-    layout: str,
-    rivals: Sequence[str],
-    frames: bool,
-    previous: str,
-    perceptual: str,
-    discriminator: bool,
-    carry_objects: bool,
-) -> None:
-    if previous not in ("given", "generated"):
-        raise ValueError(f"previous is '{previous}', expected given or generated.")
-    if carry_objects and previous == "generated":
-        raise ValueError(
-            "previous=generated makes frames from generated ones, but carry_objects makes all of them from the first; "
-            "leave previous=given."
-        )
-    if perceptual not in get_args(Perceptual):
-        raise ValueError(f"perceptual is '{perceptual}', expected one of {', '.join(get_args(Perceptual))}.")
-    if perceptual == "discriminator" and not discriminator:
-        raise ValueError(
-            "perceptual=discriminator compares frames in the discriminator's features, but discriminator is false; "
-            "use vgg19, squeezenet or none."
-        )
-    if unknown := [name for name in rivals if name not in LEARNED]:
-        raise ValueError(f"rivals names '{unknown[0]}', which does not learn; layouts that do: {', '.join(LEARNED)}.")
-    if layout in rivals:
-        raise ValueError(f"rivals names '{layout}', the layout itself; name others, or none.")
-    if layout in UNLEARNED and not rivals and not frames:
-        raise ValueError(
-            f"frames is false and the layout '{layout}' does not learn, so there is nothing to train; choose one that "
-            f"does: {', '.join(LEARNED)}."
         )

@@ -1,0 +1,71 @@
+"""What the settings of AG2Vid may be, and the networks behind one of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
+from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED
+from mutoscope.nn.perceptual import FrozenFeatures, SqueezeFeatures, Vgg19Features
+
+Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
+#: networks of the perceptual loss whose weights are files, as torchvision calls them
+BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
+
+
+def check_choices(
+    layout: str,
+    rivals: Sequence[str],
+    frames: bool,
+    previous: str,
+    perceptual: str,
+    discriminator: bool,
+    carry_objects: bool,
+) -> None:
+    """Raise ``ValueError`` for settings of :class:`~mutoscope.models.ag2vid.module.AG2Vid` that do not exist or contradict
+    each other; the arguments are its own.
+    """
+    if previous not in ("given", "generated"):
+        raise ValueError(f"previous is '{previous}', expected given or generated.")
+    if carry_objects and previous == "generated":
+        raise ValueError(
+            "previous=generated makes frames from generated ones, but carry_objects makes all of them from the first; "
+            "leave previous=given."
+        )
+    if perceptual not in get_args(Perceptual):
+        raise ValueError(f"perceptual is '{perceptual}', expected one of {', '.join(get_args(Perceptual))}.")
+    if perceptual == "discriminator" and not discriminator:
+        raise ValueError(
+            "perceptual=discriminator compares frames in the discriminator's features, but discriminator is false; "
+            "use vgg19, squeezenet or none."
+        )
+    if unknown := [name for name in rivals if name not in LEARNED]:
+        raise ValueError(f"rivals names '{unknown[0]}', which does not learn; layouts that do: {', '.join(LEARNED)}.")
+    if layout in rivals:
+        raise ValueError(f"rivals names '{layout}', the layout itself; name others, or none.")
+    if layout in UNLEARNED and not rivals and not frames:
+        raise ValueError(
+            f"frames is false and the layout '{layout}' does not learn, so there is nothing to train; choose one that "
+            f"does: {', '.join(LEARNED)}."
+        )
+
+
+def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> FrozenFeatures:
+    """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
+    weights = backbone_weights(BACKBONES[name], find_perceptual(name, path))
+    return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
+
+
+def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> Path:
+    """The file with the weights of the network of a perceptual loss.
+
+    Raises:
+        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
+    """
+    try:
+        return find_backbone(BACKBONES[name], path)
+    except MissingBackboneError as error:
+        raise MissingBackboneError(
+            f"{error} The setting is model.perceptual_weights=<file>; model.perceptual=discriminator and "
+            "model.perceptual=none need no file."
+        ) from error
