@@ -22,8 +22,9 @@ def check_choices(
     discriminator: bool,
     carry_objects: bool,
 ) -> None:
-    """Raise ``ValueError`` for settings of :class:`~mutoscope.models.ag2vid.module.AG2Vid` that do not exist or contradict
-    each other; the arguments are its own.
+    """Raise ``ValueError`` for settings that do not exist or contradict each other.
+
+    Args: as :class:`~mutoscope.models.ag2vid.module.AG2Vid` takes them.
     """
     if previous not in ("given", "generated"):
         raise ValueError(f"previous is '{previous}', expected given or generated.")
