@@ -41,10 +41,9 @@ class Cutouts(nn.Module):
 
     A small network says how much of every pixel of the first frame belongs to each object: it sees the colours around
     the pixel, how they differ from those in the object's box, what the object is, and where the pixel lies relative to
-    the box. What is owned moves and scales
-    with the box; where several objects come to lie, a learned score says which is nearer, at first the one whose box
-    ends lower in the picture. What moving objects leave is filled with background from around. As long as boxes rest,
-    the result is the first frame itself.
+    the box. What is owned moves and scales with the box; where several objects come to lie, a learned score says which
+    is nearer, at first the one whose box ends lower in the picture. What moving objects leave is filled with background
+    from around. As long as boxes rest, the result is the first frame itself.
 
     Args:
         attributes: width of the embedded attributes of an object.
