@@ -89,7 +89,7 @@ def generate_video(
     if true_clip is not None and not prompts and variants[0].graph.length == true_clip.length:
         own: ActionGraphSample = model.generate(true_clip, seed=config["seed"])  # type: ignore[assignment]
         own = replace(own, fake=own.fake.cpu(), boxes=own.boxes.cpu(), asked=true_clip, real=true_clip.frames)
-        paths += save_comparison(out, own)
+        paths += save_comparison(out, own, names=[f"clip{config['clip']}_compared"])
     say(f"Wrote {len(variants)} clip(s) of {sample.fake.shape[1]} frames to {out}: {', '.join(p.name for p in paths)}.")
     return sample
 

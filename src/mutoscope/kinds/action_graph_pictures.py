@@ -47,8 +47,12 @@ def under_timeline(video: Frames, graph: ActionGraph) -> Frames:
     return np.concatenate([video, strips], axis=1)
 
 
-def save_comparison(folder: Path, sample: ActionGraphSample, shown: int = 4) -> list[Path]:
-    """``clip<k>.mp4`` for the first clips: true, generated, both with their layouts, and what was asked below.
+def save_comparison(
+    folder: Path, sample: ActionGraphSample, shown: int = 4, names: Sequence[str] | None = None
+) -> list[Path]:
+    """A video of each of the first clips: true, generated, both with their layouts, and what was asked below.
+
+    They are called ``clip00.mp4`` and so on, unless ``names`` (without ending) are given.
 
     Where no frames were drawn, the predicted layout moves on the first frame.
     """
@@ -63,7 +67,8 @@ def save_comparison(folder: Path, sample: ActionGraphSample, shown: int = 4) -> 
             real = frames_of(sample.real[clip])
             columns = [("true", real), ("true layout", with_boxes(real, sample.asked.boxes[nodes], graph)), *columns]
         video = under_timeline(side_by_side(columns, least=_HEIGHT), graph)
-        paths.append(write_mp4(folder / f"clip{clip:02d}.mp4", video, sample.info.fps))
+        name = f"clip{clip:02d}" if names is None else names[clip]
+        paths.append(write_mp4(folder / f"{name}.mp4", video, sample.info.fps))
     return paths
 
 
