@@ -19,12 +19,8 @@ to the naive one in time and tells nothing about memory; the default is what a u
 
 import argparse
 import ctypes
-import json
-import os
 import platform
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -46,6 +42,7 @@ from ag2vid_naive import (
     PaddedBatch,
     naive_layout_loss,
 )
+from measuring import best_and_median, devices, in_fresh_process, in_turns, peak_since, resident_peak, write_json
 
 from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.models.ag2vid.reference_critic import convert_critic, critic_keys
@@ -350,62 +347,30 @@ def keep_memory() -> None:
         raise SystemExit("This C library's allocator cannot be told to keep memory; use --allocator default.")
 
 
-def measure(runs: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, list[float]]:
-    """Seconds of every round, variants taking turns."""
-    seconds: dict[str, list[float]] = {variant: [] for variant in runs}
-    for run in runs.values():
-        run()
-    for _ in range(repeats):
-        for variant, run in runs.items():
-            seconds[variant].append(_timed(run, device))
-    return seconds
-
-
-def _timed(run: Callable[[], object], device: str) -> float:
-    if device == "cpu":
-        start = time.process_time()
-        run()
-        return time.process_time() - start
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def peak_memory(size: int, variant: str, device: str, threads: int) -> tuple[float, float]:
     """Peak megabytes of two steps in a fresh process, above imports, and the floor among them."""
-    command = [sys.executable, __file__, "--memory-of", variant, "--sizes", str(size)]
-    command += ["--device", device, "--threads", str(threads)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-    peak, floor = answer.stdout.strip().splitlines()[-1].split()
+    chosen = ("--memory-of", variant, "--sizes", size, "--device", device, "--threads", threads)
+    peak, floor = in_fresh_process(__file__, *chosen).split()
     return float(peak), float(floor)
 
 
 def _report_memory(variant: str, size: int, device: str) -> None:
-    before = _resident_peak()
+    before = resident_peak()
     run = variants(device)[variant](size, device)
     run()
     run()
-    peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else _resident_peak() - before
+    peak = peak_since(before, device)
     trained = sum(p.numel() for network in fresh_naive() for p in network.parameters())
     frozen = sum(p.numel() for p in plain_vgg().parameters())
     print(peak, (4 * trained + frozen) * 4 / 2**20)
-
-
-def _resident_peak() -> float:
-    """Megabytes; not from ``getrusage``, whose peak a child inherits from its parent."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def benchmark(args: argparse.Namespace, device: str) -> list[Result]:
     results = []
     for size in args.sizes:
         runs = {variant: make(size, device) for variant, make in variants(device).items()}
-        for variant, seconds in measure(runs, args.repeats, device).items():
-            result = Result(size, variant, device, min(seconds), sorted(seconds)[len(seconds) // 2])
-            results.append(result)
+        for variant, taken in in_turns(runs, args.repeats, device).items():
+            results.append(Result(size, variant, device, *best_and_median(taken)))
         del runs
         for result in results if args.memory else []:
             if result.size == size:
@@ -464,8 +429,6 @@ def main() -> None:
     if args.memory_of:
         _report_memory(args.memory_of, args.sizes[0], args.device)
         return
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    devices = available if args.device == "all" else [args.device]
     errors = {}
     if args.compare:
         torch.set_default_dtype(torch.float64)
@@ -473,14 +436,12 @@ def main() -> None:
         torch.set_default_dtype(torch.float32)
     for name, error in errors.items():
         print(f"fast and naive, {name}: relative difference {error:.1e}")
-    results = [result for device in devices for result in benchmark(args, device)]
+    results = [result for device in devices(args.device) for result in benchmark(args, device)]
     show(results, args.threads, args.allocator)
     if args.json:
-        partial_file = args.json.with_suffix(".tmp")
         rows = [asdict(result) for result in results]
         saved = {"threads": args.threads, "allocator": args.allocator, "differences": errors, "results": rows}
-        partial_file.write_text(json.dumps(saved, indent=2))
-        partial_file.replace(args.json)
+        write_json(args.json, saved)
 
 
 if __name__ == "__main__":
