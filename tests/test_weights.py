@@ -49,6 +49,12 @@ def test_absent_weights_leave_the_metric_out_aloud(
     assert str(tmp_path) in said.replace(" ", "")
 
 
+def test_weights_that_are_named_must_be_there() -> None:
+    nodes = {"lpips": {"_target_": "mutoscope.weights.PretrainedLPIPS", "weights": "mistyped.pth"}}
+    with pytest.raises(MissingBackboneError, match=r"There is no file mistyped\.pth"):
+        build_metrics(nodes, INFO)
+
+
 def test_unknown_backbone_is_refused() -> None:
     with pytest.raises(ValueError, match="alex, squeeze, vgg"):
         PretrainedLPIPS("resnet")

@@ -149,6 +149,10 @@ def build_metrics(
         own: by metric, a network that it asks in the place of ``recognizer``.
         track_classifier: a network that names actions of box tracks.
         reference: joints of all training clips.
+
+    Raises:
+        MissingBackboneError: if weights that a metric names are not there; where none are named and none are found, the
+            metric is left out.
     """
     late: dict[str, Any] = {"info": info, "skeleton": info.skeleton}
     if recognizer is not None:
@@ -169,6 +173,8 @@ def build_metrics(
             theirs = {"recognizer": own[name]} if own and name in own else {}
             metrics[name] = build(settings, f"metrics.{name}", **{**late, **theirs})
         except MissingBackboneError as absent:
+            if absent.named:
+                raise
             say(f"The metric {name} is left out: {absent}")
     return metrics
 

@@ -20,7 +20,16 @@ _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 
 
 class MissingBackboneError(FileNotFoundError):
-    """There are no weights on this machine; the sentence says where they are looked for."""
+    """There are no weights on this machine; the sentence says where they are looked for.
+
+    Args:
+        message: the sentence.
+        named: whether a file was asked for by its path, which then must be there.
+    """
+
+    def __init__(self, message: str, named: bool = False) -> None:
+        super().__init__(message)
+        self.named = named
 
 
 def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[str, Tensor]:
@@ -70,7 +79,8 @@ def find_backbone(architecture: str, path: str | Path | None) -> Path:
             return found[0]
         where = f"There is no {published} in {cache} and no path was given"
     raise MissingBackboneError(
-        f"{where}. Name the file with the weights of {architecture}, or put torchvision's {published} into {cache}."
+        f"{where}. Name the file with the weights of {architecture}, or put torchvision's {published} into {cache}.",
+        named=path is not None,
     )
 
 

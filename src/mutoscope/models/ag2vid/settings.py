@@ -68,5 +68,6 @@ def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> P
     except MissingBackboneError as error:
         raise MissingBackboneError(
             f"{error} The setting is model.perceptual_weights=<file>; model.perceptual=discriminator and "
-            "model.perceptual=none need no file."
+            "model.perceptual=none need no file.",
+            error.named,
         ) from error
