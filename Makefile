@@ -59,6 +59,7 @@ bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_kinetic_gan.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_ag2vid.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_sa_gcn.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_convolution.py
 
 soak: setup
 	$(BIN)/python -m pytest tests/soak --timeout 3600

@@ -20,8 +20,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 
     (1024 x 1024 kernels on 2 x 2 pixels) this takes several times as long as the multiplications. A matrix product
     reads the kernel as it lies.
 
-    Where there are many channels and pixels, 3x3 kernels go through :func:`mutoscope.nn.winograd.conv3x3`, in two
-    thirds to a third of the time. Neither happens under autocast to a lower precision or while compiling, and the
+    Where there are many channels and pixels, 3x3 kernels go through :func:`mutoscope.nn.winograd.conv3x3`, in half
+    the time all in all. Neither happens under autocast to a lower precision or while compiling, and the
     second cannot be differentiated twice.
 
     Args:
