@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -99,6 +100,21 @@ def test_clipping_is_per_optimiser_and_the_logged_norm_is_the_one_before(tmp_pat
     for network in (model.first, model.second):
         assert (network.weight - torch.eye(2)).norm().item() == pytest.approx(0.5, rel=1e-4)
     assert model.latest["health/grad_norm_first"] > 100
+
+
+@pytest.mark.parametrize(
+    ("world_size", "precision", "told"),
+    [(2, "32-true", "several processes"), (1, "16-mixed", "16-mixed precision"), (1, "bf16-mixed", None)],
+)
+def test_steps_in_backward_need_whole_gradients(world_size: int, precision: str, told: str | None) -> None:
+    model = Pair({"first": sgd(), "second": sgd()})
+    model.steps_in_backward = True
+    model._trainer = SimpleNamespace(world_size=world_size, precision=precision)  # type: ignore[assignment]
+    if told is None:
+        assert len(model.configure_optimizers()[0]) == 2
+        return
+    with pytest.raises(ValueError, match=f"does not go together with {told}"):
+        model.configure_optimizers()
 
 
 def test_callbacks_see_the_iteration_counted(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mutoscope.render.action_graph import action_colours, draw_graph, draw_timeline, object_colours
+from mutoscope.render.action_graph import action_colours, draw_graph, draw_timeline, object_colours, play_timeline
 from mutoscope.render.boxes import draw_boxes, side_by_side
 from mutoscope.structures import ActionEdge, ActionGraph, GraphError, GraphObject, huddle
 
@@ -112,10 +112,11 @@ def test_what_happens_outside_the_clip_is_pale_and_cut_off() -> None:
 
 
 def test_a_line_marks_the_frame_that_is_shown() -> None:
-    still = draw_timeline(GRAPH, 600)
+    still, played = draw_timeline(GRAPH, 600), play_timeline(GRAPH, 600, 11)
+    assert played.shape == (11, *still.shape)
     columns = []
     for frame in (2, 6, 10):
-        changed = (draw_timeline(GRAPH, 600, now=frame) != still).any(-1)
+        changed = (played[frame] != still).any(-1)
         (found,) = np.nonzero(changed.any(0))
         assert len(found) <= 8
         assert changed[:, found].any(1).mean() > 0.6

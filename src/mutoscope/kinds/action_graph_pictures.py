@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from mutoscope.formats.video import write_gif, write_mp4
-from mutoscope.render.action_graph import draw_graph, draw_timeline
+from mutoscope.render.action_graph import draw_graph, play_timeline
 from mutoscope.render.boxes import draw_boxes, side_by_side
 from mutoscope.render.sheet import save_png
 from mutoscope.render.skeleton import Frames
@@ -43,8 +43,7 @@ def with_boxes(video: Frames, boxes: Tensor, graph: ActionGraph) -> Frames:
 
 def under_timeline(video: Frames, graph: ActionGraph) -> Frames:
     """A video with the graph's timeline below, on which a line goes along with the frames."""
-    strips = np.stack([draw_timeline(graph, video.shape[2], now=frame) for frame in range(len(video))])
-    return np.concatenate([video, strips], axis=1)
+    return np.concatenate([video, play_timeline(graph, video.shape[2], len(video))], axis=1)
 
 
 def save_comparison(

@@ -21,8 +21,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 
     reads the kernel as it lies.
 
     Where there are many channels and pixels, 3x3 kernels go through :func:`mutoscope.nn.winograd.conv3x3`, in half
-    the time all in all. Neither happens under autocast to a lower precision or while compiling, and the
-    second cannot be differentiated twice.
+    the time all in all. This does not happen under autocast to a lower precision or while compiling, and it cannot be
+    differentiated twice.
 
     Args:
         x: ``[n, c, h, w]``.

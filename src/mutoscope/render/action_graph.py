@@ -215,7 +215,7 @@ class _GraphPicture:
         return found
 
 
-def draw_timeline(graph: ActionGraph, width: int = 640, now: float | None = None) -> Frames:
+def draw_timeline(graph: ActionGraph, width: int = 640) -> Frames:
     """One row per action in the order of their starts: a bar from its first to its last frame.
 
     What happens before or after the clip is pale; bars that go on beyond the picture end in an arrow.
@@ -223,7 +223,6 @@ def draw_timeline(graph: ActionGraph, width: int = 640, now: float | None = None
     Args:
         graph: its words need not be known.
         width: pixels; the height follows from the number of actions.
-        now: a frame to mark by a red line, as below a video that plays.
 
     Returns:
         ``[h, w, 3]`` uint8.
@@ -231,6 +230,29 @@ def draw_timeline(graph: ActionGraph, width: int = 640, now: float | None = None
     Raises:
         ValueError: a width below 200 pixels.
     """
+    return _timeline(graph, width)[0]
+
+
+def play_timeline(graph: ActionGraph, width: int, frames: int) -> Frames:
+    """The :func:`draw_timeline` below a video that plays: a red line goes along with its frames.
+
+    Args:
+        graph, width: see there.
+        frames: of the video.
+
+    Returns:
+        ``[frames, h, w, 3]`` uint8.
+    """
+    still, x, rows = _timeline(graph, width)
+    found = np.repeat(still[None], frames, axis=0)
+    for frame, picture in enumerate(found):
+        left = round(x(frame)) - 1
+        picture[rows, left : left + 2] = _NOW
+    return found
+
+
+def _timeline(graph: ActionGraph, width: int) -> tuple[Frames, Callable[[float], float], slice]:
+    """The picture, the column of a frame in it, and the rows over which its rulers go."""
     if width < 200:
         raise ValueError(f"A timeline {width} pixels wide is unreadable; give it at least 200.")
     s = _SUPERSAMPLE
@@ -262,9 +284,8 @@ def draw_timeline(graph: ActionGraph, width: int = 640, now: float | None = None
     for frame in (0, graph.length):
         pen.line((x(frame), head - 4 * s, x(frame), bottom), INK, round(1.5 * s))
     pen.text((x(graph.length), 3 * s), "clip ends", INK, font(11 * s), anchor="rt" if high == graph.length else "mt")
-    if now is not None:
-        pen.line((x(now), head - 4 * s, x(now), bottom), _NOW, 2 * s)
-    return np.asarray(page.resize((width, page.height // s), Image.Resampling.LANCZOS))
+    picture = np.asarray(page.resize((width, page.height // s), Image.Resampling.LANCZOS))
+    return picture, lambda frame: x(frame) / s, slice(head // s - 4, bottom // s)
 
 
 def _write_bar(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from still_graphs import still_graph
 from torch import Tensor
 
 from mutoscope.models.ag2vid.cutouts import Cut, Cutouts, _compose
@@ -15,19 +16,7 @@ SIDE, ATTRIBUTES, VECTOR = 33, 3, 5
 
 
 def make_graph(counts: tuple[int, ...]) -> ClockedGraph:
-    """Clips of so many objects, each with an image node."""
-    none = torch.zeros(0, dtype=torch.long)
-    return ClockedGraph(
-        attributes=torch.tensor([[1 + i % 2 if i < count else 0] for count in counts for i in range(count + 1)]),
-        clip=torch.tensor([clip for clip, count in enumerate(counts) for _ in range(count + 1)]),
-        relations=none.reshape(0, 3),
-        subject=none,
-        action=none,
-        object=none,
-        progress=torch.zeros(0, 2),
-        destination=torch.zeros(0, 2),
-        num_clips=len(counts),
-    )
+    return still_graph(counts, lambda i: [1 + i % 2])
 
 
 def make_cutouts() -> Cutouts:

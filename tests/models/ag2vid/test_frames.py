@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from still_graphs import still_graph
 from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames, box_flow
@@ -17,21 +18,7 @@ SIZES, WIDTH, LENGTH, SIZE = (4, 5), 6, 4, (32, 64)
 
 
 def make_graph(counts: tuple[int, ...] = (2, 3)) -> ClockedGraph:
-    """Clips of so many objects, each with an image node."""
-    clips = torch.tensor([clip for clip, count in enumerate(counts) for _ in range(count + 1)])
-    attributes = torch.tensor([row for count in counts for row in [[1 + i % 3, 2] for i in range(count)] + [[0, 0]]])
-    none = torch.zeros(0, dtype=torch.long)
-    return ClockedGraph(
-        attributes=attributes,
-        clip=clips,
-        relations=none.reshape(0, 3),
-        subject=none,
-        action=none,
-        object=none,
-        progress=torch.zeros(0, 2),
-        destination=torch.zeros(0, 2),
-        num_clips=len(counts),
-    )
+    return still_graph(counts, lambda i: [1 + i % 3, 2])
 
 
 def make_function(align_corners: bool = True) -> FrameGeneratingFunction:

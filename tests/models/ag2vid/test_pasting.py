@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from still_graphs import still_graph
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,21 +23,7 @@ COUNTS = (3, 0, 4, 1)
 
 
 def make_graph(counts: tuple[int, ...] = COUNTS, image_node: bool = True) -> ClockedGraph:
-    """Clips with the given numbers of objects and no edges, each with an image node at its end."""
-    attributes = [row for count in counts for row in [[1, 2]] * count + [[0, 0]] * image_node]
-    clips = [clip for clip, count in enumerate(counts) for _ in range(count + image_node)]
-    none = torch.zeros(0, dtype=torch.long)
-    return ClockedGraph(
-        attributes=torch.tensor(attributes),
-        clip=torch.tensor(clips),
-        relations=none.reshape(0, 3),
-        subject=none,
-        action=none,
-        object=none,
-        progress=torch.zeros(0, 2),
-        destination=torch.zeros(0, 2),
-        num_clips=len(counts),
-    )
+    return still_graph(counts, lambda i: [1, 2], image_node)
 
 
 def random_boxes(*shape: int, seed: int = 0) -> Tensor:
