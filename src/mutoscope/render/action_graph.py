@@ -243,16 +243,16 @@ def play_timeline(graph: ActionGraph, width: int, frames: int) -> Frames:
     Returns:
         ``[frames, h, w, 3]`` uint8.
     """
-    still, x, rows = _timeline(graph, width)
+    still, x, top = _timeline(graph, width)
     found = np.repeat(still[None], frames, axis=0)
     for frame, picture in enumerate(found):
         left = round(x(frame)) - 1
-        picture[rows, left : left + 2] = _NOW
+        picture[top:, left : left + 2] = _NOW
     return found
 
 
-def _timeline(graph: ActionGraph, width: int) -> tuple[Frames, Callable[[float], float], slice]:
-    """The picture, the column of a frame in it, and the rows over which its rulers go."""
+def _timeline(graph: ActionGraph, width: int) -> tuple[Frames, Callable[[float], float], int]:
+    """The picture, the column of a frame in it, and the row where its rulers begin."""
     if width < 200:
         raise ValueError(f"A timeline {width} pixels wide is unreadable; give it at least 200.")
     s = _SUPERSAMPLE
@@ -285,7 +285,7 @@ def _timeline(graph: ActionGraph, width: int) -> tuple[Frames, Callable[[float],
         pen.line((x(frame), head - 4 * s, x(frame), bottom), INK, round(1.5 * s))
     pen.text((x(graph.length), 3 * s), "clip ends", INK, font(11 * s), anchor="rt" if high == graph.length else "mt")
     picture = np.asarray(page.resize((width, page.height // s), Image.Resampling.LANCZOS))
-    return picture, lambda frame: x(frame) / s, slice(head // s - 4, bottom // s)
+    return picture, lambda frame: x(frame) / s, head // s - 4
 
 
 def _write_bar(
