@@ -53,6 +53,14 @@ def check_features(features: Tensor, size: int | None = None) -> None:
         raise ValueError("Features hold NaN or infinite values; look at the samples or the extractor before measuring.")
 
 
+def check_finite(whose: str, **values: Tensor) -> None:
+    """Raise ``ValueError`` where values hold NaN or infinities, which comparisons would turn into wrong counts."""
+    for name, value in values.items():
+        if not torch.isfinite(value).all():
+            what = name.replace("_", " ")
+            raise ValueError(f"{whose}: {what} hold NaN or infinite values; look at the samples before measuring.")
+
+
 def check_side(of: str) -> None:
     """Raise ``ValueError`` unless ``of`` is ``fake`` or ``real``."""
     if of not in ("fake", "real"):

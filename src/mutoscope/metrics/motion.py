@@ -13,7 +13,15 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from mutoscope.metrics.common import Recognizer, Side, TooFewSamplesError, check_side, double
+from mutoscope.metrics.common import (
+    Recognizer,
+    Side,
+    TooFewSamplesError,
+    check_features,
+    check_finite,
+    check_side,
+    double,
+)
 from mutoscope.metrics.frechet import FeatureMoments
 from mutoscope.metrics.mmd import MULTIPLES, FeatureSets
 from mutoscope.structures import RootRule, Skeleton
@@ -87,7 +95,9 @@ class _Featured(MotionMetric):
     def _embed(self, joints: Tensor) -> Tensor:
         self.recognizer.eval()
         with torch.autocast(joints.device.type, enabled=False):
-            return self.recognizer.features(joints.float())
+            features = self.recognizer.features(joints.float())
+        check_features(features)
+        return features
 
 
 class MotionFID(_Featured, FeatureMoments):
@@ -154,7 +164,9 @@ class RecognitionAccuracy(_Featured):
             raise ValueError(f"Labels run from {int(label.min())} to {int(label.max())}, expected 0..{classes - 1}.")
         self.recognizer.eval()
         with torch.autocast(joints.device.type, enabled=False):
-            hit = self.recognizer(joints.float()).argmax(dim=1) == label
+            logits = self.recognizer(joints.float())
+        check_finite(type(self).__name__, logits=logits)
+        hit = logits.argmax(dim=1) == label
         self.correct = self.correct + torch.bincount(label[hit], minlength=classes).to(self.correct.device)
         self.seen = self.seen + torch.bincount(label, minlength=classes).to(self.seen.device)
 
