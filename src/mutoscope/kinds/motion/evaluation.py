@@ -108,6 +108,7 @@ def _protocol(
         "clips_per_row": len(real.held_out),
         "reference_clips": len(real.reference),
         "reference": "training clips" if real.against == "train" else "held-out clips",
+        "apart": real.apart,
         "recognizers": {
             name: {"title": trained.title, "sha256": trained.sha256, "val_accuracy": trained.accuracy}
             for name, trained in recognizers.items()

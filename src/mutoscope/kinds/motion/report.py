@@ -104,7 +104,8 @@ def write_report(
             *(metric_column(name, metric, info.units) for name, metric in metrics.items()),
         ],
         note=f"Every row counts {protocol['clips_per_row']} clips with the same classes and is held against the same "
-        f"{protocol['reference_clips']} {protocol['reference']}. Foils show what a number is worth; floors are what "
+        f"{protocol['reference_clips']} {protocol['reference']}. No real clip in a row shares a moment with those it is "
+        f"held against (kept apart {protocol['apart']}). Foils show what a number is worth; floors are what "
         "real clips score in the generator's place.",
         command=_command(checkpoint, protocol),
         reference=no_model,
