@@ -15,6 +15,10 @@ class TooFewSamplesError(ValueError):
     """A metric cannot be computed from what it has seen; its text is the reason to print in place of the number."""
 
 
+class MetricWarning(UserWarning):
+    """A number that is worth less than it looks; its text is the reason to print beside it."""
+
+
 class Recognizer(Protocol):
     """What metrics ask of an action recogniser (an ``nn.Module`` trained on the same skeleton and split)."""
 

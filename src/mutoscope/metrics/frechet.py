@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import TooFewSamplesError, check_features, double
+from mutoscope.metrics.common import MetricWarning, TooFewSamplesError, check_features, double
 
 #: relative negative eigenvalue beyond which a matrix is no covariance but a mistake; rounding stays below 1e-6
 _PSD_TOLERANCE = 1e-4
@@ -168,7 +168,7 @@ class FeatureMoments(Metric):
         """Fréchet distance, a float64 scalar.
 
         Warns:
-            UserWarning: if a side has no more samples than features: the covariance is singular and the distance
+            MetricWarning: if a side has no more samples than features: the covariance is singular and the distance
                 biased upward.
 
         Raises:
@@ -180,7 +180,7 @@ class FeatureMoments(Metric):
             warnings.warn(
                 f"A Fréchet distance over {self.num_features} features from {n} real and {m} fake samples is biased "
                 f"upward; use more than {self.num_features} samples per side, or the MMD.",
-                UserWarning,
+                MetricWarning,
                 stacklevel=2,
             )
         real_mean, real = _moments(self.real_sum, self.real_outer, n, self.ddof)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mutoscope.data.sampling import clips_of, even_order
 from mutoscope.kinds.motion.division import Division, Spans, enough, in_halves, spans_of
+from mutoscope.kinds.tables import Role
 from mutoscope.metrics.common import TooFewSamplesError
 from mutoscope.metrics.foils import frozen_first_frames, frozen_random_poses, matching, shuffled_labels
 from mutoscope.runtime.console import say
@@ -21,7 +22,6 @@ REFERENCE_CLIPS = 5000
 _ROW_SHARE = 0.2
 
 Against = Literal["train", "held_out"]
-Role = Literal["model", "foil", "floor"]
 
 
 @dataclass(frozen=True)

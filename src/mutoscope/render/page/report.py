@@ -67,6 +67,7 @@ class Report:
         command: str = "",
         sort_by: str | None = None,
         reference: Sequence[Cell] = (),
+        turned: bool = False,
     ) -> None:
         """A table with aligned numbers; the best of every column that says what is better is marked.
 
@@ -78,6 +79,7 @@ class Report:
             command: what made the numbers, shown below it.
             sort_by: key to sort by, best first (ascending where the column does not say what is better).
             reference: first cells of rows that are no contestants (e.g. real data), never marked as best.
+            turned: rows stand beside one another and columns below, for many numbers of few things.
 
         Raises:
             ValueError: no rows, or a column that no row has.
@@ -91,7 +93,9 @@ class Report:
             raise ValueError(
                 f"Table '{title}' has no column '{missing[0]}'; its rows have {', '.join(map(str, sorted(known)))}."
             )
-        html = table_html(rows, columns, note_text=note, command=command, sort_by=sort_by, reference=reference)
+        html = table_html(
+            rows, columns, note_text=note, command=command, sort_by=sort_by, reference=reference, turned=turned
+        )
         self._add(title, html)
 
     def add_curves(
