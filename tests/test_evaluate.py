@@ -294,7 +294,6 @@ def test_several_checkpoints_and_seeds_share_a_row(
 
 
 def test_a_metric_that_fails_is_absent_with_its_reason(run: Callable[..., Evaluation], tmp_path: Path) -> None:
-    # jerk is told of clips at an impossible rate only once it looks at them
     evaluation = run(
         "metrics=none",
         "+metrics.drift._target_=mutoscope.metrics.BoneDrift",

@@ -20,6 +20,8 @@ from mutoscope.runtime.files import replacing
 #: generator's place), oracles, which are given what a model has to find
 Role = Literal["model", "foil", "floor", "oracle"]
 
+#: characters of a metric's name that are kept on one line of a terminal
+_NAME = 20
 _ARROW = {"higher": "↑", "lower": "↓", None: ""}
 
 
@@ -37,6 +39,7 @@ class Row:
         absent: by metric name, why there is no value.
         deviations: by metric name, the standard deviation over runs (divided by their number less one).
         runs: the rows of single runs, checkpoints or seeds, where there are several.
+        seed: of a single run, where there are several.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Row:
     absent: dict[str, str] = field(default_factory=dict)
     deviations: dict[str, float | None] = field(default_factory=dict)
     runs: tuple["Row", ...] = ()
+    seed: int | None = None
 
     def mean_over_classes(self) -> dict[str, float]:
         """By metric, the mean of its values per class, each class counting alike."""
@@ -86,7 +90,11 @@ def over_runs(rows: Sequence[Row]) -> Row:
         }
         for name, classes in first.per_class.items()
     }
-    what = f"Mean and standard deviation of {n} runs. {' '.join(row.what for row in rows)}"
+    seeds = list(dict.fromkeys(row.seed for row in rows if row.seed is not None))
+    whats = " ".join(dict.fromkeys(row.what for row in rows))
+    what = f"Mean and standard deviation of {n} runs. {whats}"
+    if len(seeds) > 1:
+        what += f" Seeds {', '.join(map(str, seeds))}."
     return Row(first.name, first.role, what, first.count, values, per_class, absent, deviations, tuple(rows))
 
 
@@ -164,10 +172,12 @@ def metric_column(name: str, metric: Metric, units: str = "m") -> Column:
 def for_terminal(table: Table) -> rich.table.Table:
     """A metric per line, a row of the evaluation per column: there are more metrics than fit side by side."""
     drawn = rich.table.Table(title=table.title)
-    drawn.add_column("", overflow="fold")
+    lines = table.lines()
+    # folded where the window is narrow: what is cut off may look like something else
+    drawn.add_column("", overflow="fold", min_width=min(max(len(_heading(column)) for column, *_ in lines), _NAME))
     for row in table.rows:
-        drawn.add_column(row.name, justify="right", min_width=max(map(len, row.name.split())))
-    for column, texts, best in table.lines():
+        drawn.add_column(row.name, justify="right", overflow="fold", min_width=max(map(len, row.name.split())))
+    for column, texts, best in lines:
         shown = [f"[bold]{text}[/bold]" if i in best else text for i, text in enumerate(texts)]
         drawn.add_row(_heading(column), *shown)
     return drawn
@@ -216,7 +226,7 @@ def _row_json(row: Row, protocols: Mapping[str, Protocol]) -> dict[str, Any]:
         content["accuracy_mean_over_classes"] = row.mean_over_classes()
     if row.runs:
         content["deviations"] = row.deviations
-        content["runs"] = [{"what": run.what, "metrics": run.values} for run in row.runs]
+        content["runs"] = [{"what": run.what, "seed": run.seed, "metrics": run.values} for run in row.runs]
     return content
 
 

@@ -117,10 +117,16 @@ def protocol_of(
             ``classifier`` or ``network``.
         dataset: fingerprint of the data.
         info: description of the data.
-        n_fake, n_real: clips in the row, and those it is held against.
+        n_fake, n_real: clips in the row, and those it is held against. A metric that looks at one side alone says which
+            as ``of``; one that has a set of its own as ``reference`` counts that.
         seed: of generation.
     """
     seen_through = (getattr(metric, key, None) for key in ("recognizer", "track_classifier", "classifier", "network"))
+    own, of = getattr(metric, "reference", None), getattr(metric, "of", None)
+    if of is not None:
+        n_fake, n_real = (0, n_real) if of == "real" else (n_fake, 0)
+    if isinstance(own, Tensor):
+        n_real = len(own)
     network = next((found for found in seen_through if isinstance(found, nn.Module)), None)
     return Protocol(
         name=name,

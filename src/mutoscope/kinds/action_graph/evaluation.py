@@ -56,6 +56,11 @@ LAYOUTS = {
 }
 #: which of them are given what a model has to find, or find nothing
 LAYOUT_ROLES: Mapping[str, Role] = {"rule": "foil", "copy": "foil", "random": "foil", "ground_truth": "oracle"}
+LAYOUT_WHAT: Mapping[Role, str] = {
+    "model": "A trained network lays out the boxes.",
+    "foil": "A rule that learns nothing lays out the boxes.",
+    "oracle": "The true boxes.",
+}
 #: pairs of clips generated for the timing of each action (the paper asked about 90 pairs in all)
 TIMING_PAIRS = 18
 
@@ -201,7 +206,7 @@ def _layout_rows(
             assert isinstance(one, LaysOut)
             named = [named_layout(part, one.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
             values, _, absent = measured.row(title, named)
-            found.append(Row(title, role, f"Seed {seed}.", len(clips), values, absent=absent))
+            found.append(Row(title, role, LAYOUT_WHAT[role], len(clips), values, absent=absent, seed=seed))
         rows.append(over_runs(found))
     return rows
 

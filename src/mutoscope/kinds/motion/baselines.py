@@ -33,12 +33,14 @@ class Candidate:
         role: a model, a foil that shows what a metric is worth, or a floor: real clips.
         what: it is, in a sentence.
         clips: to be measured.
+        seed: of what was generated.
     """
 
     name: str
     role: Role
     what: str
     clips: MotionBatch
+    seed: int | None = None
 
 
 @dataclass(frozen=True)

@@ -123,10 +123,9 @@ def _generated(
             sample = placed.generate(real.held_out, seed=seed, truncation=task.config["truncation"])
             fake = sample.fake.cpu()
             fakes.setdefault(name, fake)
-            said = what if len(task.seeds) == 1 else f"{what} Seed {seed}."
             # the model before its training is nobody's answer; it shows what training is worth
             role: Role = "foil" if name == "untrained" else "model"
-            made.append(Candidate(name, role, said, MotionBatch(fake, real.held_out.label, always)))
+            made.append(Candidate(name, role, what, MotionBatch(fake, real.held_out.label, always), seed))
     return made
 
 
@@ -156,7 +155,9 @@ def _measured(
                 key: {info.classes[k]: value for k, value in enumerate(every) if value == value}
                 for key, every in found.per_class.items()
             }
-            row = Row(one.name, one.role, one.what, len(one.clips), found.values, per_class, found.absent)
+            row = Row(
+                one.name, one.role, one.what, len(one.clips), found.values, per_class, found.absent, seed=one.seed
+            )
             by_name.setdefault(one.name, []).append(row)
     return [over_runs(runs) for runs in by_name.values()], measuring.notes
 

@@ -14,6 +14,8 @@ Better = Literal["lower", "higher"]
 #: a number, a (mean, its deviation or half the width of its interval), a text, or nothing
 Cell = float | int | str | tuple[float, float] | None
 
+#: columns beyond which headings and numbers may break into lines, so that a page shows them side by side
+_DENSE = 6
 _ARROW: dict[Better | None, str] = {"lower": "lower is better", "higher": "higher is better", None: ""}
 
 
@@ -83,7 +85,7 @@ def _upright(
             for k in range(1, len(columns))
         ]
         body.append(f"<tr{_classes(reference=not own)}>{''.join(cells)}</tr>")
-    return _table_element(heads, body, "")
+    return _table_element(heads, body, dense=len(columns) > _DENSE)
 
 
 def _turned(
@@ -105,7 +107,7 @@ def _turned(
             for i, own in enumerate(contest)
         ]
         body.append(f'<tr><th scope="row">{_heading(columns[k])}</th>{"".join(cells)}</tr>')
-    return _table_element(heads, body, ' class="turned"')
+    return _table_element(heads, body, dense=True)
 
 
 def _heading(column: Column) -> str:
@@ -114,9 +116,9 @@ def _heading(column: Column) -> str:
     return escape(column.name or column.key).replace("_", "_<wbr>").replace("/", "/<wbr>") + arrow
 
 
-def _table_element(heads: Sequence[str], body: Sequence[str], attributes: str) -> str:
+def _table_element(heads: Sequence[str], body: Sequence[str], *, dense: bool) -> str:
     return (
-        f'<div class="scroll"><table{attributes}><thead><tr>{"".join(heads)}</tr></thead>'
+        f'<div class="scroll"><table{_classes(dense=dense)}><thead><tr>{"".join(heads)}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
@@ -167,7 +169,8 @@ def cell_texts(cells: Sequence[Cell], digits: int | None) -> list[str]:
     def one(value: float) -> str:
         if math.isfinite(value) and 0 < abs(value) < smallest:
             return f"{value:.1e}"
-        return f"{value:,.{digits}f}"
+        # of a thousand and more, what stands far behind the point says nothing
+        return f"{value:,.{min(digits, 1) if abs(value) >= 1000 else digits}f}"
 
     def text(cell: Cell) -> str:
         if isinstance(cell, tuple):
