@@ -105,7 +105,7 @@ def test_files_hold_what_was_found(table: Table, tmp_path: Path) -> None:
     markdown = paths[2].read_text()
     # the mean over two runs is the lowest of the models'
     assert "| fid ↓ | 9.000 | 3.000 | 2.000 | – | 1.000 | 0.000 | **1.500 ± 0.707** |" in markdown
-    assert "- fid of broken is absent: Features hold NaN." in markdown
+    assert "- No value of 'fid' for broken: Features hold NaN." in markdown
     latex = paths[3].read_text()
     assert "theirs \\& others" in latex
     assert "fid $\\downarrow$ & 9.000 & 3.000 & 2.000 & -- & 1.000 & 0.000 & \\textbf{1.500 $\\pm$ 0.707} \\\\" in latex

@@ -15,9 +15,16 @@ from mutoscope.training.loggers import read_metrics
 def add_results(report: Report, title: str, table: Table, *, note: str, command: str) -> None:
     """A table of results with the orientation it has in the terminal, and why values are absent."""
     rows, columns = table.for_report()
-    report.add_table(title, rows, columns, note=note, command=command, reference=table.reference, turned=True)
-    if absences := table.absences():
-        report.add_text("Without a value", "\n\n".join(absences))
+    report.add_table(
+        title,
+        rows,
+        columns,
+        note=note,
+        below=table.absences(),
+        command=command,
+        reference=table.reference,
+        turned=True,
+    )
 
 
 def add_origin(

@@ -145,7 +145,7 @@ class Table:
         for row in self.rows:
             for metric, reason in row.absent.items():
                 where.setdefault((metric, reason), []).append(row.name)
-        return [f"{metric} of {', '.join(names)} is absent: {reason}" for (metric, reason), names in where.items()]
+        return [f"No value of '{metric}' for {', '.join(names)}: {reason}" for (metric, reason), names in where.items()]
 
     def _all_columns(self) -> list[Column]:
         several = [Column("runs", digits=0)] if any(row.runs for row in self.rows) else []

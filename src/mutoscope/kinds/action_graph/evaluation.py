@@ -182,7 +182,10 @@ def _tables(
                 Row("answer", "model", "Of the trained model.", clips, answer, absent=absent, deviations=deviations),
                 Row("by chance", "foil", "Of a model that ignores the question.", clips, chance),
             ],
-            [Column(row.question, f"{row.question} ({row.cases} cases)", digits=3) for row in control],
+            [
+                Column(row.question, f"{row.question} ({row.cases} case{'s' * (row.cases != 1)})", digits=3)
+                for row in control
+            ],
             counted=False,
         )
     return tables

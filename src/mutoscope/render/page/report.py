@@ -64,6 +64,7 @@ class Report:
         columns: Sequence[Column] | None = None,
         *,
         note: str = "",
+        below: Sequence[str] = (),
         command: str = "",
         sort_by: str | None = None,
         reference: Sequence[Cell] = (),
@@ -76,6 +77,7 @@ class Report:
             rows: one mapping per row; missing keys and ``None`` are shown as a dash, ``nan`` as such.
             columns: which keys in which order; all keys of the first row unless given.
             note: a line above the table.
+            below: paragraphs below the table, e.g. why cells are empty.
             command: what made the numbers, shown below it.
             sort_by: key to sort by, best first (ascending where the column does not say what is better).
             reference: first cells of rows that are no contestants (e.g. real data), never marked as best.
@@ -94,7 +96,14 @@ class Report:
                 f"Table '{title}' has no column '{missing[0]}'; its rows have {', '.join(map(str, sorted(known)))}."
             )
         html = table_html(
-            rows, columns, note_text=note, command=command, sort_by=sort_by, reference=reference, turned=turned
+            rows,
+            columns,
+            note_text=note,
+            below=below,
+            command=command,
+            sort_by=sort_by,
+            reference=reference,
+            turned=turned,
         )
         self._add(title, html)
 

@@ -43,6 +43,7 @@ def table_html(
     columns: Sequence[Column],
     *,
     note_text: str,
+    below: Sequence[str] = (),
     command: str,
     sort_by: str | None,
     reference: Sequence[Cell],
@@ -58,11 +59,11 @@ def table_html(
     texts = [cell_texts([row.get(c.key) for row in rows], c.digits) for c in columns]
 
     html = note(note_text)
-    drawn = _turned if turned else _upright
-    html += drawn(columns, texts, numeric, best, contest)
+    html += _turned(columns, texts, best, contest) if turned else _upright(columns, texts, numeric, best, contest)
     if meanings := [(c.name or c.key, c.explain) for c in columns if c.explain]:
         pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in meanings)
         html += f'<dl class="meaning">{pairs}</dl>'
+    html += "".join(note(text) for text in below)
     if command:
         html += f'<code class="command">{escape(command)}</code>'
     return html
@@ -89,11 +90,7 @@ def _upright(
 
 
 def _turned(
-    columns: Sequence[Column],
-    texts: Sequence[Sequence[str]],
-    numeric: Sequence[bool],
-    best: Sequence[set[int]],
-    contest: Sequence[bool],
+    columns: Sequence[Column], texts: Sequence[Sequence[str]], best: Sequence[set[int]], contest: Sequence[bool]
 ) -> str:
     """A column per row: for many numbers of few things."""
     heads = [f'<th scope="col">{_heading(columns[0])}</th>'] + [
@@ -103,7 +100,7 @@ def _turned(
     body = []
     for k in range(1, len(columns)):
         cells = [
-            f"<td{_classes(number=numeric[k], best=i in best[k], reference=not own)}>{escape(texts[k][i])}</td>"
+            f"<td{_classes(number=True, best=i in best[k], reference=not own)}>{escape(texts[k][i])}</td>"
             for i, own in enumerate(contest)
         ]
         body.append(f'<tr><th scope="row">{_heading(columns[k])}</th>{"".join(cells)}</tr>')
