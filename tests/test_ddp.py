@@ -92,7 +92,14 @@ def test_a_failed_job_fails_the_sweep_but_does_not_stop_it(
 
 def test_every_job_has_one_directory(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {"cache", "sweep"}
-    assert {p.name for p in (folder / "sweep").iterdir()} == {"0", "1", "multirun.yaml", "sweep.csv"}
+    assert {p.name for p in (folder / "sweep").iterdir()} == {
+        "0",
+        "1",
+        "multirun.yaml",
+        "sweep.csv",
+        "sweep.json",
+        ".run.lock",
+    }
     config = yaml.safe_load((folder / "sweep" / "0" / "config.yaml").read_text())
     assert config["sweep"].startswith("sweep-")
     assert json.loads((folder / "sweep" / "0" / "run.json").read_text())["command"][:2] == ["train.py", "-m"]

@@ -14,9 +14,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from mutoscope import cli
-from mutoscope.jobs import JobFailedError, write_result
-from mutoscope.sweeps import (
+from mutoscope.cli import main as cli
+from mutoscope.cli.processes import JobFailedError, write_result
+from mutoscope.cli.sweeps import (
     SweepStart,
     best_of,
     collect,
@@ -88,7 +88,16 @@ def test_a_sweep_over_datasets_and_names_stays_in_one_directory(
 ) -> None:
     assert sweep(monkeypatch, tmp_path, "name=a,b", "seed=1", "model=kinetic_gan,recognizer") == 0
     (folder,) = (tmp_path / "multirun").iterdir()
-    assert {p.name for p in folder.iterdir()} == {"0", "1", "2", "3", "multirun.yaml", "sweep.csv"}
+    assert {p.name for p in folder.iterdir()} == {
+        "0",
+        "1",
+        "2",
+        "3",
+        "multirun.yaml",
+        "sweep.csv",
+        "sweep.json",
+        ".run.lock",
+    }
     assert not (tmp_path / "outputs").exists()
 
 
@@ -115,12 +124,12 @@ def test_torchrun_must_not_start_sweeps(
 
 
 def test_the_objective_goes_back_to_the_sweeper(tmp_path: Path) -> None:
-    def fail() -> float | None:
+    def fail(began: bool) -> float | None:
         raise ValueError("no luck")
 
-    assert run_sweep_job(tmp_path / "0", 0, ["seed=1"], lambda: 2.5) == 2.5
+    assert run_sweep_job(tmp_path / "0", 0, ["seed=1"], lambda began: 2.5) == 2.5
     assert math.isnan(run_sweep_job(tmp_path / "1", 1, ["seed=2"], fail))
-    assert math.isnan(run_sweep_job(tmp_path / "2", 2, ["seed=3"], lambda: None))
+    assert math.isnan(run_sweep_job(tmp_path / "2", 2, ["seed=3"], lambda began: None))
 
 
 def test_jobs_are_collected_from_their_directories(tmp_path: Path) -> None:

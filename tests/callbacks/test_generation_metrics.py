@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 
 
 class Sum(Metric):
@@ -59,6 +59,7 @@ def test_lists_are_not_gathered_where_a_process_has_no_chunk(
     measured: set[str] | None,
 ) -> None:
     monkeypatch.setattr(torch.distributed, "broadcast", lambda buffer, src: None)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", lambda reasons, mine: reasons.__setitem__(0, mine))
     callback = GenerationMetrics(
         {"sum": Sum(), "longest": Longest()}, [float(i + 1) for i in range(chunks)], lambda made: {"values": made}
     )

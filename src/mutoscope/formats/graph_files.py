@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from mutoscope.formats.files import replacing
+from mutoscope.runtime.files import replacing
 from mutoscope.structures.action_graph import ActionGraph, GraphError
 
 _YAML, _JSON = (".yaml", ".yml"), (".json",)
