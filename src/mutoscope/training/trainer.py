@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.strategies import DDPStrategy
 from tqdm import tqdm
@@ -59,15 +60,41 @@ class IterationBar(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__(refresh_rate=10 if sys.stdout.isatty() else 500)
 
-    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
-        super().on_train_epoch_start(trainer, *args)
-        bar = self.train_progress_bar
-        # resumed runs read their data from an endless stream, whose length Lightning does not know
-        bar.total = trainer.limit_train_batches
-        module = trainer.lightning_module
+    def init_train_tqdm(self) -> Tqdm:
+        module = self.trainer.lightning_module
         assert isinstance(module, IterationModule)
-        bar.n = bar.initial = bar.last_print_n = module.iterations
-        bar.set_description("Training")
+        return Tqdm(
+            desc="Training",
+            # resumed runs read their data from an endless stream, whose length Lightning does not know
+            total=self.trainer.limit_train_batches,
+            initial=module.iterations,
+            disable=self.is_disabled,
+            leave=True,
+            dynamic_ncols=True,
+            file=sys.stdout,
+            smoothing=0,
+            bar_format=self.BAR_FORMAT,
+        )
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """The one epoch is the run, and its bar is there already."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        bar, n = self.train_progress_bar, batch_idx + 1
+        if not bar.disable and (n % self.refresh_rate == 0 or n == bar.total):
+            bar.n = n
+            bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
+            bar.refresh()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last numbers are shown already."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # or what is said of it would stick to the bar
+        if self._train_progress_bar is not None:
+            self._train_progress_bar.close()
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
         numbers = {
