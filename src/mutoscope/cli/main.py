@@ -93,7 +93,7 @@ def _run_task(verb: str) -> int:
             raise failures[0]
     except KeyboardInterrupt as stop:
         if first_process():
-            told = stop if isinstance(stop, Interrupted) else f"Interrupted: {verb} did not finish."
+            told = stop if isinstance(stop, Interrupted) else f"Interrupted: {verb} did not finish; the same command starts it again."
             sys.stderr.write(f"{told}\n")
         return STATUS
     except Exception as error:

@@ -125,6 +125,10 @@ class SweepStart(Callback):
         cls.sweep_dir = None
 
 
+#: status of a job that somebody stopped
+_INTERRUPTED = "interrupted"
+
+
 @dataclass(frozen=True)
 class SweepJob:
     """One job of a sweep.
@@ -195,7 +199,7 @@ def collect(sweep_dir: Path) -> list[SweepJob]:
         about, result = json.loads(path.read_text()), read_result(path.parent)
         error = None
         if "objective" not in result:
-            interrupted = "interrupted" if "interrupted" in result else "ended without a word (killed?)"
+            interrupted = _INTERRUPTED if "interrupted" in result else "ended without a word (killed?)"
             error = result.get("error", interrupted)
         jobs.append(SweepJob(about["number"], about["overrides"], result.get("objective"), error, path.parent))
     return sorted(jobs, key=lambda job: job.number)
@@ -274,9 +278,11 @@ def _print(jobs: Sequence[SweepJob], sweep_dir: Path, objective: str) -> None:
         # as Text, so that brackets in overrides and errors are not taken for markup
         table.add_row(*map(_text, (str(job.number), overrides, value, job.status, _relative(job.folder, sweep_dir))))
     say(table)
-    failed = sum(job.error is not None for job in jobs)
+    interrupted = sum(job.error == _INTERRUPTED for job in jobs)
+    failed = sum(job.error is not None for job in jobs) - interrupted
     say(
-        f"{len(jobs) - failed} of {len(jobs)} jobs done"
+        f"{len(jobs) - failed - interrupted} of {len(jobs)} jobs done"
+        + (f", {interrupted} interrupted" if interrupted else "")
         + (f", {failed} failed" if failed else "")
         + (f"; best: job {best.number}" if best else "")
         + f". Wrote {sweep_dir / TABLE}."

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,6 +48,10 @@ def storage_refusal(error: BaseException) -> OSError | None:
         seen.add(id(cause))
         if isinstance(cause, OSError) and cause.errno in _REFUSALS:
             return cause
+        # libraries in Rust (safetensors) leave nothing but the number
+        told = re.search(r"\(os error (\d+)\)", str(cause))
+        if told and (number := int(told[1])) in _REFUSALS:
+            return OSError(number, os.strerror(number))
         cause = cause.__cause__ or cause.__context__
     return None
 
