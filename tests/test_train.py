@@ -201,7 +201,8 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
     monkeypatch.setattr(module, "critic_loss", poisoned)
     config = tiny("trainer.max_steps=6", "trainer.checkpoint_every_n_steps=2", "trainer.log_every_n_steps=100")
     with pytest.raises(
-        TrainingDivergedError, match=r"(grad_norm_critic|loss/critic) became nan at iteration 4.*last\.ckpt holds iteration 2 and"
+        TrainingDivergedError,
+        match=r"(grad_norm_critic|loss/critic) became nan at iteration 4.*last\.ckpt holds iteration 2 and",
     ):
         train(config, tmp_path)
     kept = last(tmp_path)

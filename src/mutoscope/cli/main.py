@@ -19,6 +19,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import (
     LAUNCHERS,
+    SweepRefused,
     SweepStart,
     report_sweep,
     run_sweep_job,
@@ -88,7 +89,11 @@ def _run_task(verb: str) -> int:
                 # kept from Hydra, which would add lines of its own
                 failures.append(error)
 
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        except SweepRefused as refused:
+            assert isinstance(refused.__cause__, Exception)
+            raise refused.__cause__ from None
         if failures:
             raise failures[0]
     except KeyboardInterrupt as stop:

@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.cli.processes import RESULT, read_result, write_result
 from mutoscope.runtime.console import say
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import replacing
 from mutoscope.runtime.locks import is_locked, run_lock
 from mutoscope.runtime.provenance import typed_again, typed_command
@@ -98,6 +99,10 @@ def _write_about_sweep(sweep_dir: Path, command: Any, ended: bool) -> None:
         temporary.write_text(json.dumps({"command": command, "ended": ended}))
 
 
+class SweepRefused(BaseException):
+    """A sweep that cannot begin, past Hydra, which would warn of an error in a callback and go on; see ``__cause__``."""
+
+
 class SweepStart(Callback):
     """Hydra callback that remembers where a sweep began.
 
@@ -110,7 +115,10 @@ class SweepStart(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         sweep_dir = Path(config.hydra.sweep.dir)
-        SweepStart._held.enter_context(run_lock(sweep_dir))
+        try:
+            SweepStart._held.enter_context(run_lock(sweep_dir))
+        except (ConfigError, OSError) as error:
+            raise SweepRefused from error
         SweepStart.sweep_dir = sweep_dir
         command = typed_command()
         if _about_sweep(sweep_dir).get("command") != command or config.overwrite:
