@@ -530,9 +530,10 @@ def test_the_model_of_full_width(full_width_file: Path, golden_dir: Path, shared
     torch.testing.assert_close(clip[..., ::4, ::4], golden["in/frame_probe"])
     found, drawn = network.eval()(clip, int(golden["in/num_teacher_forced"]))
     for name, value in outputs_of(found, drawn).items():
-        for key, part in ((f"out/{name}", value), (f"out/{name}_s4", value[..., ::4, ::4])):
-            if key in golden:
-                golden.check(key, part, atol=1e-3)
+        if f"out/{name}" in golden:
+            golden.check(f"out/{name}", value, atol=1e-3)
+        if f"out/{name}_s4" in golden:
+            golden.check(f"out/{name}_s4", value[..., ::4, ::4], atol=1e-3)
     assert not golden.unread
 
 
