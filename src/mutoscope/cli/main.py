@@ -92,14 +92,13 @@ def _run_task(verb: str) -> int:
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
         except SweepRefused as refused:
-            assert isinstance(refused.__cause__, Exception)
-            raise refused.__cause__ from None
+            raise refused.error from None
         if failures:
             raise failures[0]
     except KeyboardInterrupt as stop:
         if first_process():
-            told = stop if isinstance(stop, Interrupted) else f"Interrupted: {verb} did not finish; the same command starts it again."
-            sys.stderr.write(f"{told}\n")
+            unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
+            sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
         return STATUS
     except Exception as error:
         if debug:

@@ -100,7 +100,11 @@ def _write_about_sweep(sweep_dir: Path, command: Any, ended: bool) -> None:
 
 
 class SweepRefused(BaseException):
-    """A sweep that cannot begin, past Hydra, which would warn of an error in a callback and go on; see ``__cause__``."""
+    """A sweep that cannot begin, past Hydra, which would warn of an ``error`` in a callback and go on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class SweepStart(Callback):
@@ -118,7 +122,7 @@ class SweepStart(Callback):
         try:
             SweepStart._held.enter_context(run_lock(sweep_dir))
         except (ConfigError, OSError) as error:
-            raise SweepRefused from error
+            raise SweepRefused(error) from error
         SweepStart.sweep_dir = sweep_dir
         command = typed_command()
         if _about_sweep(sweep_dir).get("command") != command or config.overwrite:
