@@ -77,7 +77,6 @@ def test_tensorboard_writes_events(tmp_path: Path) -> None:
     logger.log_metrics({"loss/critic": 1.0}, step=1)
     logger.finalize("success")
     assert logger.where() == f"TensorBoard: tensorboard --logdir {tmp_path / 'tensorboard'}"
-    assert logger.where() == f"TensorBoard: tensorboard --logdir {tmp_path / 'tensorboard'}"
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
 
 
