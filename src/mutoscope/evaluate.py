@@ -8,6 +8,7 @@ from mutoscope import kinds
 from mutoscope.assembly import load_model, prepared, same_data
 from mutoscope.config import ConfigError, check_config, with_groups
 from mutoscope.engine import place
+from mutoscope.foreign import taken_dataset
 from mutoscope.kinds.base import EvaluationTask
 
 KEYS = (
@@ -50,7 +51,8 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
     check_config(config, KEYS)
     if config["beside"] and not tools.compares:
         raise ConfigError(f"beside compares models of motion, but {checkpoint} holds one of {model.takes} data.")
-    dataset = _dataset(config.get("dataset"), trained_config["dataset"], explicit.get("dataset", {}))
+    typed = explicit.get("dataset", {})
+    dataset = _dataset(config.get("dataset"), trained_config["dataset"], typed, str(checkpoint))
     datamodule = prepared(dataset)
     same_data(datamodule.info, model.info, f"checkpoint {checkpoint}")
     beside = {}
@@ -92,11 +94,12 @@ def _results_of(checkpoint: Path) -> Path:
 
 
 def _dataset(
-    chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any]
+    chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any], whose: str
 ) -> dict[str, Any]:
     typed = {name: value for name, value in explicit.items() if name}
-    if chosen is None or chosen.get("name") in (None, trained["name"]):
-        return {**trained, **typed}
+    if chosen is None or chosen.get("name") in (None, trained.get("name")):
+        return taken_dataset(trained, typed, whose)
     # another dataset is cut the way the model's own was, unless the user says otherwise
     shared = ("length", "fps", "skeleton", "channels", "root_rule", "align_heading", "size")
-    return {**chosen, **{k: trained[k] for k in shared if k in trained and k in chosen}, **typed}
+    cut = {key: trained[key] for key in shared if key in trained and key in chosen}
+    return {**chosen, **taken_dataset(cut, typed, whose)}

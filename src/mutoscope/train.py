@@ -149,7 +149,7 @@ def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule,
             callbacks.insert(0, GenerationMetrics(**vars(measurement), **schedule))
     for name, node in (config["callbacks"] or {}).items():
         if node is not None:
-            late = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
+            late: dict[str, Any] = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
             callbacks.append(build(node, f"callbacks.{name}", **late))
     return callbacks
 

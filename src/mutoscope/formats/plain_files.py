@@ -87,7 +87,7 @@ def parse_json(text: str, what: str, *, max_values: int = MAX_VALUES) -> Any:
         if len(found) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise PlainFileError(f"{what}: '{_brief(twice)}' is given twice; every name needs to be unique.")
+            raise PlainFileError(f"{what}: '{shown(twice)}' is given twice; every name needs to be unique.")
         return found
 
     try:
@@ -186,7 +186,7 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.constructor.ConstructorError(
                         None,
                         None,
-                        f"'{_brief(key)}' is given twice; every name needs to be unique",
+                        f"'{shown(key)}' is given twice; every name needs to be unique",
                         key_node.start_mark,
                     )
                 found.add(key)
@@ -217,6 +217,14 @@ def _written_out(node: yaml.Node, what: str, limit: int) -> None:
     size(node, 0)
 
 
-def _brief(value: object) -> str:
-    text = str(value)
+def shown(value: object) -> str:
+    """A value for an error: short, also where it is a number of thousands of digits."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**15:
+        return "an enormous number"
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return f"a {type(value).__name__} of {len(value)} entries" if len(value) > 8 else _cut(repr(value))
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."

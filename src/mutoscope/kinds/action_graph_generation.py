@@ -15,6 +15,7 @@ from mutoscope.assembly import clips_of, prepared, same_data
 from mutoscope.config import ConfigError
 from mutoscope.console import say
 from mutoscope.engine import place
+from mutoscope.foreign import taken_dataset
 from mutoscope.formats.files import replacing
 from mutoscope.formats.graph_files import read_action_graph, write_action_graph
 from mutoscope.kinds.action_graph_pictures import save_comparison, save_variants
@@ -166,7 +167,7 @@ def _variants(
 def _validation_clip(
     config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]
 ) -> ActionGraphBatch:
-    datamodule = prepared({**trained_config["dataset"], **(config["dataset"] or {})})
+    datamodule = prepared(taken_dataset(trained_config["dataset"], config["dataset"] or {}, config["checkpoint"]))
     same_data(datamodule.info, model.info, f"checkpoint {config['checkpoint']}")
     count = len(datamodule.dataset("val"))
     number = config["clip"]
