@@ -59,7 +59,7 @@ def portable_model(node: Any) -> dict[str, Any]:
     settings = _final(node, "model", _MAX_SIZE)
     if "compile_networks" in settings:
         settings["compile_networks"] = False
-    return {key: None if is_place(value) and key != "_target_" else value for key, value in settings.items()}
+    return {key: None if _is_absolute(value) else value for key, value in settings.items()}
 
 
 def taken_dataset(trained: Mapping[str, Any], typed: Mapping[str, Any], whose: str) -> dict[str, Any]:
@@ -86,6 +86,10 @@ def taken_dataset(trained: Mapping[str, Any], typed: Mapping[str, Any], whose: s
 def is_place(value: Any) -> bool:
     """Whether a setting names a place on a machine: an absolute path, one from home or from here."""
     return isinstance(value, str) and ("/" in value or "\\" in value or value.startswith((".", "~")))
+
+
+def _is_absolute(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("/", "\\", "~", "."))
 
 
 def _final(node: Any, where: str, largest: int) -> Any:

@@ -11,10 +11,12 @@ from safetensors.torch import save_file
 
 from mutoscope.assembly import load_model
 from mutoscope.card import card
-from mutoscope.checkpoint import EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
+from mutoscope.checkpoint import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
 from mutoscope.config import ConfigError, check_config, closest
 from mutoscope.console import say
 from mutoscope.facts import run_facts
+from mutoscope.foreign import is_place
+from mutoscope.formats.state_dicts import digest
 from mutoscope.models.base import GenerativeModule
 from mutoscope.originals import ORIGINALS, convert_ag2vid
 
@@ -114,10 +116,12 @@ def _write(
     config = {
         "format": EXPORT_FORMAT,
         "model": {**trained["model"], "ema_half_life": None},
-        "dataset": {name: _portable(value) for name, value in trained["dataset"].items()},
+        # settings that name a place on this machine mean nothing elsewhere
+        "dataset": {name: None if is_place(value) else value for name, value in trained["dataset"].items()},
         "info": model.info.to_dict(),
         "iterations": model.iterations,
         "samples_seen": model.samples_seen,
+        DIGEST: digest(weights),
         "versions": run_facts()["versions"],
     }
     texts = {_CARD: card(model, config, out.name, averaged, origin)}
@@ -138,8 +142,3 @@ def _write(
         shutil.rmtree(temporary, ignore_errors=True)
     say(f"Wrote {out}: {', '.join(sorted([*texts, EXPORT_WEIGHTS]))}.")
     return out
-
-
-def _portable(value: Any) -> Any:
-    """Settings that name a place on this machine mean nothing elsewhere."""
-    return None if isinstance(value, str) and (os.sep in value or value.startswith((".", "~"))) else value
