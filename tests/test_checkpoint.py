@@ -197,7 +197,7 @@ def test_damaged_exports_are_refused(exported: Path, tmp_path: Path) -> None:
     config = json.loads((narrow / "config.json").read_text())
     config["model"]["latent"] = 4
     (narrow / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"in the model, but of shape .* in .*narrow"):
+    with pytest.raises(CheckpointError, match=r"narrow: .* in the model, but of shape .* in its weights"):
         load_model(narrow)
 
 

@@ -115,7 +115,7 @@ def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
         info = checkpoint_info(data, "the description of its data")
         with as_large_as(data["state_dict"]):
             model: GenerativeModule = build(config["model"], "model", foreign=True, info=info)
-        check_weights(model, data["state_dict"], str(checkpoint))
+        check_weights(model, data["state_dict"], "its weights")
         model.load_state_dict(data["state_dict"])
         model.on_load_checkpoint(data)
     return model.eval(), config

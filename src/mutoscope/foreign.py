@@ -38,10 +38,8 @@ def from_file(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except CheckpointError as error:
-        raise error if str(path) in str(error) else CheckpointError(f"{path}: {error}") from error
-    except ConfigError as error:
-        raise CheckpointError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:
         # settings that no constructor foresaw fail in it in a hundred ways
         reason = " ".join(str(error).split())[:300] or "no reason was given"

@@ -110,7 +110,9 @@ def _misfit(value: Any, kind: Any, where: str) -> Any:
 
 def _literal(value: Any, choices: Sequence[Any], where: str) -> Any:
     if not any(value == choice and type(value) is type(choice) for choice in choices):
-        raise MisfitError(f"{where} is '{shown(value)}', expected one of {', '.join(map(str, choices))}.")
+        *others, last = map(str, choices)
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise MisfitError(f"{where} is '{shown(value)}', expected {known}.")
     return value
 
 
