@@ -20,9 +20,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from mutoscope.console import say
-from mutoscope.data.parallel import each
-from mutoscope.formats.files import replacing
+from mutoscope.runtime.console import say
+from mutoscope.runtime.files import replacing
+from mutoscope.runtime.parallel import each
 
 _FORMAT = 1
 _PICTURES = (".jpg", ".jpeg", ".png")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import yaml
 
-from mutoscope.formats.files import replacing
 from mutoscope.formats.plain_files import PlainFileError, parse_json, parse_yaml, read_bytes
+from mutoscope.runtime.files import replacing
 from mutoscope.structures.action_graph import ActionGraph, GraphError
 
 _YAML, _JSON = (".yaml", ".yml"), (".json",)

@@ -9,7 +9,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 from PIL import Image
 
-from mutoscope.formats.files import replacing
+from mutoscope.runtime.files import replacing
 
 Frames = NDArray[np.uint8]
 
