@@ -1,5 +1,6 @@
 """The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
 
+import difflib
 import inspect
 import json
 import os
@@ -14,14 +15,16 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
-from mutoscope.config.nodes import closest, config_dir
+from mutoscope.cli.typed import hint, readable, typed_values
+from mutoscope.config.nodes import closest, config_dir, fitted
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.files import remove_empty
 
 VERBS = ("train", "evaluate", "generate", "export")
 
@@ -63,11 +66,15 @@ def _run_task(verb: str) -> int:
     debug = "debug=true" in sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sweep = any(flag in sys.argv for flag in ("-m", "--multirun", "hydra.mode=MULTIRUN"))
+        sys.argv[1:], beyond = readable(sys.argv[1:], sweep=sweep)
         _register()
         failures: list[Exception] = []
 
         def task(cfg: DictConfig) -> Any:
             try:
+                with open_dict(cfg):
+                    cfg.merge_with(beyond)
                 return _TASKS[verb](cfg)
             except Exception as error:
                 # kept from Hydra, which would add lines of its own
@@ -84,6 +91,9 @@ def _run_task(verb: str) -> int:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
         return 1
+    finally:
+        # Hydra makes the run's folder before anything is checked
+        remove_empty(SweepStart.new_folders)
     return 0
 
 
@@ -147,9 +157,11 @@ def _sentence(error: BaseException) -> str:
         if isinstance(parent, DictConfig) and cause.full_key:
             where, _, key = str(cause.full_key).rpartition(".")
             key = str(cause.key) if cause.key is not None else key
-            known = [str(k) for k in parent]
-            hint = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
-            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {hint}"
+            known = [str(k) for k in parent if where or k != "hydra"]
+            beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+            elsewhere = None if beside else hint(key, parent._get_root())
+            near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
+            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} must be given: add {error.full_key}=<value>."
     text = " ".join(str(error).split())
@@ -159,7 +171,7 @@ def _sentence(error: BaseException) -> str:
 def _plain(cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in fitted(config).items()}
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -203,10 +215,7 @@ def _export(cfg: DictConfig) -> None:
 
 def _explicit(group: str) -> dict[str, Any]:
     """Settings of a group that were typed on the command line; an entry ``""`` holds the choice of the group itself."""
-    typed = [o.lstrip("+") for o in HydraConfig.get().overrides.task]
-    values = OmegaConf.from_dotlist([o for o in typed if o.startswith(f"{group}.")])
-    chosen = [o.partition("=")[2] for o in HydraConfig.get().overrides.task if o.lstrip("+").startswith(f"{group}=")]
-    return {**OmegaConf.to_container(values).get(group, {}), **({"": chosen[-1]} if chosen else {})}  # type: ignore[union-attr]
+    return typed_values(HydraConfig.get().overrides.task, group)
 
 
 _TASKS: dict[str, Callable[[DictConfig], Any]] = {

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.experimental.callback import Callback
 from hydra.plugins.config_source import ConfigLoadError
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.cli.processes import read_result, write_result
 from mutoscope.runtime.console import say
-from mutoscope.runtime.files import replacing
+from mutoscope.runtime.files import missing_folders, replacing
 
 #: what a job was asked for: ``{"number": ..., "overrides": [...]}``
 ABOUT = "job.json"
@@ -68,12 +69,21 @@ def sweep_id(mode: RunMode | None, sweep_dir: str) -> str | None:
 
 
 class SweepStart(Callback):
-    """Hydra callback that remembers where a sweep began, and clears what an earlier one left there."""
+    """Hydra callback that remembers where a run or a sweep began, and clears what an earlier sweep left there."""
 
     #: of the sweep that this process leads
     sweep_dir: Path | None = None
 
+    #: of those that Hydra is about to make for this process, the deepest first
+    new_folders: ClassVar[list[Path]] = []
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        # the folder's name has Hydra's choices in it, which Hydra itself makes known only later
+        HydraConfig.instance().set_config(config)
+        SweepStart.new_folders = missing_folders(config.hydra.run.dir)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        SweepStart.new_folders = missing_folders(config.hydra.sweep.dir)
         SweepStart.sweep_dir = Path(config.hydra.sweep.dir)
         for about in SweepStart.sweep_dir.rglob(ABOUT):
             about.unlink()

@@ -180,12 +180,17 @@ def with_groups(
     for group, choice in groups.items():
         typed = explicit.get(group, {})
         if "" not in typed:
-            merged = OmegaConf.merge(_load_choice(group, choice), OmegaConf.create(dict(typed)))
+            merged = OmegaConf.merge(load_choice(group, choice), OmegaConf.create(dict(typed)))
             chosen[group] = OmegaConf.to_container(merged, resolve=True)
     return chosen
 
 
-def _load_choice(group: str, choice: str) -> dict[str, Any]:
+def choices(group: str) -> list[str]:
+    """The choices of a config group."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def load_choice(group: str, choice: str) -> dict[str, Any]:
     """A config file on top of what its own defaults list names.
 
     That is other choices of its group (``- choice``) and what goes below one of its keys (``- /group@key: choice``).
@@ -195,11 +200,11 @@ def _load_choice(group: str, choice: str) -> dict[str, Any]:
     below: Any = OmegaConf.create()
     for entry in loaded.pop("defaults", []):
         if isinstance(entry, str):
-            below = OmegaConf.merge(below, _load_choice(group, entry))
+            below = OmegaConf.merge(below, load_choice(group, entry))
             continue
         ((where, name),) = entry.items()
         other, _, key = where.removeprefix("/").partition("@")
-        OmegaConf.update(below, key, _load_choice(other, name), force_add=True)
+        OmegaConf.update(below, key, load_choice(other, name), force_add=True)
     merged = OmegaConf.to_container(OmegaConf.merge(below, loaded))
     assert isinstance(merged, dict)
     return {str(key): value for key, value in merged.items()}

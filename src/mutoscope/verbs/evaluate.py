@@ -9,7 +9,9 @@ from mutoscope.config.assembly import load_model, prepared, same_data
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.nodes import check_config, with_groups
 from mutoscope.kinds.base import EvaluationTask
+from mutoscope.kinds.fitting import check_measures
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.files import no_empty_folders
 from mutoscope.training.trainer import place
 
 KEYS = (
@@ -50,6 +52,7 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
     config = with_groups(config, {**tools.groups, **model.groups}, explicit)
     config["beside"] = _named(config["beside"])
     check_config(config, KEYS)
+    check_measures(config, type(model))
     if config["beside"] and not tools.compares:
         raise ConfigError(f"beside compares models of motion, but {checkpoint} holds one of {model.takes} data.")
     typed = explicit.get("dataset", {})
@@ -61,10 +64,11 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
         beside[name], _ = load_model(Path(path))
         same_data(datamodule.info, beside[name].info, f"checkpoint {path}, which beside calls '{name}',")
     out = Path(config["out"]) if config["out"] else _results_of(checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
     device = place(config["accelerator"])
-    task = EvaluationTask(config, model.to(device), trained_config, datamodule, device, checkpoint, out, beside)
-    return tools.evaluate(task)
+    with no_empty_folders(out):
+        out.mkdir(parents=True, exist_ok=True)
+        task = EvaluationTask(config, model.to(device), trained_config, datamodule, device, checkpoint, out, beside)
+        return tools.evaluate(task)
 
 
 def _named(beside: Any) -> dict[str, str]:

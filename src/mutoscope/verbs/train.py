@@ -15,6 +15,7 @@ from mutoscope import kinds
 from mutoscope.config.assembly import check_pair, check_weights, model_class, prepared, same_data
 from mutoscope.config.nodes import build, check_config
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
+from mutoscope.kinds.fitting import check_measures
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.console import first_process, say
@@ -65,6 +66,7 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     check_pair(config["model"], config["dataset"])
     model_class(config["model"]).check_settings(config["model"])
     check_trainer(config["trainer"])
+    check_measures(config, model_class(config["model"]))
     resume = _resume_from(config, run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     if first_process():
