@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import importlib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -9,7 +10,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.config.roles import complaint, role_of
@@ -71,13 +71,31 @@ def locate(path: Any, where: str, *, foreign: bool = False) -> Any:
     if not isinstance(path, str) or not _below(path, allowed):
         raise ConfigError(f"{where}._target_ is '{path}', but {trusted}")
     try:
-        target = get_object(path)
+        target = _found(path)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{where}._target_ is '{path}', which cannot be imported: {reason}") from error
     if path not in _FUNCTIONS and not (isinstance(target, type) and _below(target.__module__, allowed)):
         raise ConfigError(f"{where}._target_ is '{path}', a {type(target).__name__}, but {trusted}")
     return target
+
+
+def _found(path: str) -> Any:
+    """What a dotted path names: the longest beginning that is a module, and what is in it."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        module = ".".join(parts[:count])
+        try:
+            found: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            # a module that this one lacks is another matter
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise
+            continue
+        for part in parts[count:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(f"there is no module {parts[0]}")
 
 
 def _below(path: str, packages: Iterable[str]) -> bool:
