@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.nodes import closest, config_dir, fitted
 from mutoscope.data.registry import datamodule_class, names_without_import
+from mutoscope.runtime.console import outlive_pipes
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import remove_empty
 
@@ -31,6 +34,10 @@ VERBS = ("train", "evaluate", "generate", "export")
 
 def main(verb: str | None = None) -> None:
     """Run a verb with the overrides on the command line; exits with status 1 and one sentence on failure."""
+    outlive_pipes()
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"mutoscope {version('mutoscope')}\n")
+        return
     if verb is None:
         if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
             known = ", ".join(VERBS)
@@ -39,7 +46,9 @@ def main(verb: str | None = None) -> None:
             message = (
                 f"usage: mutoscope COMMAND [key=value ...]; commands: {known}; mutoscope COMMAND --help tells more"
             )
-            sys.stderr.write(message + "\n" if wanted_help else f"error: {asked}. {message}\n")
+            (sys.stdout if wanted_help else sys.stderr).write(
+                message + "\n" if wanted_help else f"error: {asked}. {message}\n"
+            )
             sys.exit(0 if wanted_help else 2)
         verb = sys.argv.pop(1)
     status = _run(verb)
@@ -48,6 +57,8 @@ def main(verb: str | None = None) -> None:
 
 
 def _run(verb: str) -> int:
+    if any(flag in ("-h", "--help") for flag in sys.argv[1:]):
+        return _help(verb, [typed for typed in sys.argv[1:] if not typed.startswith("-")])
     # GNU OpenMP's threads spin for long while they wait: beside any other work a step of milliseconds then takes a
     # second. Not to spin at all doubles a step's time on an idle machine; this many turns cost nothing either way.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -60,6 +71,17 @@ def _run(verb: str) -> int:
     if SweepStart.sweep_dir is not None and not report_sweep(SweepStart.sweep_dir):
         status = status or 1
     return status
+
+
+def _help(verb: str, overrides: list[str]) -> int:
+    """Print what can be set, for the choices that were typed."""
+    try:
+        _register()
+        sys.stdout.write(help_text(verb, readable(overrides)[0]))
+    except Exception as error:
+        sys.stderr.write(f"error: {_sentence(error)}\n")
+        return 1
+    return 0
 
 
 def _run_task(verb: str) -> int:

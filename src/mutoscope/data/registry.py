@@ -79,6 +79,15 @@ def names_without_import() -> list[str]:
     return sorted(names)
 
 
+def source_of(name: str) -> tuple[Path, str] | None:
+    """The file of a dataset of this package and the name of its class in there, without importing it."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if found := re.search(rf'^@register\("{re.escape(name)}"\)\nclass (\w+)', text, flags=re.MULTILINE):
+            return path, found[1]
+    return None
+
+
 def datamodules() -> dict[str, type["DataModule"]]:
     """All known DataModules by name: files of ``mutoscope.data``, installed entry points, modules of plug-ins."""
     import mutoscope.data as package
