@@ -456,3 +456,19 @@ def test_weights_of_perceptual_networks_are_not_looked_for_where_a_file_says(
     model, config = load_model(saved(named, tmp_path / "named.ckpt"))
     assert config["model"]["perceptual_weights"] is None
     assert model.perceptual_weights is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("name", None, "dataset.name is None, expected the name of a dataset"),
+        ("name", ["toy_motion"], "expected the name of a dataset"),
+        ("name", "toy_moton", "Did you mean 'toy_motion'"),
+        ("length", "many", "dataset.length is 'many', expected a whole number"),
+        ("lenght", 16, "did you mean 'length'"),
+        ("classes", {"_target_": "torch.nn.Linear"}, r"dataset\.classes"),
+    ],
+)
+def test_a_dataset_that_is_none_is_the_files_fault(setting: str, value: Any, message: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"x\.ckpt: .*{message}"):
+        taken_dataset({"name": "toy_motion", setting: value}, {}, "x.ckpt")

@@ -11,6 +11,7 @@ from torch.nn.modules import module as module_hooks
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mutoscope.config.nodes import check_dataset
 from mutoscope.formats.checkpoints import CheckpointError
 from mutoscope.formats.plain_files import shown
 from mutoscope.formats.state_dicts import bytes_held
@@ -26,7 +27,7 @@ _NO_SIZES = ("seed", "half_life", "steps", "samples", "iterations", "epoch", "T_
 #: settings of a dataset that are matters of the machine it was prepared on
 _MACHINE = ("cache_dir", "cache_workers", "num_workers")
 #: of building: times the bytes of a file's weights, bytes, and operations and modules for each of its tensors
-_TIMES, _BYTES, _PER_TENSOR, _STEPS = 8, 64 * 2**20, 200, 20_000
+_TIMES, _BYTES, _PER_TENSOR, _STEPS = 8, 64 * 2**20, 100, 5_000
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def from_file(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (CheckpointError, ConfigError) as error:
+    except ValueError as error:
+        # a constructor's own sentence
         raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:
         # settings that no constructor foresaw fail in it in a hundred ways
@@ -74,6 +76,8 @@ def taken_dataset(trained: Mapping[str, Any], typed: Mapping[str, Any], whose: s
     kept = {key: value for key, value in trained.items() if key not in typed and key not in _MACHINE}
     with from_file(Path(whose)):
         settings = _final(kept, "dataset", _MAX_DATA)
+        if "name" in trained:
+            check_dataset({"name": trained["name"], **settings}, complete=False)
     if (cache := trained.get("cache_dir")) is not None and "cache_dir" not in typed:
         say(f"The cache of {whose}, {shown(cache)}, is left aside for yours; dataset.cache_dir=<folder> names another.")
     if places := [f"dataset.{key}={shown(value)}" for key, value in settings.items() if is_place(value)]:
@@ -93,6 +97,8 @@ def _is_absolute(value: Any) -> bool:
 def _final(node: Any, where: str, largest: int) -> Any:
     """A copy of settings in which nothing is left to be resolved and no number is beyond all sizes."""
     if isinstance(node, Mapping):
+        if "_target_" in node and where.startswith("dataset"):
+            raise ConfigError(f"{where} has a _target_, but settings of datasets are plain text, numbers and lists.")
         return {key: _final(value, f"{where}.{shown(key)}", largest) for key, value in node.items()}
     if isinstance(node, list | tuple):
         return [_final(value, f"{where}[{i}]", largest) for i, value in enumerate(node)]

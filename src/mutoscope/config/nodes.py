@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from mutoscope.config.roles import complaint, role_of
 from mutoscope.config.values import MisfitError, annotations, fit
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
+from mutoscope.formats.plain_files import shown
 from mutoscope.runtime.errors import ConfigError
 
 #: ``_target_`` may name classes defined below these packages; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
@@ -296,8 +297,15 @@ def _fit_counts(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {**node, **{key: int(value) for key, value in counts.items()}}
 
 
-def check_dataset(node: Mapping[str, Any]) -> None:
-    """Check a dataset node ``{name, **settings}`` against the DataModule registered under its name."""
+def check_dataset(node: Mapping[str, Any], *, complete: bool = True) -> None:
+    """Check a dataset node ``{name, **settings}`` against the DataModule registered under its name.
+
+    Args:
+        node: from a config.
+        complete: whether settings without a default have to be there.
+    """
+    if not isinstance(node.get("name"), str):
+        raise ConfigError(f"dataset.name is {shown(node.get('name'))}, expected the name of a dataset.")
     cls = datamodule_class(node["name"])
     _check_keys(cls, [k for k in node if k != "name"], "dataset")
     needed = [
@@ -305,7 +313,7 @@ def check_dataset(node: Mapping[str, Any]) -> None:
         for name, p in inspect.signature(cls).parameters.items()
         if p.default is inspect.Parameter.empty and node.get(name) is None
     ]
-    if needed:
+    if needed and complete:
         raise ConfigError(f"dataset={node['name']} needs dataset.{needed[0]}=<value>; it has no default.")
     _fit_settings(node, cls, "dataset")
 

@@ -93,7 +93,8 @@ def _simple(value: Any, kind: Any, where: str) -> Any:
     elif kind is float:
         fits = number
     elif kind is int:
-        fits = number and (isinstance(value, int) or value.is_integer())
+        # beyond these, floats are whole by being coarse
+        fits = number and (isinstance(value, int) or (value.is_integer() and abs(value) < 2**53))
         value = int(value) if fits else value
     elif isinstance(value, int) and not isinstance(value, bool):
         # what looks like a number may be a name
