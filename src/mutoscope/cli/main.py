@@ -1,10 +1,12 @@
 """The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
 
+import difflib
 import inspect
 import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import (
     LAUNCHERS,
@@ -27,10 +30,12 @@ from mutoscope.cli.sweeps import (
     sweep_dir_for,
     sweep_id,
 )
-from mutoscope.config.nodes import closest, config_dir
+from mutoscope.cli.typed import hint, readable, typed_values
+from mutoscope.config.nodes import closest, config_dir, fitted
 from mutoscope.data.registry import datamodule_class, names_without_import
-from mutoscope.runtime.console import first_process
+from mutoscope.runtime.console import first_process, outlive_pipes
 from mutoscope.runtime.errors import ConfigError, sentence_of
+from mutoscope.runtime.files import remove_empty
 from mutoscope.runtime.interrupts import INTERRUPTS, STATUS, Interrupted
 from mutoscope.runtime.provenance import record_command
 
@@ -39,6 +44,10 @@ VERBS = ("train", "evaluate", "generate", "export")
 
 def main(verb: str | None = None) -> None:
     """Run a verb with the overrides on the command line; exits with status 1 and one sentence on failure."""
+    outlive_pipes()
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"mutoscope {version('mutoscope')}\n")
+        return
     if verb is None:
         if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
             known = ", ".join(VERBS)
@@ -47,7 +56,9 @@ def main(verb: str | None = None) -> None:
             message = (
                 f"usage: mutoscope COMMAND [key=value ...]; commands: {known}; mutoscope COMMAND --help tells more"
             )
-            sys.stderr.write(message + "\n" if wanted_help else f"error: {asked}. {message}\n")
+            (sys.stdout if wanted_help else sys.stderr).write(
+                message + "\n" if wanted_help else f"error: {asked}. {message}\n"
+            )
             sys.exit(0 if wanted_help else 2)
         verb = sys.argv.pop(1)
     status = _run(verb)
@@ -56,6 +67,8 @@ def main(verb: str | None = None) -> None:
 
 
 def _run(verb: str) -> int:
+    if any(flag in ("-h", "--help") for flag in sys.argv[1:]):
+        return _help(verb, [typed for typed in sys.argv[1:] if not typed.startswith("-")])
     # GNU OpenMP's threads spin for long while they wait: beside any other work a step of milliseconds then takes a
     # second. Not to spin at all doubles a step's time on an idle machine; this many turns cost nothing either way.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -75,15 +88,30 @@ def _run(verb: str) -> int:
     return status
 
 
+def _help(verb: str, overrides: list[str]) -> int:
+    """Print what can be set, for the choices that were typed."""
+    try:
+        _register()
+        sys.stdout.write(help_text(verb, readable(overrides)[0]))
+    except Exception as error:
+        sys.stderr.write(f"error: {_sentence(error)}\n")
+        return 1
+    return 0
+
+
 def _run_task(verb: str) -> int:
     debug = "debug=true" in sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sweep = any(flag in sys.argv for flag in ("-m", "--multirun", "hydra.mode=MULTIRUN"))
+        sys.argv[1:], beyond = readable(sys.argv[1:], sweep=sweep)
         _register()
         failures: list[Exception] = []
 
         def task(cfg: DictConfig) -> Any:
             try:
+                with open_dict(cfg):
+                    cfg.merge_with(beyond)
                 return _TASKS[verb](cfg)
             except Exception as error:
                 # kept from Hydra, which would add lines of its own
@@ -105,6 +133,9 @@ def _run_task(verb: str) -> int:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
         return 1
+    finally:
+        # Hydra makes the run's folder before anything is checked
+        remove_empty(SweepStart.new_folders)
     return 0
 
 
@@ -169,9 +200,11 @@ def _sentence(error: BaseException) -> str:
         if isinstance(parent, DictConfig) and cause.full_key:
             where, _, key = str(cause.full_key).rpartition(".")
             key = str(cause.key) if cause.key is not None else key
-            known = [str(k) for k in parent]
-            hint = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
-            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {hint}"
+            known = [str(k) for k in parent if where or k != "hydra"]
+            beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+            elsewhere = None if beside else hint(key, parent._get_root())
+            near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
+            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} must be given: add {error.full_key}=<value>."
     return sentence_of(error)
@@ -180,7 +213,7 @@ def _sentence(error: BaseException) -> str:
 def _plain(cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in fitted(config).items()}
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -234,10 +267,7 @@ def _export(cfg: DictConfig) -> None:
 
 def _explicit(group: str) -> dict[str, Any]:
     """Settings of a group that were typed on the command line; an entry ``""`` holds the choice of the group itself."""
-    typed = [o.lstrip("+") for o in HydraConfig.get().overrides.task]
-    values = OmegaConf.from_dotlist([o for o in typed if o.startswith(f"{group}.")])
-    chosen = [o.partition("=")[2] for o in HydraConfig.get().overrides.task if o.lstrip("+").startswith(f"{group}=")]
-    return {**OmegaConf.to_container(values).get(group, {}), **({"": chosen[-1]} if chosen else {})}  # type: ignore[union-attr]
+    return typed_values(HydraConfig.get().overrides.task, group)
 
 
 _TASKS: dict[str, Callable[[DictConfig], Any]] = {

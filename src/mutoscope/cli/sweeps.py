@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.experimental.callback import Callback
 from hydra.plugins.config_source import ConfigLoadError
@@ -27,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from mutoscope.cli.processes import RESULT, read_result, write_result
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
-from mutoscope.runtime.files import replacing
+from mutoscope.runtime.files import missing_folders, replacing
 from mutoscope.runtime.locks import is_locked, run_lock
 from mutoscope.runtime.provenance import typed_again, typed_command
 
@@ -108,17 +109,27 @@ class SweepRefused(BaseException):
 
 
 class SweepStart(Callback):
-    """Hydra callback that remembers where a sweep began.
+    """Hydra callback that remembers where a run or a sweep began.
 
-    What the same command left there is kept: jobs that ended are not run again. What another left there is cleared.
+    What the same command left in a sweep's directory is kept: jobs that ended are not run again. What another left
+    there is cleared.
     """
 
     #: of the sweep that this process leads
     sweep_dir: Path | None = None
     _held: ClassVar[ExitStack] = ExitStack()
 
+    #: of those that Hydra is about to make for this process, the deepest first
+    new_folders: ClassVar[list[Path]] = []
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        # the folder's name has Hydra's choices in it, which Hydra itself makes known only later
+        HydraConfig.instance().set_config(config)
+        SweepStart.new_folders = missing_folders(config.hydra.run.dir)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         sweep_dir = Path(config.hydra.sweep.dir)
+        SweepStart.new_folders = missing_folders(sweep_dir)
         try:
             SweepStart._held.enter_context(run_lock(sweep_dir))
         except (ConfigError, OSError) as error:

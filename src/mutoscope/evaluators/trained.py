@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 import torch
 from filelock import FileLock
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
+from mutoscope.formats.state_dicts import DamagedFileError, read_safetensors
 from mutoscope.metrics.common import Recognizer
 from mutoscope.models.recognizer.module import ActionClassifier
 from mutoscope.models.track_classifier.module import TrackClassifier
@@ -102,9 +103,14 @@ def _trained(
             weights = {name: value.contiguous().cpu() for name, value in module.network.state_dict().items()}
             with replacing(path) as temporary:
                 save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
-    module.network.load_state_dict(load_file(path))
-    with safe_open(path, framework="pt") as file:
-        accuracy = float(file.metadata()["val_accuracy"])
+    try:
+        module.network.load_state_dict(read_safetensors(path))
+        with safe_open(path, framework="pt") as file:
+            accuracy = float(file.metadata()["val_accuracy"])
+    except (ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise DamagedFileError(
+            f"{path}, the {module.title} of this data, cannot be read; remove the file, and it is trained anew."
+        ) from error
     say(f"The {module.title} names {accuracy:.1%} of the validation {named} rightly.")
     network = module.network.cpu().eval().requires_grad_(False)
     return Trained(network, hashlib.sha256(path.read_bytes()).hexdigest(), accuracy, module.title)

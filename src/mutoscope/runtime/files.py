@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -107,3 +107,27 @@ def _alive(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def missing_folders(path: str | Path) -> list[Path]:
+    """``path`` and those of its parents that do not exist yet, the deepest first."""
+    path = Path(path)
+    return [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders, the deepest first, in which there is nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+@contextmanager
+def no_empty_folders(path: str | Path) -> Iterator[None]:
+    """After an exception in the block, ``path`` and its parents are not left behind where they are new and empty."""
+    new = missing_folders(path)
+    try:
+        yield
+    except BaseException:
+        remove_empty(new)
+        raise

@@ -16,6 +16,7 @@ from mutoscope import kinds
 from mutoscope.config.assembly import check_pair, check_weights, model_class, prepared, same_data
 from mutoscope.config.nodes import build, check_config
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
+from mutoscope.kinds.fitting import check_measures
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.console import first_process, say
@@ -79,6 +80,7 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     check_pair(config["model"], config["dataset"])
     model_class(config["model"]).check_settings(config["model"])
     check_trainer(config["trainer"])
+    check_measures(config, model_class(config["model"]))
     account = Account(run_dir, config)
     with INTERRUPTS:
         try:
@@ -237,7 +239,7 @@ def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule,
             callbacks.insert(1, GenerationMetrics(**vars(measurement), **schedule))
     for name, node in (config["callbacks"] or {}).items():
         if node is not None:
-            late = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
+            late: dict[str, Any] = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
             callbacks.append(build(node, f"callbacks.{name}", **late))
     return callbacks
 
