@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from mutoscope.config.assembly import load_model
+from mutoscope.config.nodes import locate
 from mutoscope.data import registry
 from mutoscope.data.motion.toy_motion import ToyMotion
 from mutoscope.formats.checkpoints import read_checkpoint
@@ -117,3 +118,22 @@ def test_a_model_in_one_folder(compose: Compose, plugin: Path, tmp_path: Path, m
     assert made[0].shape == (1, 16, 25, 3)
     assert torch.equal(*made)
     assert os.environ["MUTOSCOPE_PLUGINS"] == "simple_gan"
+
+
+def test_plug_ins_are_found_where_one_types(
+    plugin: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # as an installed command, whose own folder stands first on the path
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(plugin), str(Path.cwd()))])
+    importlib.invalidate_caches()
+    monkeypatch.setenv("MUTOSCOPE_PLUGINS", "simple_gan, dancers")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    with pytest.raises(ConfigError, match=r"MUTOSCOPE_PLUGINS names 'simple_gan', .* neither installed nor in .*else"):
+        registry.datamodules()
+    monkeypatch.chdir(plugin)
+    assert "dancers" in registry.datamodules()
+    assert locate("simple_gan.module.SimpleGAN", "model").__name__ == "SimpleGAN"
+    (plugin / "broken.py").write_text("import nothing_of_this_name")
+    monkeypatch.setenv("MUTOSCOPE_PLUGINS", "broken")
+    with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
+        registry.datamodules()

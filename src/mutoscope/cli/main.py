@@ -1,11 +1,12 @@
 """The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
 
+import difflib
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,39 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
-from mutoscope.cli.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
-from mutoscope.config.nodes import closest, config_dir
+from mutoscope.cli.sweeps import (
+    LAUNCHERS,
+    SweepRefused,
+    SweepStart,
+    report_sweep,
+    run_sweep_job,
+    set_launcher_defaults,
+    sweep_dir_for,
+    sweep_id,
+)
+from mutoscope.cli.typed import hint, readable, typed_values
+from mutoscope.config.nodes import closest, config_dir, fitted
 from mutoscope.data.registry import datamodule_class, names_without_import
-from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.console import first_process, outlive_pipes
+from mutoscope.runtime.errors import ConfigError, sentence_of
+from mutoscope.runtime.files import remove_empty
+from mutoscope.runtime.interrupts import INTERRUPTS, STATUS, Interrupted
+from mutoscope.runtime.provenance import record_command
 
 VERBS = ("train", "evaluate", "generate", "export")
 
 
 def main(verb: str | None = None) -> None:
     """Run a verb with the overrides on the command line; exits with status 1 and one sentence on failure."""
+    outlive_pipes()
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"mutoscope {version('mutoscope')}\n")
+        return
     if verb is None:
         if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
             known = ", ".join(VERBS)
@@ -36,7 +56,9 @@ def main(verb: str | None = None) -> None:
             message = (
                 f"usage: mutoscope COMMAND [key=value ...]; commands: {known}; mutoscope COMMAND --help tells more"
             )
-            sys.stderr.write(message + "\n" if wanted_help else f"error: {asked}. {message}\n")
+            (sys.stdout if wanted_help else sys.stderr).write(
+                message + "\n" if wanted_help else f"error: {asked}. {message}\n"
+            )
             sys.exit(0 if wanted_help else 2)
         verb = sys.argv.pop(1)
     status = _run(verb)
@@ -45,45 +67,75 @@ def main(verb: str | None = None) -> None:
 
 
 def _run(verb: str) -> int:
+    if any(flag in ("-h", "--help") for flag in sys.argv[1:]):
+        return _help(verb, [typed for typed in sys.argv[1:] if not typed.startswith("-")])
     # GNU OpenMP's threads spin for long while they wait: beside any other work a step of milliseconds then takes a
     # second. Not to spin at all doubles a step's time on an idle machine; this many turns cost nothing either way.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # jobs run elsewhere, but record the command that a person typed
-    os.environ["MUTOSCOPE_COMMAND"] = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
+    record_command(verb)
     if verb in ("evaluate", "generate"):
         # the dataset is the checkpoint's and metrics may be its model's, whose settings Hydra does not know
         sys.argv[1:] = [f"++{typed}" if typed.startswith(("dataset.", "metrics.")) else typed for typed in sys.argv[1:]]
-    status = _run_task(verb)
-    if SweepStart.sweep_dir is not None and not report_sweep(SweepStart.sweep_dir):
-        status = status or 1
+    with INTERRUPTS:
+        status = _run_task(verb)
+    if SweepStart.sweep_dir is not None:
+        try:
+            done = report_sweep(SweepStart.sweep_dir, stopped=status == STATUS)
+        finally:
+            SweepStart.end()
+        status = status or int(not done)
     return status
+
+
+def _help(verb: str, overrides: list[str]) -> int:
+    """Print what can be set, for the choices that were typed."""
+    try:
+        _register()
+        sys.stdout.write(help_text(verb, readable(overrides)[0]))
+    except Exception as error:
+        sys.stderr.write(f"error: {_sentence(error)}\n")
+        return 1
+    return 0
 
 
 def _run_task(verb: str) -> int:
     debug = "debug=true" in sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sweep = any(flag in sys.argv for flag in ("-m", "--multirun", "hydra.mode=MULTIRUN"))
+        sys.argv[1:], beyond = readable(sys.argv[1:], sweep=sweep)
         _register()
         failures: list[Exception] = []
 
         def task(cfg: DictConfig) -> Any:
             try:
+                with open_dict(cfg):
+                    cfg.merge_with(beyond)
                 return _TASKS[verb](cfg)
             except Exception as error:
                 # kept from Hydra, which would add lines of its own
                 failures.append(error)
 
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        except SweepRefused as refused:
+            raise refused.error from None
         if failures:
             raise failures[0]
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; ckpt=last continues from the last checkpoint\n")
-        return 130
+    except KeyboardInterrupt as stop:
+        if first_process():
+            unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
+            sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
+        return STATUS
     except Exception as error:
         if debug:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
         return 1
+    finally:
+        # Hydra makes the run's folder before anything is checked
+        remove_empty(SweepStart.new_folders)
     return 0
 
 
@@ -100,6 +152,7 @@ def _register() -> None:
             node["seed"] = "${seed}"
         store.store(group="dataset", name=name, node=node)
     OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_dir", sweep_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
     set_launcher_defaults()
 
@@ -147,19 +200,20 @@ def _sentence(error: BaseException) -> str:
         if isinstance(parent, DictConfig) and cause.full_key:
             where, _, key = str(cause.full_key).rpartition(".")
             key = str(cause.key) if cause.key is not None else key
-            known = [str(k) for k in parent]
-            hint = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
-            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {hint}"
+            known = [str(k) for k in parent if where or k != "hydra"]
+            beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+            elsewhere = None if beside else hint(key, parent._get_root())
+            near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
+            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} must be given: add {error.full_key}=<value>."
-    text = " ".join(str(error).split())
-    return text or f"{type(error).__name__} without a message; debug=true shows where."
+    return sentence_of(error)
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in fitted(config).items()}
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -172,15 +226,25 @@ def _train(cfg: DictConfig) -> float | None:
                 "and set trainer=ddp or another hydra/launcher."
             )
         number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
-        return run_sweep_job(
-            run_dir, number, overrides, lambda: run_in_fresh_process(_plain(cfg), run_dir), describe=_sentence
-        )
+
+        def job(began: bool) -> float | None:
+            return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
+
+        return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
     config = _plain(cfg)
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
 
     return train(config, run_dir)
+
+
+def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
+    """The config of a job, which goes on where an earlier attempt was stopped."""
+    config = _plain(cfg)
+    if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
+        config["ckpt"] = "last"
+    return config
 
 
 def _evaluate(cfg: DictConfig) -> None:
@@ -203,10 +267,7 @@ def _export(cfg: DictConfig) -> None:
 
 def _explicit(group: str) -> dict[str, Any]:
     """Settings of a group that were typed on the command line; an entry ``""`` holds the choice of the group itself."""
-    typed = [o.lstrip("+") for o in HydraConfig.get().overrides.task]
-    values = OmegaConf.from_dotlist([o for o in typed if o.startswith(f"{group}.")])
-    chosen = [o.partition("=")[2] for o in HydraConfig.get().overrides.task if o.lstrip("+").startswith(f"{group}=")]
-    return {**OmegaConf.to_container(values).get(group, {}), **({"": chosen[-1]} if chosen else {})}  # type: ignore[union-attr]
+    return typed_values(HydraConfig.get().overrides.task, group)
 
 
 _TASKS: dict[str, Callable[[DictConfig], Any]] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mutoscope.config.foreign import as_large_as, from_file, portable_model
 from mutoscope.config.nodes import build, build_dataset, locate
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
@@ -17,13 +18,13 @@ from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo
 
 
-def model_class(model: Mapping[str, Any]) -> type[IterationModule]:
-    """The class a model node names.
+def model_class(model: Mapping[str, Any], *, foreign: bool = False) -> type[IterationModule]:
+    """The class a model node names; see :func:`~mutoscope.config.build` for ``foreign``.
 
     Raises:
         ConfigError: if it is no model.
     """
-    cls = locate(model.get("_target_"), "model")
+    cls = locate(model.get("_target_"), "model", foreign=foreign)
     if not (isinstance(cls, type) and issubclass(cls, IterationModule)):
         raise ConfigError(f"model._target_ is '{model['_target_']}', which is no model; expected an IterationModule.")
     return cls
@@ -51,6 +52,8 @@ def prepared(dataset: Mapping[str, Any]) -> DataModule:
     datamodule.prepare_data()
     datamodule.setup("fit")
     info = datamodule.info
+    # what cannot be read back from a checkpoint is not trained on
+    DatasetInfo.from_dict(info.to_dict())
     say(f"Dataset {info.name}: {datamodule.describe()}.")
     return datamodule
 
@@ -94,19 +97,26 @@ def _brief(value: Any) -> str:
 def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
     """A trained model from a checkpoint or an exported folder alone, in evaluation mode, and its training's config.
 
+    Whoever wrote the file, nothing in it is resolved or run, and no more memory is taken than its weights need.
+    Networks are not compiled, which would take longer than what is generated once.
+
     Raises:
-        CheckpointError: if the file or folder is neither.
-        ConfigError: if it holds no generative model.
+        CheckpointError: if the file or folder is neither, holds no generative model, or describes another one than its
+            weights are of.
     """
     data = read_exported(checkpoint) if checkpoint.is_dir() else read_checkpoint(checkpoint)
-    config = data["mutoscope"]["config"]
-    cls = model_class(config["model"])
-    if not issubclass(cls, GenerativeModule):
-        raise ConfigError(f"{checkpoint} holds a {cls.__name__}, which generates nothing.")
-    model: GenerativeModule = build(config["model"], "model", info=checkpoint_info(data))
-    check_weights(model, data["state_dict"], str(checkpoint))
-    model.load_state_dict(data["state_dict"])
-    model.on_load_checkpoint(data)
+    with from_file(checkpoint):
+        config = dict(data["mutoscope"]["config"])
+        config["model"] = portable_model(config["model"])
+        cls = model_class(config["model"], foreign=True)
+        if not issubclass(cls, GenerativeModule):
+            raise ConfigError(f"it holds a {cls.__name__}, which generates nothing.")
+        info = checkpoint_info(data, "the description of its data")
+        with as_large_as(data["state_dict"]):
+            model: GenerativeModule = build(config["model"], "model", foreign=True, info=info)
+        check_weights(model, data["state_dict"], "its weights")
+        model.load_state_dict(data["state_dict"])
+        model.on_load_checkpoint(data)
     return model.eval(), config
 
 

@@ -1,16 +1,21 @@
 """Configs: where they lie, how their nodes are checked against the code, and how objects are built from them."""
 
+import copy
 import difflib
+import importlib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from mutoscope.config.roles import complaint, role_of
+from mutoscope.config.values import MisfitError, annotations, fit
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
+from mutoscope.formats.plain_files import shown
 from mutoscope.runtime.errors import ConfigError
 
 #: ``_target_`` may name classes defined below these packages; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
@@ -22,10 +27,12 @@ ALLOWED_PACKAGES = (
     "pytorch_lightning.loggers",
     "torchmetrics",
 )
+#: those of them whose classes a file may name: what writes, reads, downloads or runs is no matter of theirs
+FOREIGN_PACKAGES = ("mutoscope", "torch.optim", "torch.nn")
 #: what may be built beside classes
 _FUNCTIONS = ("mutoscope.training.trainer.make_trainer",)
 
-_DIRECTIVES = {"_target_", "_partial_", "_convert_", "_args_", "_recursive_"}
+_DIRECTIVES = {"_target_", "_partial_"}
 
 
 def config_dir() -> Path:
@@ -37,10 +44,10 @@ def config_dir() -> Path:
     raise ConfigError(f"The configs are missing: neither {package / 'conf'} nor {package.parents[1] / 'conf'} exists.")
 
 
-def allowed_packages() -> set[str]:
-    """Packages whose classes a config may name."""
+def allowed_packages(*, foreign: bool = False) -> set[str]:
+    """Packages whose classes a config may name, or one that comes from a file (``foreign``)."""
     installed = {point.module.split(".")[0] for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {*ALLOWED_PACKAGES, *installed, *plugins()}
+    return {*(FOREIGN_PACKAGES if foreign else ALLOWED_PACKAGES), *installed, *plugins()}
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -48,7 +55,7 @@ def closest(name: str, known: Iterable[str]) -> str:
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
-def locate(path: Any, where: str) -> Any:
+def locate(path: Any, where: str, *, foreign: bool = False) -> Any:
     """The class (or ``make_trainer``) that a ``_target_`` names.
 
     Configs also come with checkpoints of other people, so neither functions nor anything that a permitted module merely
@@ -57,7 +64,7 @@ def locate(path: Any, where: str) -> Any:
     Raises:
         ConfigError: for anything else, or a name that cannot be imported.
     """
-    allowed = sorted(allowed_packages())
+    allowed = sorted(allowed_packages(foreign=foreign))
     trusted = (
         f"only classes of {', '.join(allowed)} may be built from a config; list another package in the environment "
         "variable MUTOSCOPE_PLUGINS if you trust it."
@@ -65,13 +72,31 @@ def locate(path: Any, where: str) -> Any:
     if not isinstance(path, str) or not _below(path, allowed):
         raise ConfigError(f"{where}._target_ is '{path}', but {trusted}")
     try:
-        target = get_object(path)
+        target = _found(path)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{where}._target_ is '{path}', which cannot be imported: {reason}") from error
     if path not in _FUNCTIONS and not (isinstance(target, type) and _below(target.__module__, allowed)):
         raise ConfigError(f"{where}._target_ is '{path}', a {type(target).__name__}, but {trusted}")
     return target
+
+
+def _found(path: str) -> Any:
+    """What a dotted path names: the longest beginning that is a module, and what is in it."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        module = ".".join(parts[:count])
+        try:
+            found: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            # a module that this one lacks is another matter
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise
+            continue
+        for part in parts[count:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(f"there is no module {parts[0]}")
 
 
 def _below(path: str, packages: Iterable[str]) -> bool:
@@ -174,12 +199,17 @@ def with_groups(
     for group, choice in groups.items():
         typed = explicit.get(group, {})
         if "" not in typed:
-            merged = OmegaConf.merge(_load_choice(group, choice), OmegaConf.create(dict(typed)))
+            merged = OmegaConf.merge(load_choice(group, choice), OmegaConf.create(dict(typed)))
             chosen[group] = OmegaConf.to_container(merged, resolve=True)
     return chosen
 
 
-def _load_choice(group: str, choice: str) -> dict[str, Any]:
+def choices(group: str) -> list[str]:
+    """The choices of a config group."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def load_choice(group: str, choice: str) -> dict[str, Any]:
     """A config file on top of what its own defaults list names.
 
     That is other choices of its group (``- choice``) and what goes below one of its keys (``- /group@key: choice``).
@@ -189,37 +219,93 @@ def _load_choice(group: str, choice: str) -> dict[str, Any]:
     below: Any = OmegaConf.create()
     for entry in loaded.pop("defaults", []):
         if isinstance(entry, str):
-            below = OmegaConf.merge(below, _load_choice(group, entry))
+            below = OmegaConf.merge(below, load_choice(group, entry))
             continue
         ((where, name),) = entry.items()
         other, _, key = where.removeprefix("/").partition("@")
-        OmegaConf.update(below, key, _load_choice(other, name), force_add=True)
+        OmegaConf.update(below, key, load_choice(other, name), force_add=True)
     merged = OmegaConf.to_container(OmegaConf.merge(below, loaded))
     assert isinstance(merged, dict)
     return {str(key): value for key, value in merged.items()}
 
 
-def _check_nodes(node: Any, where: str) -> None:
+def _check_nodes(node: Any, where: str, *, foreign: bool = False) -> None:
     if isinstance(node, Mapping):
         if "_target_" in node:
-            target = locate(node["_target_"], where)
-            late = set(LATE)
-            if isinstance(node.get("recognizer"), Mapping):
-                # a metric may say how a recogniser of its own is trained
-                check_known(node["recognizer"], _PLAIN["recognizer"], f"{where}.recognizer", "a setting of recognizer")
-                late.remove("recognizer")
-            _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, late)
+            _check_target(node, where, foreign)
         elif where == "dataset" and node.get("name"):
             check_dataset(node)
         for key, value in node.items():
-            _check_nodes(value, f"{where}.{key}" if where else str(key))
+            _check_nodes(value, f"{where}.{key}" if where else str(key), foreign=foreign)
     elif isinstance(node, list | tuple):
         for i, value in enumerate(node):
-            _check_nodes(value, f"{where}[{i}]")
+            _check_nodes(value, f"{where}[{i}]", foreign=foreign)
 
 
-def check_dataset(node: Mapping[str, Any]) -> None:
-    """Check a dataset node ``{name, **settings}`` against the DataModule registered under its name."""
+def _check_target(node: Mapping[str, Any], where: str, foreign: bool) -> None:
+    target, role = locate(node["_target_"], where, foreign=foreign), role_of(where, foreign=foreign)
+    if role is not None and (reason := complaint(role, node, target, where)) is not None:
+        raise ConfigError(reason)
+    late = {*LATE, role.first} if role is not None and role.first else set(LATE)
+    if isinstance(node.get("recognizer"), Mapping):
+        # a metric may say how a recogniser of its own is trained
+        check_known(node["recognizer"], _PLAIN["recognizer"], f"{where}.recognizer", "a setting of recognizer")
+        late.remove("recognizer")
+    _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, late)
+    _fit_settings(node, target, where)
+
+
+def _fit_settings(node: Mapping[str, Any], target: Any, where: str) -> dict[str, Any]:
+    """Settings of the kinds that the target's annotations ask for; a ``ConfigError`` for one that is not."""
+    kinds = annotations(target)
+    try:
+        return {key: fit(value, kinds.get(key, Any), f"{where}.{key}") for key, value in node.items()}
+    except MisfitError as error:
+        raise ConfigError(str(error)) from error
+
+
+def fitted(node: Any, where: str = "") -> Any:
+    """A config in which whole floats (1e4) are whole numbers wherever those are asked for.
+
+    Raises:
+        ConfigError: for a target that cannot be built, or a value of another kind than its constructor asks for.
+    """
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            node = _fit_settings(node, locate(node["_target_"], where), where)
+        elif where == "dataset" and node.get("name"):
+            node = _fit_settings(node, datamodule_class(node["name"]), where)
+        elif where in _COUNTS or not where:
+            node = _fit_counts(node, where)
+        return {key: fitted(value, f"{where}.{key}" if where else str(key)) for key, value in node.items()}
+    return [fitted(value, f"{where}[{i}]") for i, value in enumerate(node)] if isinstance(node, list | tuple) else node
+
+
+#: whole numbers in nodes that are read by their keys; the first are those of the verbs themselves
+_COUNTS = {
+    "": ("seed", "samples_per_class", "lambdas", "n", "length", "clip"),
+    "measure": ("every_n_steps", "samples_per_class", "seed"),
+    "recognizer": ("max_steps", "batch_size"),
+}
+
+
+def _fit_counts(node: Mapping[str, Any], where: str) -> dict[str, Any]:
+    counts = {key: float(value) for key, value in node.items() if isinstance(value, float) and key in _COUNTS[where]}
+    if broken := [key for key, value in counts.items() if not value.is_integer()]:
+        name = f"{where}.{broken[0]}" if where else broken[0]
+        raise ConfigError(f"{name} is {node[broken[0]]}, expected a whole number.")
+    return {**node, **{key: int(value) for key, value in counts.items()}}
+
+
+def check_dataset(node: Mapping[str, Any], *, complete: bool = True) -> None:
+    """Check a dataset node ``{name, **settings}`` against the DataModule registered under its name.
+
+    Args:
+        node: from a config.
+        complete: whether settings without a default have to be there.
+    """
+    if not isinstance(node.get("name"), str):
+        raise ConfigError(f"dataset.name is {shown(node.get('name'))}, expected the name of a dataset.")
     cls = datamodule_class(node["name"])
     _check_keys(cls, [k for k in node if k != "name"], "dataset")
     needed = [
@@ -227,36 +313,58 @@ def check_dataset(node: Mapping[str, Any]) -> None:
         for name, p in inspect.signature(cls).parameters.items()
         if p.default is inspect.Parameter.empty and node.get(name) is None
     ]
-    if needed:
+    if needed and complete:
         raise ConfigError(f"dataset={node['name']} needs dataset.{needed[0]}=<value>; it has no default.")
+    _fit_settings(node, cls, "dataset")
 
 
-def build(node: Mapping[str, Any], where: str, **late: Any) -> Any:
-    """Build the object a ``_target_`` node describes; ``late`` are arguments known only at run time.
+def build(node: Mapping[str, Any], where: str, *, foreign: bool = False, **late: Any) -> Any:
+    """Build the object a ``_target_`` node describes, and those in it; nothing in the node is resolved or run.
 
-    Late arguments that the target does not ask for are left out, so callers may offer all they have.
+    Args:
+        node: ``_target_``, settings of the constructor, which may be such nodes themselves, and ``_partial_: true``
+            for what is built when the rest of its arguments is there.
+        where: its place in the config, which says what may stand there, see :mod:`mutoscope.config.roles`.
+        foreign: whether the node comes from a file; fewer classes are permitted then.
+        late: arguments known only at run time; those that the target does not ask for are left out, so callers may
+            offer all they have.
 
     Raises:
-        ConfigError: for a target outside the allowed packages, a key the target does not know, or one it lacks.
+        ConfigError: for a target outside the allowed packages or in another's place, a key the target does not know, a
+            value of another kind than it asks for, or a key that it lacks.
     """
-    _check_nodes(node, where)
-    parameters = inspect.signature(locate(node["_target_"], where)).parameters
-    wanted = {name: value for name, value in late.items() if name in parameters}
+    _check_nodes(node, where, foreign=foreign)
+    return _built(node, where, foreign, late)
+
+
+def _built(node: Any, where: str, foreign: bool, late: Mapping[str, Any]) -> Any:
+    if isinstance(node, list | tuple):
+        return [_built(value, f"{where}[{i}]", foreign, {}) for i, value in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return copy.copy(node)
+    if "_target_" not in node:
+        return {key: _built(value, f"{where}.{key}", foreign, {}) for key, value in node.items()}
+    target = locate(node["_target_"], where, foreign=foreign)
+    parameters = inspect.signature(target).parameters
+    given = {key: value for key, value in _fit_settings(node, target, where).items() if key not in _DIRECTIVES}
+    settings = {key: _built(value, f"{where}.{key}", foreign, {}) for key, value in given.items()}
+    settings |= {name: value for name, value in late.items() if name in parameters}
+    if node.get("_partial_"):
+        return partial(target, **settings)
     needed = [
         name
         for name, p in parameters.items()
         if p.default is inspect.Parameter.empty
         and p.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        and name not in {*node, *wanted}
+        and name not in settings
     ]
-    if needed and not {"_partial_", "_args_"} & set(node):
+    if needed:
         raise ConfigError(f"{where} needs {where}.{needed[0]}; {node['_target_']} cannot be built without it.")
-    # late arguments bypass Hydra, which would turn dataclasses among them into configs
-    factory = instantiate({**node, "_partial_": True}, _convert_="all")
-    return factory if node.get("_partial_") else factory(**wanted)
+    return target(**settings)
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:
     """Build the registered DataModule that a dataset node names."""
     check_dataset(node)
-    return datamodule_class(node["name"])(**{k: v for k, v in node.items() if k != "name"})
+    cls = datamodule_class(node["name"])
+    return cls(**{key: value for key, value in _fit_settings(node, cls, "dataset").items() if key != "name"})

@@ -5,10 +5,13 @@ import importlib
 import os
 import pkgutil
 import re
+import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from mutoscope.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from mutoscope.data.datamodule import DataModule
@@ -41,8 +44,29 @@ def register(name: str) -> Callable[[type[D]], type[D]]:
 
 
 def plugins() -> list[str]:
-    """Modules and packages named in ``$MUTOSCOPE_PLUGINS`` (comma-separated): code of yours that configs may use."""
-    return [name.strip() for name in os.environ.get("MUTOSCOPE_PLUGINS", "").split(",") if name.strip()]
+    """Modules and packages named in ``$MUTOSCOPE_PLUGINS`` (comma-separated): code of yours that configs may use.
+
+    They may be installed, or lie in the working directory, which is made importable for them, after all else.
+    """
+    names = [name.strip() for name in os.environ.get("MUTOSCOPE_PLUGINS", "").split(",") if name.strip()]
+    if names and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+        importlib.invalidate_caches()
+    return names
+
+
+def _import_plugin(name: str) -> None:
+    """Import a plug-in; a ``ConfigError`` where there is none of this name."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # a module that the plug-in itself lacks is another matter
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise
+        raise ConfigError(
+            f"MUTOSCOPE_PLUGINS names '{name}', which is neither installed nor in {Path.cwd()}; start from the folder "
+            f"that holds {name.split('.')[0]}, or install it."
+        ) from error
 
 
 def names_without_import() -> list[str]:
@@ -55,6 +79,15 @@ def names_without_import() -> list[str]:
     return sorted(names)
 
 
+def source_of(name: str) -> tuple[Path, str] | None:
+    """The file of a dataset of this package and the name of its class in there, without importing it."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if found := re.search(rf'^@register\("{re.escape(name)}"\)\nclass (\w+)', text, flags=re.MULTILINE):
+            return path, found[1]
+    return None
+
+
 def datamodules() -> dict[str, type["DataModule"]]:
     """All known DataModules by name: files of ``mutoscope.data``, installed entry points, modules of plug-ins."""
     import mutoscope.data as package
@@ -62,7 +95,7 @@ def datamodules() -> dict[str, type["DataModule"]]:
     for module in pkgutil.walk_packages(package.__path__, prefix="mutoscope.data."):
         importlib.import_module(module.name)
     for name in plugins():
-        importlib.import_module(name)
+        _import_plugin(name)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         register(point.name)(point.load())
     return dict(sorted(_classes.items()))

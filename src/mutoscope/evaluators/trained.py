@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 import torch
 from filelock import FileLock
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
+from mutoscope.formats.state_dicts import DamagedFileError, read_safetensors
 from mutoscope.metrics.common import Recognizer
 from mutoscope.models.recognizer.module import ActionClassifier
 from mutoscope.models.track_classifier.module import TrackClassifier
@@ -26,7 +27,7 @@ from mutoscope.runtime.cache import default_cache
 from mutoscope.runtime.console import say
 from mutoscope.runtime.files import replacing
 from mutoscope.training.callbacks.run_log import RunLog
-from mutoscope.training.trainer import make_trainer
+from mutoscope.training.trainer import fit, make_trainer
 
 Network = TypeVar("Network")
 
@@ -102,9 +103,14 @@ def _trained(
             weights = {name: value.contiguous().cpu() for name, value in module.network.state_dict().items()}
             with replacing(path) as temporary:
                 save_file(weights, temporary, metadata={"val_accuracy": repr(accuracy)})
-    module.network.load_state_dict(load_file(path))
-    with safe_open(path, framework="pt") as file:
-        accuracy = float(file.metadata()["val_accuracy"])
+    try:
+        module.network.load_state_dict(read_safetensors(path))
+        with safe_open(path, framework="pt") as file:
+            accuracy = float(file.metadata()["val_accuracy"])
+    except (ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise DamagedFileError(
+            f"{path}, the {module.title} of this data, cannot be read; remove the file, and it is trained anew."
+        ) from error
     say(f"The {module.title} names {accuracy:.1%} of the validation {named} rightly.")
     network = module.network.cpu().eval().requires_grad_(False)
     return Trained(network, hashlib.sha256(path.read_bytes()).hexdigest(), accuracy, module.title)
@@ -118,8 +124,8 @@ def _fit(
     accuracy_of: Callable[[Any, DataModule], float],
 ) -> float:
     """Train for ``max_steps`` without disturbing data or random streams of the caller; the validation accuracy."""
-    before = datamodule.batch_size, datamodule.start_batch
-    datamodule.batch_size, datamodule.start_batch = config["batch_size"], 0
+    before = datamodule.batch_size, datamodule.start_sample
+    datamodule.batch_size, datamodule.start_sample = config["batch_size"], 0
     state = torch.get_rng_state()
     try:
         torch.manual_seed(module.seed)
@@ -130,10 +136,10 @@ def _fit(
             run_dir=str(folder),
             checkpoint_every_n_steps=config["max_steps"],
         )
-        trainer.fit(module, train_dataloaders=datamodule.train_dataloader())
+        fit(trainer, module, train_dataloaders=datamodule.train_dataloader())
         return accuracy_of(module.network, datamodule)
     finally:
-        datamodule.batch_size, datamodule.start_batch = before
+        datamodule.batch_size, datamodule.start_sample = before
         torch.set_rng_state(state)
 
 

@@ -86,6 +86,8 @@ class KindTools(Protocol):
 
     #: choices of the groups ``metrics`` and ``recognizer`` for ``evaluate`` where the user makes none
     groups: Mapping[str, str]
+    #: what samples and clips are called when they are handed to metrics
+    measured: Sequence[str]
     #: whether an evaluation can measure further models beside the one asked for
     compares: bool
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mutoscope.structures.clocked import ClockedGraph
 from mutoscope.structures.graph_parts import ActionEdge, Box, GraphObject
-from mutoscope.structures.plain import GraphError, check_keys, listed, located, mapped, whole
-from mutoscope.structures.vocabulary import ActionVocabulary, unknown_name
+from mutoscope.structures.plain import GraphError, check_keys, listed, located, mapped, unknown_name, whole
+from mutoscope.structures.vocabulary import ActionVocabulary
 
 __all__ = ["ActionEdge", "ActionGraph", "Box", "GraphError", "GraphObject"]
 

@@ -1,15 +1,20 @@
 """What a dataset tells everybody else about itself."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mutoscope.structures.normaliser import Normaliser
+from mutoscope.structures.plain import entry, mapped, number, text, texts, whole_between
 from mutoscope.structures.skeleton import Skeleton
 from mutoscope.structures.vocabulary import ActionVocabulary
 
 Kind = Literal["motion", "video", "action_graph"]
 RootRule = Literal["none", "in_place", "relative", "absolute"]
+
+#: what a description in a file may say; tensors of these sizes are made of it, or none can tell that they are wrong
+_MAX_FRAMES, _MAX_CHANNELS, _MAX_CLASSES, _MAX_SIDE, _MAX_FPS = 10_000, 64, 10_000, 8192, 100_000.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class DatasetInfo:
             raise ValueError(f"DatasetInfo.kind is '{self.kind}', expected one of {', '.join(get_args(Kind))}.")
         if self.root not in get_args(RootRule):
             raise ValueError(f"DatasetInfo.root is '{self.root}', expected one of {', '.join(get_args(RootRule))}.")
+        if self.kind == "motion" and self.normaliser is not None and self.normaliser.channels != self.channels:
+            raise ValueError(
+                f"The normaliser of '{self.name}' scales {self.normaliser.channels} coordinates, but its joints have "
+                f"{self.channels}."
+            )
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"Dataset '{self.name}' names a class twice: {', '.join(self.classes)}.")
         scaled = self.normaliser.joints if self.normaliser else None
@@ -120,19 +130,34 @@ class DatasetInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DatasetInfo":
-        normaliser, size = values["normaliser"], values["frame_size"]
+        """A description from plain data, which may come from a stranger's file.
+
+        Raises:
+            ValueError: for fields that are missing, of another kind, or larger than any data are.
+        """
+        values = mapped(values, "info")
+        normaliser, size, skeleton = (entry(values, key, "info") for key in ("normaliser", "frame_size", "skeleton"))
+        # checkpoints made before there were action graphs have none
+        vocabulary = values.get("vocabulary")
+        fps = number(entry(values, "fps", "info"), "info.fps")
+        if not (math.isfinite(fps) and 0 < fps <= _MAX_FPS):
+            raise ValueError(f"info.fps is {fps:g}, expected frames per second, above 0 and at most {_MAX_FPS:g}.")
+        if size:
+            size = (
+                whole_between(entry(size, 0, "info.frame_size"), "info.frame_size", 1, _MAX_SIDE),
+                whole_between(entry(size, 1, "info.frame_size"), "info.frame_size", 1, _MAX_SIDE),
+            )
         return cls(
-            name=values["name"],
-            kind=values["kind"],
-            classes=tuple(values["classes"]),
-            fps=values["fps"],
-            length=values["length"],
-            channels=values["channels"],
-            skeleton=Skeleton.from_dict(values["skeleton"]) if values["skeleton"] else None,
-            root=values["root"],
-            units=values["units"],
+            name=text(entry(values, "name", "info"), "info.name"),
+            kind=text(entry(values, "kind", "info"), "info.kind"),  # type: ignore[arg-type]
+            classes=texts(entry(values, "classes", "info"), "info.classes", _MAX_CLASSES),
+            fps=fps,
+            length=whole_between(entry(values, "length", "info"), "info.length", 1, _MAX_FRAMES),
+            channels=whole_between(entry(values, "channels", "info"), "info.channels", 1, _MAX_CHANNELS),
+            skeleton=Skeleton.from_dict(skeleton) if skeleton else None,
+            root=text(entry(values, "root", "info"), "info.root"),  # type: ignore[arg-type]
+            units=text(entry(values, "units", "info"), "info.units"),
             normaliser=Normaliser.from_dict(normaliser) if normaliser else None,
-            frame_size=(size[0], size[1]) if size else None,
-            # checkpoints made before there were action graphs have none
-            vocabulary=ActionVocabulary.from_dict(values["vocabulary"]) if values.get("vocabulary") else None,
+            frame_size=size or None,
+            vocabulary=ActionVocabulary.from_dict(vocabulary) if vocabulary else None,
         )

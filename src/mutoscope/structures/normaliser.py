@@ -8,11 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mutoscope.structures.plain import entry, listed, numbers
+
 #: one number per coordinate ``[c]``, or per joint and coordinate ``[v][c]``
 Numbers = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 #: a coordinate that varies less than this share of the most varied one does not vary
 _CONSTANT = 1e-5
+#: bounds of float32, with room for arithmetic
+_LEAST, _MOST = 1e-30, 1e30
+#: rows of numbers that come from a file
+_MAX_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,11 @@ class Normaliser:
     def __post_init__(self) -> None:
         if (mine := _shape(self.offset)) != (other := _shape(self.scale)):
             raise ValueError(f"Normaliser got {_count(mine)} offsets but {_count(other)} scales.")
-        if not all(math.isfinite(s) and s != 0 for s in _flat(self.scale)):
+        # 0 and infinity also as the float32 they are used as
+        if not all(math.isfinite(s) and _LEAST < abs(s) < _MOST for s in _flat(self.scale)):
             raise ValueError(f"Normaliser scales must be finite and not 0, got {self.scale}.")
+        if not all(math.isfinite(o) and abs(o) < _MOST for o in _flat(self.offset)):
+            raise ValueError(f"Normaliser offsets must be finite, got {self.offset}.")
 
     @classmethod
     def from_range(cls, minimum: float, maximum: float, channels: int) -> "Normaliser":
@@ -60,6 +69,11 @@ class Normaliser:
         scale = sigma.double().clone()
         scale[scale <= _CONSTANT * scale.max()] = 1.0
         return cls(_nested(mean.double()), _nested(scale))
+
+    @property
+    def channels(self) -> int:
+        """Number of coordinates ``c``."""
+        return _shape(self.scale)[-1]
 
     @property
     def joints(self) -> int | None:
@@ -106,7 +120,8 @@ class Normaliser:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Normaliser":
-        return cls(_tuples(values["offset"]), _tuples(values["scale"]))
+        """A map from plain data, which may come from a stranger's file; raises ``ValueError`` for anything else."""
+        return cls(*(_read(entry(values, key, "normaliser"), f"normaliser.{key}") for key in ("offset", "scale")))
 
     def _doubles(self) -> tuple[Tensor, Tensor]:
         return torch.tensor(self.offset, dtype=torch.float64), torch.tensor(self.scale, dtype=torch.float64)
@@ -145,6 +160,15 @@ def _nested(values: Tensor) -> Numbers:
 
 def _tuples(values: Sequence[Any]) -> Numbers:
     return tuple(tuple(map(float, row)) if isinstance(row, list | tuple) else float(row) for row in values)  # type: ignore[return-value]
+
+
+def _read(values: object, what: str) -> Numbers:
+    rows = listed(values, what)
+    if len(rows) > _MAX_ROWS:
+        raise ValueError(f"{what} has {len(rows):,} rows, expected at most {_MAX_ROWS:,}.")
+    if any(isinstance(row, list | tuple) for row in rows):
+        return tuple(numbers(row, what, len(listed(rows[0], what))) for row in rows)
+    return numbers(rows, what, len(rows))
 
 
 def _lists(numbers: Numbers) -> list[Any]:

@@ -1,10 +1,10 @@
 """Checks of what people write in files by hand: is it a mapping, a number, text, and are its keys known."""
 
+import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-from mutoscope.structures.vocabulary import unknown_name
 
 
 class GraphError(ValueError):
@@ -42,7 +42,10 @@ def number(value: object, what: str) -> float:
     # True is an int
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GraphError(f"{what} is {_shown(value)}, expected a number.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise GraphError(f"{what} is an enormous number, expected one of fewer than 300 digits.") from None
 
 
 def numbers(value: object, what: str, count: int) -> tuple[float, ...]:
@@ -58,6 +61,45 @@ def whole(value: object, what: str) -> int:
     return int(number(value, what))
 
 
+def whole_between(value: object, what: str, low: int, high: int) -> int:
+    """A whole number within limits; numbers without end are shown by their first digits."""
+    # the number itself may have more digits than Python prints
+    if isinstance(value, int) and not isinstance(value, bool) and not low <= value <= high:
+        raise GraphError(f"{what} is {_shown_number(value)}, expected {low:,} to {high:,}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GraphError(f"{what} is {value}, expected {low:,} to {high:,}.")
+    found = whole(value, what)
+    if not low <= found <= high:
+        raise GraphError(f"{what} is {_shown_number(found)}, expected {low:,} to {high:,}.")
+    return found
+
+
+def _shown_number(value: int) -> str:
+    return str(value) if abs(value) < 10**15 else f"about {float(value):.0e}" if abs(value) < 10**300 else "enormous"
+
+
+def texts(value: object, what: str, at_most: int) -> tuple[str, ...]:
+    """A list of short texts."""
+    found = listed(value, what)
+    if len(found) > at_most:
+        raise GraphError(f"{what} has {len(found):,} entries, expected at most {at_most:,}.")
+    for each in found:
+        if len(text(each, f"An entry of {what}")) > 1000:
+            raise GraphError(f"An entry of {what} has {len(each):,} characters, expected at most 1,000.")
+    return tuple(found)
+
+
+def entry(values: object, key: str | int, what: str) -> Any:
+    """A field of a mapping or an entry of a list, which has to be there."""
+    if isinstance(key, int):
+        if key >= len(listed(values, what)):
+            raise GraphError(f"{what} has {len(listed(values, what))} entries, expected more.")
+        return listed(values, what)[key]
+    if key not in mapped(values, what):
+        raise GraphError(f"{what} has no '{key}', which is needed.")
+    return mapped(values, what)[key]
+
+
 def check_keys(values: Mapping[Any, Any], what: str, needed: Sequence[str], optional: Sequence[str] = ()) -> None:
     """Refuse keys that are unknown, naming the closest, and the absence of those needed."""
     for key in values:
@@ -70,3 +112,10 @@ def check_keys(values: Mapping[Any, Any], what: str, needed: Sequence[str], opti
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
+    """The sentence that says that there is no such name, which ones there are, and which is the closest."""
+    hint = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    meant = f" Did you mean '{hint[0]}'?" if hint else ""
+    return f"There is no {what} '{name}'; known: {', '.join(known)}.{meant}"

@@ -4,6 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mutoscope.structures.plain import entry, listed, text, texts, whole_between
+
+#: of a layout that comes from a file
+MAX_JOINTS = 500
+
 Side = Literal["left", "right", "middle"]
 
 
@@ -107,22 +112,34 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Skeleton":
+        """A layout from plain data, which may come from a stranger's file; raises ``ValueError`` for anything else."""
+
+        def joint(value: object, key: str) -> int:
+            return whole_between(value, f"skeleton.{key}", -1, MAX_JOINTS)
+
+        def pairs(key: str) -> tuple[tuple[int, int], ...]:
+            found = listed(entry(values, key, "skeleton"), f"skeleton.{key}")
+            if len(found) > MAX_JOINTS * 4:
+                raise ValueError(f"skeleton.{key} has {len(found):,} pairs, expected at most {MAX_JOINTS * 4:,}.")
+            return tuple((joint(entry(pair, 0, key), key), joint(entry(pair, 1, key), key)) for pair in found)
+
+        def joints(key: str) -> tuple[int, ...]:
+            found = listed(entry(values, key, "skeleton"), f"skeleton.{key}")
+            return tuple(joint(value, key) for value in found[: MAX_JOINTS + 1])
+
+        hips = entry(values, "hips", "skeleton")
         return cls(
-            name=values["name"],
-            joints=tuple(values["joints"]),
-            parents=tuple(values["parents"]),
-            centre=values["centre"],
-            mirror=_pairs(values["mirror"]),
-            hips=(values["hips"][0], values["hips"][1]),
-            feet=tuple(values["feet"]),
-            up_axis=values["up_axis"],
-            units=values["units"],
-            extra_edges=_pairs(values["extra_edges"]),
+            name=text(entry(values, "name", "skeleton"), "skeleton.name"),
+            joints=texts(entry(values, "joints", "skeleton"), "skeleton.joints", MAX_JOINTS),
+            parents=joints("parents"),
+            centre=joint(entry(values, "centre", "skeleton"), "centre"),
+            mirror=pairs("mirror"),
+            hips=(joint(entry(hips, 0, "skeleton.hips"), "hips"), joint(entry(hips, 1, "skeleton.hips"), "hips")),
+            feet=joints("feet"),
+            up_axis=whole_between(entry(values, "up_axis", "skeleton"), "skeleton.up_axis", 0, 2),
+            units=text(entry(values, "units", "skeleton"), "skeleton.units"),
+            extra_edges=pairs("extra_edges"),
         )
-
-
-def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
-    return tuple((int(a), int(b)) for a, b in values)
 
 
 def _by_names(

@@ -1,9 +1,13 @@
 """The words of action graphs: which attributes objects have, which actions and spatial predicates exist."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from mutoscope.structures.plain import entry, listed, mapped, text, texts, unknown_name
+
+#: of a vocabulary that comes from a file
+_MAX_ATTRIBUTES, _MAX_WORDS = 20, 100_000
 
 IMAGE, IN_IMAGE, PADDING = "__image__", "__in_image__", "__padding__"
 
@@ -94,20 +98,31 @@ class ActionVocabulary:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ActionVocabulary":
+        """Words from plain data, which may come from a stranger's file; raises ``ValueError`` for anything else."""
+        values = mapped(values, "vocabulary")
+
+        def words(key: str) -> tuple[str, ...]:
+            return texts(entry(values, key, "vocabulary"), f"vocabulary.{key}", _MAX_WORDS)
+
+        attributes = listed(entry(values, "attributes", "vocabulary"), "vocabulary.attributes")
+        if not 1 <= len(attributes) <= _MAX_ATTRIBUTES:
+            raise ValueError(
+                f"vocabulary.attributes has {len(attributes)} entries, expected 1 to {_MAX_ATTRIBUTES} attributes."
+            )
+        image_node = entry(values, "image_node", "vocabulary")
+        if not isinstance(image_node, bool):
+            raise ValueError(f"vocabulary.image_node is '{image_node}', expected true or false.")
+        where = "vocabulary.attributes"
         return cls(
-            attributes=tuple((name, tuple(names)) for name, names in values["attributes"]),
-            actions=tuple(values["actions"]),
-            predicates=tuple(values["predicates"]),
-            destinations=tuple(values["destinations"]),
-            image_node=values["image_node"],
+            attributes=tuple(
+                (text(entry(pair, 0, where), where), texts(entry(pair, 1, where), where, _MAX_WORDS))
+                for pair in attributes
+            ),
+            actions=words("actions"),
+            predicates=words("predicates"),
+            destinations=words("destinations"),
+            image_node=image_node,
         )
-
-
-def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
-    """The sentence that says that there is no such name, which ones there are, and which is the closest."""
-    hint = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    meant = f" Did you mean '{hint[0]}'?" if hint else ""
-    return f"There is no {what} '{name}'; known: {', '.join(known)}.{meant}"
 
 
 _RELATIONS = (IN_IMAGE, "right", "above", "below", "left", "surrounding", "inside")

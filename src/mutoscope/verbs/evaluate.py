@@ -6,10 +6,13 @@ from typing import Any
 
 from mutoscope import kinds
 from mutoscope.config.assembly import load_model, prepared, same_data
+from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.nodes import check_config, with_groups
 from mutoscope.kinds.base import EvaluationTask
+from mutoscope.kinds.fitting import check_measures
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.files import no_empty_folders
 from mutoscope.structures import DatasetInfo
 from mutoscope.training.trainer import place
 
@@ -53,9 +56,11 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
     config = with_groups(config, {**tools.groups, **model.groups}, explicit)
     config["beside"] = _named(config["beside"])
     check_config(config, KEYS)
+    check_measures(config, type(model))
     if config["beside"] and not tools.compares:
         raise ConfigError(f"beside compares models of motion, but {checkpoint} holds one of {model.takes} data.")
-    dataset = _dataset(config.get("dataset"), trained_config["dataset"], explicit.get("dataset", {}))
+    typed = explicit.get("dataset", {})
+    dataset = _dataset(config.get("dataset"), trained_config["dataset"], typed, str(checkpoint))
     datamodule = prepared(dataset)
     same_data(datamodule.info, model.info, f"checkpoint {checkpoint}")
     others = [_further(path, datamodule.info, f"checkpoint {path}") for path in further]
@@ -73,12 +78,13 @@ def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]
         for name, paths in config["beside"].items()
     }
     out = Path(config["out"]) if config["out"] else _results_of(checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
     device = place(config["accelerator"])
-    task = EvaluationTask(
-        config, model.to(device), trained_config, datamodule, device, checkpoint, out, beside, others, explicit
-    )
-    return tools.evaluate(task)
+    with no_empty_folders(out):
+        out.mkdir(parents=True, exist_ok=True)
+        task = EvaluationTask(
+            config, model.to(device), trained_config, datamodule, device, checkpoint, out, beside, others, explicit
+        )
+        return tools.evaluate(task)
 
 
 def _further(path: Path, info: DatasetInfo, whose: str) -> GenerativeModule:
@@ -147,11 +153,12 @@ def _results_of(checkpoint: Path) -> Path:
 
 
 def _dataset(
-    chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any]
+    chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any], whose: str
 ) -> dict[str, Any]:
     typed = {name: value for name, value in explicit.items() if name}
-    if chosen is None or chosen.get("name") in (None, trained["name"]):
-        return {**trained, **typed}
+    if chosen is None or chosen.get("name") in (None, trained.get("name")):
+        return taken_dataset(trained, typed, whose)
     # another dataset is cut the way the model's own was, unless the user says otherwise
     shared = ("length", "fps", "skeleton", "channels", "root_rule", "align_heading", "size")
-    return {**chosen, **{k: trained[k] for k in shared if k in trained and k in chosen}, **typed}
+    cut = {key: trained[key] for key in shared if key in trained and key in chosen}
+    return {**chosen, **taken_dataset(cut, typed, whose)}

@@ -10,8 +10,10 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mutoscope.config.assembly import load_model
+from mutoscope.config.foreign import is_place
 from mutoscope.config.nodes import check_config, closest
-from mutoscope.formats.checkpoints import EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
+from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
+from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
@@ -115,10 +117,12 @@ def _write(
     config = {
         "format": EXPORT_FORMAT,
         "model": {**trained["model"], "ema_half_life": None},
-        "dataset": {name: _portable(value) for name, value in trained["dataset"].items()},
+        # settings that name a place on this machine mean nothing elsewhere
+        "dataset": {name: None if is_place(value) else value for name, value in trained["dataset"].items()},
         "info": model.info.to_dict(),
         "iterations": model.iterations,
         "samples_seen": model.samples_seen,
+        DIGEST: digest(weights),
         "versions": run_facts()["versions"],
     }
     texts = {_CARD: card(model, config, out.name, averaged, origin)}
@@ -139,8 +143,3 @@ def _write(
         shutil.rmtree(temporary, ignore_errors=True)
     say(f"Wrote {out}: {', '.join(sorted([*texts, EXPORT_WEIGHTS]))}.")
     return out
-
-
-def _portable(value: Any) -> Any:
-    """Settings that name a place on this machine mean nothing elsewhere."""
-    return None if isinstance(value, str) and (os.sep in value or value.startswith((".", "~"))) else value

@@ -8,6 +8,7 @@ from mutoscope import kinds
 from mutoscope.config.assembly import load_model
 from mutoscope.config.nodes import check_config
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.files import no_empty_folders
 from mutoscope.structures import Sample
 
 KEYS = (
@@ -50,4 +51,5 @@ def generate(config: Mapping[str, Any]) -> Sample:
     if not isinstance(config["seed"], int) or isinstance(config["seed"], bool):
         raise ConfigError(f"seed is {config['seed']}, expected a whole number.")
     model, trained_config = load_model(Path(config["checkpoint"]))
-    return kinds.tools(model.takes).generate(config, model, trained_config)
+    with no_empty_folders(config["out"]):
+        return kinds.tools(model.takes).generate(config, model, trained_config)

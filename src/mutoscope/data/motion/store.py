@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mutoscope.data.motion.windows import MotionClips
+from mutoscope.runtime.console import progress_bar
 from mutoscope.structures import Skeleton
 
 _FORMAT = 1
@@ -219,8 +218,7 @@ def _write_parts(
     """Write the recordings that are not there yet, each atomically; answer the frames of all."""
     parts.mkdir(parents=True, exist_ok=True)
     frames = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         for i in progress.track(range(len(recordings)), description=title):
             part = _part(parts, i)
             if not part.exists():

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from mutoscope.config.assembly import prepared, same_data
+from mutoscope.config.foreign import taken_dataset
 from mutoscope.data.sampling import clips_of
 from mutoscope.formats.graph_files import read_action_graph, write_action_graph
 from mutoscope.kinds.action_graph.media import save_comparison, save_variants
@@ -167,7 +168,7 @@ def _variants(
 def _validation_clip(
     config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]
 ) -> ActionGraphBatch:
-    datamodule = prepared({**trained_config["dataset"], **(config["dataset"] or {})})
+    datamodule = prepared(taken_dataset(trained_config["dataset"], config["dataset"] or {}, config["checkpoint"]))
     same_data(datamodule.info, model.info, f"checkpoint {config['checkpoint']}")
     count = len(datamodule.dataset("val"))
     number = config["clip"]

@@ -1,6 +1,6 @@
 """Video from action graphs: graphs and first frames in, clips out, measured against the true clips."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,15 @@ class ActionGraphTools:
     """See :class:`~mutoscope.kinds.base.KindTools`."""
 
     groups: Mapping[str, str] = {"metrics": "action_graph", "recognizer": "tracks"}
+    measured: Sequence[str] = (
+        "fake_frames",
+        "real_frames",
+        "fake_boxes",
+        "real_boxes",
+        "real_nodes",
+        "moving",
+        "graph",
+    )
     compares = False
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:

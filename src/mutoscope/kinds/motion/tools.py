@@ -1,6 +1,6 @@
 """Skeleton motion: labels in, clips out, measured against training clips and shown class by class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class MotionTools:
 
     #: ``conf/evaluate.yaml`` names those of motion already
     groups: Mapping[str, str] = {}
+    measured: Sequence[str] = ("joints", "label", "mask", "real")
     compares = True
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:

@@ -6,7 +6,6 @@ optimisers' moments cannot be told apart, so both stay behind. Sizes are told fr
 ``run_args.json`` beside the file tells the few settings that leave no trace in them.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, get_args
 
 from torch import Tensor, nn
 
+from mutoscope.formats.plain_files import parse_json, read_bytes, shown
 from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
@@ -173,7 +173,7 @@ def _arguments(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        arguments = json.loads(path.read_text(encoding="utf-8"))
+        arguments = parse_json(read_bytes(path).decode("utf-8-sig"), f"'{path}'")
     except ValueError as error:
         raise ValueError(f"'{path}' is no JSON; repair it or move it away. ({error})") from error
     if not isinstance(arguments, dict):
@@ -209,12 +209,15 @@ def networks_from_reference(file: ReferenceFile, *, align_corners: bool = False)
             f"'{MODEL}' holds {len(strangers)} entries that belong to no network, such as '{strangers[0]}'; "
             f"expected names that begin with {', '.join(prefixes)}."
         )
+    multiplier = flags.get("flow_multiplier", 20.0)
+    if not isinstance(multiplier, int | float) or not 0 < multiplier < 1e6:
+        raise ValueError(f"{ARGUMENTS} has flow_multiplier {shown(multiplier)}; expected pixels, above 0.")
     only_actions = bool(flags.get("only_temporal", False))
     frames = frames_from_reference(
         file.model,
         FRAMES_PREFIX,
         upsampling=upsampling,
-        flow_multiplier=float(flags.get("flow_multiplier", 20.0)),
+        flow_multiplier=float(multiplier),
         align_corners=align_corners,
     )
     layout = layout_from_reference(file.model, LAYOUT_PREFIX, only_actions=only_actions)
