@@ -298,16 +298,16 @@ def test_a_metric_that_fails_is_absent_with_its_reason(run: Callable[..., Evalua
         "metrics=none",
         "+metrics.drift._target_=mutoscope.metrics.BoneDrift",
         "+metrics.paper._target_=mutoscope.metrics.SAGCNMMD",
-        "+metrics.paper.mode=x",
+        "+metrics.paper.most=1",
         out=str(tmp_path),
     )
     for row in evaluation.rows:
         assert row.values["paper"] is None
-        assert row.absent["paper"] == "mode is 'x', expected a or s."
+        assert row.absent["paper"] == "The paper's MMD needs 2 clips of every class, but class 0 has 1."
         assert row.values["drift"] is not None
     for name in ("report.html", "table.md", "table.csv", "metrics.json"):
         text = (tmp_path / name).read_text().replace("&#x27;", "'")
-        assert "mode is 'x', expected a or s." in text, name
+        assert "The paper's MMD needs 2 clips of every class, but class 0 has 1." in text, name
 
 
 def test_the_command_in_the_report_repeats_the_evaluation(compose: Compose) -> None:
