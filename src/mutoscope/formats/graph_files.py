@@ -15,18 +15,15 @@ subject's box ends up, both as fractions of the frame; ``start`` and ``end`` are
 """
 
 import json
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from mutoscope.formats.files import replacing
+from mutoscope.formats.plain_files import PlainFileError, parse_json, parse_yaml, read_bytes
 from mutoscope.structures.action_graph import ActionGraph, GraphError
 
 _YAML, _JSON = (".yaml", ".yml"), (".json",)
-#: of the key "<<", which takes over the fields of another mapping
-_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_action_graph(path: str | Path) -> ActionGraph:
@@ -38,21 +35,19 @@ def read_action_graph(path: str | Path) -> ActionGraph:
             unknown or missing keys, values of the wrong kind.
     """
     path = Path(path)
-    json_file = _is_json(path)
+    # a JSON file is read as JSON, so that its errors speak of JSON
+    parse = parse_json if _is_json(path) else parse_yaml
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}; expected an action graph (.yaml or .json) there.")
     try:
-        text = path.read_text(encoding="utf-8")
-        # a JSON file is read as JSON, so that its errors speak of JSON
-        values = json.loads(text, object_pairs_hook=_once) if json_file else yaml.load(text, _Loader)
+        values = parse(read_bytes(path).decode("utf-8"), str(path))
+    except PlainFileError as error:
+        raise GraphError(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise GraphError(f"{path}: {error}") from None
+    try:
         return ActionGraph.from_dict(values)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise GraphError(f"{path}{line}: {error.problem or error.context}.") from None
-    except json.JSONDecodeError as error:
-        raise GraphError(f"{path}, line {error.lineno}: {error.msg}.") from None
-    except (GraphError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except GraphError as error:
         raise GraphError(f"{path}: {error}") from None
 
 
@@ -97,29 +92,3 @@ def _flow(value: object) -> str:
     """A value on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise GraphError(f"'{key}' is given twice; every name needs to be unique.")
-        found[key] = value
-    return found
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which refuses a key given twice instead of keeping the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        found: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == _MERGE:
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in found:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key}' is given twice; every name needs to be unique", key_node.start_mark
-                )
-            found.add(key)
-        return super().construct_mapping(node, deep)
