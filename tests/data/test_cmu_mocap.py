@@ -236,7 +236,7 @@ def rewritten(index: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("label", "class", r"index\.csv has no column label; expected file, label"),
+        ("label", "class", r"index\.csv: it has no column label; expected a first line with file, label"),
         ("walk/01_00.amc,walk", "walk/01_00.amc,", r"index\.csv, line 2: no value for label"),
         ("asf/01.asf,40,30", "asf/01.asf,40,fast", r"line 2: fps is 'fast' and frames '40', expected"),
         ("asf/01.asf,40,30", "asf/01.asf,4.5,30", r"line 2: fps is '30' and frames '4\.5', expected"),

@@ -234,7 +234,7 @@ def test_boxes_are_read_one_video_at_a_time(tmp_path: Path) -> None:
     assert dict(read_boxes(path, {"1"})) == {}
     for broken in (json.dumps(content)[:-9], "[1]", "", '{"1": [] "2": []}'):
         path.write_text(broken)
-        with pytest.raises(ValueError, match=r"boxes\.json is no JSON object of boxes"):
+        with pytest.raises(ValueError, match=r"boxes\.json, line 1: it is no JSON object of boxes"):
             list(read_boxes(path, {"1"}))
 
 
@@ -255,7 +255,7 @@ def test_bad_files_are_named(tree: Path, tmp_path: Path) -> None:
         ready(tree, tmp_path)
     path = tmp_path / "labels.csv"
     path.write_text("id,template\n1,x\n")
-    with pytest.raises(ValueError, match=r"labels\.csv, entry 1"):
+    with pytest.raises(ValueError, match=r"labels\.csv: it has no column placeholders"):
         read_labels(path)
     path = tmp_path / "mapping.json"
     for text, said in (("[", "no JSON"), ('{"a": 1}', "names to names"), ('{"a": "b"}', "does not map 'hand'")):

@@ -1,10 +1,10 @@
 """Real motion capture: labelled recordings of the CMU Graphics Lab Motion Capture Database, or any ASF/AMC tree."""
 
-import csv
 import hashlib
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,8 @@ from mutoscope.data.resample import resample
 from mutoscope.data.retarget import retarget, retarget_matrix
 from mutoscope.data.stored_motion import StoredMotionDataModule
 from mutoscope.formats.asf_amc import AsfSkeleton, forward_kinematics, read_amc, read_asf
+from mutoscope.formats.sources import FileError
+from mutoscope.formats.text import read_table
 from mutoscope.structures import CMU31, RootRule
 from mutoscope.structures import skeleton as named_skeleton
 
@@ -40,6 +42,12 @@ _WANTED = (
 )
 #: raise whenever reading, retargeting or resampling changes what it makes of the same files
 _PREPARATION = 1
+#: frames per second of any motion capture
+_SLOWEST, _FASTEST = 0.1, 10_000.0
+
+
+class RecordingsError(FileError):
+    """An index of recordings that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -224,37 +232,34 @@ class CmuMocap(StoredMotionDataModule):
 
 
 def _read_index(path: Path) -> list[_Row]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no index {path}; {_WANTED}.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; expected {', '.join(_COLUMNS)}.")
-        rows = [_row(path, reader.line_num, entry) for entry in reader]
+    missing = f"There is no index {path}; {_WANTED}."
+    table = read_table(path, _COLUMNS, error=RecordingsError, missing=missing)
+    rows = [_row(path, row.line, row.cells) for row in table]
     if not rows:
-        raise ValueError(f"{path} lists no recordings.")
+        raise RecordingsError(path, "it lists no recordings.")
     name, times = Counter(row.file for row in rows).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"{path} lists {name} more than once; a recording has one label.")
+        raise RecordingsError(path, f"it lists {name} more than once; a recording has one label.")
     return rows
 
 
-def _row(path: Path, line: int, entry: dict[str, str | None]) -> _Row:
-    values = {column: (entry[column] or "").strip() for column in _COLUMNS}
-    if empty := [column for column, value in values.items() if not value]:
-        raise ValueError(f"{path}, line {line}: no value for {', '.join(empty)}.")
-    frames = (entry.get("frames") or "").strip()
+def _row(path: Path, line: int, cells: Mapping[str, str]) -> _Row:
+    if empty := [column for column in _COLUMNS if not cells[column]]:
+        raise RecordingsError(path, f"no value for {', '.join(empty)}.", f"line {line}")
+    frames = cells.get("frames", "")
     try:
-        fps, count = float(values["fps"]), int(frames) if frames else None
+        fps, count = float(cells["fps"]), int(frames) if frames else None
     except ValueError:
         fps, count = 0.0, None
-    if not 0 < fps < float("inf"):
-        raise ValueError(
-            f"{path}, line {line}: fps is '{values['fps']}' and frames '{frames}', expected a positive number and a "
-            "whole number or nothing."
+    if not _SLOWEST <= fps <= _FASTEST or (count is not None and count < 1):
+        raise RecordingsError(
+            path,
+            f"fps is '{cells['fps'][:40]}' and frames '{frames[:40]}', expected a number from {_SLOWEST:g} to "
+            f"{_FASTEST:g} (with a point, not a comma) and a whole number or nothing.",
+            f"line {line}",
         )
-    take = f"{values['subject']}_{values['trial']}"
-    return _Row(values["file"], values["label"], take, values["asf"], fps, count)
+    take = f"{cells['subject']}_{cells['trial']}"
+    return _Row(cells["file"], cells["label"], take, cells["asf"], fps, count)
 
 
 def _chosen(classes: list[str] | None, known: list[str]) -> tuple[str, ...]:

@@ -249,7 +249,7 @@ class SomethingV2(ActionGraphDataModule):
                     else:
                         tracks[name] = track
                 except BoxError as error:
-                    skipped[name] = Skipped(name, error.reason, str(error))
+                    skipped[name] = Skipped(name, error.reason, f"{file}: {error}")
         for name in wanted.keys() - tracks.keys() - skipped.keys():
             skipped[name] = Skipped(name, "no boxes", "It is in none of the files of boxes.")
         return tracks, [skipped[name] for name in wanted if name in skipped]

@@ -6,6 +6,9 @@ from typing import Any
 
 from mutoscope.structures.vocabulary import unknown_name
 
+#: nothing in a graph comes near
+_LARGEST = 10**15
+
 
 class GraphError(ValueError):
     """An action graph that cannot mean anything; the message names the edge or object and what to do."""
@@ -42,6 +45,9 @@ def number(value: object, what: str) -> float:
     # True is an int
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GraphError(f"{what} is {_shown(value)}, expected a number.")
+    # whole numbers have no largest, floats do
+    if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+        raise GraphError(f"{what} is {_shown(value)}, expected a number of sensible size.")
     return float(value)
 
 
@@ -68,5 +74,9 @@ def check_keys(values: Mapping[Any, Any], what: str, needed: Sequence[str], opti
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no numbers of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
