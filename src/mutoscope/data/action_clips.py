@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 
 from mutoscope.console import say
 from mutoscope.data.datamodule import DataModule, Split
-from mutoscope.data.frame_cache import FrameCache, Skipped, tell_skipped
+from mutoscope.data.frame_cache import FrameCache
 from mutoscope.data.motion import default_cache
+from mutoscope.data.skipped import Skipped, tell_skipped
 from mutoscope.structures import (
     ActionGraphBatch,
     ActionGraphPair,

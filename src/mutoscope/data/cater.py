@@ -12,10 +12,11 @@ from mutoscope.data.action_clips import ActionGraphDataModule
 from mutoscope.data.cater_scenes import STRIDE, SceneTable
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import existing_folder
-from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
+from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.motion_store import fingerprint
 from mutoscope.data.parallel import each, usable_cores
 from mutoscope.data.registry import register
+from mutoscope.data.skipped import Skipped, by_reason
 from mutoscope.formats.cater import RAW_FPS, RAW_FRAMES, CaterScene, SceneError, read_list, read_scene
 from mutoscope.formats.files import replacing
 from mutoscope.structures import CATER_VOCABULARY, ActionVocabulary
