@@ -61,7 +61,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture the right way up, without decoding it; errors as :func:`read_picture`."""
     with _opened(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_EXIF_ORIENTATION) in (5, 6, 7, 8)
+        # of TIFF files, Pillow gives the size that they are shown in
+        turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION) in (5, 6, 7, 8)
         return (height, width) if turned else (width, height)
 
 

@@ -141,10 +141,8 @@ def read_video(path: str | Path) -> tuple[Frames, float]:
     except MemoryError:
         raise VideoError(
             path,
-            f"its frames ({max(promised, len(frames))} or more of {frames[0].shape[1]}x{frames[0].shape[0]} pixels) "
-            f"take more than the {size_of(_MOST_BYTES)} that a video may; cut it or make it smaller."
-            if frames
-            else "its frames do not fit into memory; make it smaller.",
+            f"its {max(promised, len(frames))} or more frames take more memory than there is, or than the "
+            f"{size_of(_MOST_BYTES)} that a video may; cut it or make it smaller.",
         ) from None
 
 
