@@ -83,8 +83,8 @@ def compose() -> Compose:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    from mutoscope import cli
-    from mutoscope.config import config_dir
+    from mutoscope.cli import main as cli
+    from mutoscope.config.nodes import config_dir
 
     def composed(*overrides: str, verb: str = "train") -> dict[str, Any]:
         cli._register()
@@ -115,7 +115,7 @@ def tiny(compose: Compose) -> Compose:
 @pytest.fixture(scope="session")
 def trained(tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run directory of a tiny model after 6 iterations, with an average and a checkpoint at every second one."""
-    from mutoscope.train import train
+    from mutoscope.verbs.train import train
 
     run_dir = tmp_path_factory.mktemp("runs") / "trained"
     train(tiny("trainer.max_steps=6", "trainer.milestones_every_n_steps=2"), run_dir)

@@ -9,12 +9,18 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mutoscope"
 FILES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 
-#: floors from the ground up; what is not named stands on top, with the verbs
-FLOORS = (("structures",), ("formats", "nn", "metrics", "render"), ("data", "models"), ("callbacks", "loggers.py"))
-#: machinery that the floors below the verbs share: knows files and Lightning, but no data, model or verb
-BASEMENT = ("console.py", "checkpoint.py")
-#: a logger is set up by the config and complains as one
-FOR_ITS_ERROR = {("loggers.py", "config.py")}
+#: rooms by floor, from the ground up
+FLOORS = (
+    ("runtime", "structures"),
+    ("formats", "nn", "metrics"),
+    ("render", "data", "models"),
+    ("config", "training"),
+    ("evaluators",),
+    ("kinds",),
+    ("verbs",),
+    ("cli",),
+)
+ROOMS = [room for rooms in FLOORS for room in rooms]
 #: networks, losses and metrics can be taken into anyone's code
 PURE = ("nn/", "metrics/", "structures/")
 PURE_NAMES = ("generator.py", "discriminator.py", "discriminators.py", "attention_graph.py", "graph_layers.py")
@@ -22,8 +28,7 @@ PURE_NAMES += ("losses.py", "network.py", "ema.py")
 
 
 def floor(path: str) -> int:
-    part = path.split("/")[0]
-    return next((number for number, names in enumerate(FLOORS) if part in names), len(FLOORS))
+    return next(number for number, rooms in enumerate(FLOORS) if path.split("/")[0] in rooms)
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -51,15 +56,41 @@ def calls(tree: ast.Module, name: str) -> list[ast.Call]:
     return [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == name]
 
 
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of files each of which reaches all others of its group."""
+
+    def reached(start: str) -> set[str]:
+        seen, waiting = set(), [start]
+        while waiting:
+            new = edges[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    reach = {path: reached(path) for path in edges}
+    groups = {tuple(sorted(p for p in reach[path] if path in reach[p])) for path in edges if path in reach[path]}
+    return [list(group) for group in sorted(groups)]
+
+
+def test_every_module_stands_in_a_room() -> None:
+    assert [path for path in FILES if "/" not in path] == ["__init__.py"]
+    assert sorted({path.split("/")[0] for path in FILES if "/" in path}) == sorted(ROOMS)
+
+
 def test_imports_only_go_down() -> None:
+    rooms = {path: tree for path, tree in FILES.items() if "/" in path}
     upward = [
         f"{path} imports {other}"
-        for path, tree in FILES.items()
+        for path, tree in rooms.items()
         for other in house_files(tree)
-        if other not in BASEMENT and floor(other) > floor(path) and (path, other) not in FOR_ITS_ERROR
+        if other in rooms and floor(other) > floor(path)
     ]
     assert not upward
-    assert not [path for name in BASEMENT for path in house_files(FILES[name]) if floor(path) > 1]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+    assert circles({path: house_files(tree) for path, tree in FILES.items()}) == []
 
 
 def test_models_and_data_meet_in_structures_only() -> None:

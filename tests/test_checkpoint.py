@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mutoscope import checkpoint as module
-from mutoscope.assembly import load_model
-from mutoscope.checkpoint import CheckpointError, checkpoint_info, read_checkpoint, save_atomically
-from mutoscope.config import ConfigError
-from mutoscope.pretrained import export
+from mutoscope.config.assembly import load_model
+from mutoscope.formats import checkpoints as module
+from mutoscope.formats.checkpoints import CheckpointError, checkpoint_info, read_checkpoint, save_atomically
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.verbs.export import export
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,9 @@ def test_folders_are_told_apart(trained: Path, exported: Path, tmp_path: Path) -
         read_checkpoint(exported)
 
 
-@pytest.mark.parametrize("target", ["torch.hub.load", "mutoscope.facts.subprocess.run", "mutoscope.train.write_config"])
+@pytest.mark.parametrize(
+    "target", ["torch.hub.load", "mutoscope.runtime.provenance.subprocess.run", "mutoscope.verbs.train.write_config"]
+)
 def test_a_strangers_checkpoint_cannot_call_functions(path: Path, tmp_path: Path, target: str) -> None:
     data = torch.load(path, weights_only=True)
     data["mutoscope"]["config"]["model"]["_target_"] = target
@@ -210,7 +212,7 @@ def test_an_export_replaces_nothing_and_leaves_nothing_half_done(
     def crash(*args: Any, **kwargs: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("mutoscope.pretrained.save_file", crash)
+    monkeypatch.setattr("mutoscope.verbs.export.save_file", crash)
     with pytest.raises(OSError, match="No space left"):
         export(path, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

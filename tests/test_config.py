@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from mutoscope import cli
-from mutoscope.assembly import check_pair, model_class, prepared
-from mutoscope.config import ConfigError, build, build_dataset, check_config, config_dir, locate
+from mutoscope.cli import main as cli
+from mutoscope.config.assembly import check_pair, model_class, prepared
+from mutoscope.config.nodes import build, build_dataset, check_config, config_dir, locate
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
-from mutoscope.engine import check_trainer
-from mutoscope.evaluate import KEYS as EVALUATE_KEYS
-from mutoscope.generate import KEYS as GENERATE_KEYS
 from mutoscope.models.base import IterationModule
-from mutoscope.pretrained import KEYS as EXPORT_KEYS
-from mutoscope.train import KEYS, train
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.training.trainer import check_trainer
+from mutoscope.verbs.evaluate import KEYS as EVALUATE_KEYS
+from mutoscope.verbs.export import KEYS as EXPORT_KEYS
+from mutoscope.verbs.generate import KEYS as GENERATE_KEYS
+from mutoscope.verbs.train import KEYS, train
 
 Compose = Callable[..., dict[str, Any]]
 
@@ -217,11 +218,11 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(
     [
         ("os.system", "but only classes of .*mutoscope.* MUTOSCOPE_PLUGINS if you trust it"),
         ("builtins.eval", "but only classes of"),
-        ("mutoscope.facts.subprocess.run", "but only classes of"),
-        ("mutoscope.facts.os.system", "but only classes of"),
-        ("mutoscope.train.train", "a function, but only classes of"),
-        ("mutoscope.train", "a module, but only classes of"),
-        ("mutoscope.engine.Trainer", "but only classes of"),
+        ("mutoscope.runtime.provenance.subprocess.run", "but only classes of"),
+        ("mutoscope.runtime.provenance.os.system", "but only classes of"),
+        ("mutoscope.verbs.train.train", "a function, but only classes of"),
+        ("mutoscope.verbs.train", "a module, but only classes of"),
+        ("mutoscope.training.trainer.Trainer", "but only classes of"),
         ("torch.hub.load", "but only classes of"),
         ("torch.optimal.Adam", "but only classes of"),
         ("torch.optim.Adm", "which cannot be imported"),

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.assembly import clips_of
-from mutoscope.checkpoint import CheckpointError
-from mutoscope.config import ConfigError, build_dataset
-from mutoscope.evaluate import evaluate
-from mutoscope.kinds.motion_evaluation import Evaluation
-from mutoscope.kinds.motion_report import in_braces
-from mutoscope.pretrained import export
-from mutoscope.train import train
+from mutoscope.config.nodes import build_dataset
+from mutoscope.data.sampling import clips_of
+from mutoscope.formats.checkpoints import CheckpointError
+from mutoscope.kinds.motion.report import in_braces
+from mutoscope.kinds.motion.results import Evaluation
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.verbs.evaluate import evaluate
+from mutoscope.verbs.export import export
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 Explicit = dict[str, Any] | None

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.assembly import load_model
-from mutoscope.checkpoint import save_atomically
-from mutoscope.config import build, build_dataset
-from mutoscope.kinds.action_graph_card import example_graph
-from mutoscope.kinds.action_graph_generation import ask
-from mutoscope.models.base import GenerativeModule
-from mutoscope.pretrained import run_export
+from mutoscope.config.assembly import load_model
+from mutoscope.config.nodes import build, build_dataset
+from mutoscope.formats.checkpoints import save_atomically
+from mutoscope.kinds.action_graph.card import example_graph
+from mutoscope.kinds.action_graph.generation import ask
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.verbs.export import run_export
 
 Compose = Callable[..., dict[str, Any]]
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.assembly import load_model
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.config import ConfigError
+from mutoscope.config.assembly import load_model
 from mutoscope.data import registry
-from mutoscope.data.toy_motion import ToyMotion
-from mutoscope.generate import generate
-from mutoscope.pretrained import export
-from mutoscope.train import train
+from mutoscope.data.motion.toy_motion import ToyMotion
+from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.verbs.export import export
+from mutoscope.verbs.generate import generate
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 README = Path(__file__).parents[1] / "README.md"
@@ -109,7 +109,7 @@ def test_a_model_in_one_folder(compose: Compose, plugin: Path, tmp_path: Path, m
     resumed, straight = (read_checkpoint(d / "checkpoints" / "last.ckpt") for d in (run_dir, tmp_path / "straight"))
     torch.testing.assert_close(resumed["state_dict"], straight["state_dict"], rtol=0, atol=0)
     folder = export(checkpoint, tmp_path / "exported")
-    monkeypatch.setattr("mutoscope.kinds.motion_generation.save_motion_gallery", lambda *args, **kwargs: [])
+    monkeypatch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
     made = []
     for number, source in enumerate((checkpoint, folder)):
         config = compose("checkpoint=x", "n=1", "label=wave", "accelerator=cpu", verb="generate")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.config import ConfigError
 from mutoscope.formats.video import read_video
-from mutoscope.generate import generate
-from mutoscope.pretrained import export
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo, Sample
+from mutoscope.verbs.export import export
+from mutoscope.verbs.generate import generate
 
 Compose = Callable[..., dict[str, Any]]
 Make = Callable[..., Sample]
@@ -29,7 +29,7 @@ def make(compose: Compose, trained: Path, tmp_path: Path) -> Make:
         config |= {"checkpoint": str(checkpoint), "out": str(tmp_path / "out"), **changes}
         with pytest.MonkeyPatch.context() as patch:
             if not pictures:
-                patch.setattr("mutoscope.kinds.motion_generation.save_motion_gallery", lambda *args, **kwargs: [])
+                patch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
             return generate(config)
 
     return made

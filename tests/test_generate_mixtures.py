@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from mutoscope.formats.video import read_video
-from mutoscope.generate import generate
 from mutoscope.structures import MotionSample
-from mutoscope.train import train
+from mutoscope.verbs.generate import generate
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 Make = Callable[..., MotionSample]
@@ -62,7 +62,7 @@ def make(compose: Compose, checkpoint: Path, tmp_path: Path) -> Make:
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pictures of single classes, which other tests look at."""
-    monkeypatch.setattr("mutoscope.kinds.motion_generation.save_motion_gallery", lambda *args, **kwargs: [])
+    monkeypatch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
 
 
 def names(folder: Path) -> set[str]:

@@ -12,17 +12,17 @@ import torch
 from original_checkpoint import ONE_ATTRIBUTE, SMALL, Widths, make_file
 from PIL import Image
 
-from mutoscope import cli
-from mutoscope.assembly import load_model
-from mutoscope.config import ConfigError
+from mutoscope.cli import main as cli
+from mutoscope.config.assembly import load_model
 from mutoscope.formats.graph_files import read_action_graph
-from mutoscope.kinds.action_graph_card import example_graph
-from mutoscope.kinds.action_graph_generation import ask
+from mutoscope.kinds.action_graph.card import example_graph
+from mutoscope.kinds.action_graph.generation import ask
 from mutoscope.models.ag2vid.module import AG2Vid
-from mutoscope.models.ag2vid.reference import networks_from_reference, read_reference
-from mutoscope.models.ag2vid.reference_words import category_names, frame_side, one_attribute_vocabulary
-from mutoscope.pretrained import run_export
+from mutoscope.models.ag2vid.reference.checkpoint import networks_from_reference, read_reference
+from mutoscope.models.ag2vid.reference.words import category_names, frame_side, one_attribute_vocabulary
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import CATER_VOCABULARY, ActionGraphBatch, DatasetInfo
+from mutoscope.verbs.export import run_export
 
 Compose = Callable[..., dict[str, Any]]
 CATEGORIES = ("__image__", "box", "cup", "hand", "knife", "lid", "pen", "pot", "spoon")

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from mutoscope.config import ConfigError
-from mutoscope.jobs import (
+from mutoscope.cli.processes import (
     JOB,
     RESULT,
     JobFailedError,
@@ -23,6 +22,7 @@ from mutoscope.jobs import (
     run_in_fresh_process,
     write_result,
 )
+from mutoscope.runtime.errors import ConfigError
 
 STUB = """
 import os, subprocess, sys, time, types
@@ -34,7 +34,8 @@ def train(config, run_dir):
     (run_dir / f"environment{rank}").write_text("\\n".join(os.environ))
     if rank == 0 and config["partner"]:
         # what Lightning does for every further rank
-        subprocess.Popen([sys.executable, "-m", "mutoscope.job", *sys.argv[1:]], env={**os.environ, "LOCAL_RANK": "1"})
+        command = [sys.executable, "-m", "mutoscope.cli.job", *sys.argv[1:]]
+        subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": "1"})
         while not (run_dir / "pid1").exists():
             time.sleep(0.02)
     if config["do"] == "raise":
@@ -45,9 +46,9 @@ def train(config, run_dir):
         time.sleep(60)
     return config["objective"]
 
-module = types.ModuleType("mutoscope.train")
+module = types.ModuleType("mutoscope.verbs.train")
 module.train = train
-sys.modules["mutoscope.train"] = module
+sys.modules["mutoscope.verbs.train"] = module
 """
 
 Stub = Callable[..., dict[str, Any]]
@@ -148,7 +149,7 @@ def test_no_rank_outlives_the_first(stub: Stub, tmp_path: Path, do: str) -> None
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_no_rank_outlives_the_parent(stub: Stub, tmp_path: Path, blow: signal.Signals) -> None:
     script = (
-        "import sys, json, signal; from pathlib import Path; from mutoscope.jobs import run_in_fresh_process;"
+        "import sys, json, signal; from pathlib import Path; from mutoscope.cli.processes import run_in_fresh_process;"
         "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "run_in_fresh_process(json.loads(sys.argv[1]), Path(sys.argv[2]))"
     )

@@ -13,10 +13,11 @@ from hydra import compose, initialize_config_dir
 from lightning_utilities.core.rank_zero import rank_zero_only
 from PIL import Image
 
-from mutoscope.cli import _register
-from mutoscope.config import ConfigError, build, config_dir
+from mutoscope.cli.main import _register
+from mutoscope.config.nodes import build, config_dir
 from mutoscope.formats.video import write_mp4
-from mutoscope.loggers import FileLogger, TensorBoardRun, WandbRun, read_metrics
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.training.loggers import FileLogger, TensorBoardRun, WandbRun, read_metrics
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_wandb_never_asks_nor_waits(
 
 
 def test_a_netrc_entry_is_a_key(stranger: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from mutoscope.loggers import _has_credentials
+    from mutoscope.training.loggers import _has_credentials
 
     (tmp_path / "netrc").write_text("machine api.example.org login user password " + "0" * 40 + "\n")
     stranger.setenv("NETRC", str(tmp_path / "netrc"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mutoscope.config import config_dir
+from mutoscope.config.nodes import config_dir
 from mutoscope.data.registry import datamodules
 from mutoscope.formats.graph_files import read_action_graph
 from mutoscope.structures import CATER_VOCABULARY

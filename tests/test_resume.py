@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.loggers import read_metrics
-from mutoscope.train import train, write_config
+from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.train import train, write_config
 
 Compose = Callable[..., dict[str, Any]]
 REPOSITORY = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def start_and_kill(config: dict[str, Any], run_dir: Path, after: int) -> None:
     """Train in a process of its own that gets SIGKILL once it logged ``after`` iterations."""
     write_config(config, run_dir.parent)
     code = (
-        "import sys, yaml; from pathlib import Path; from mutoscope.train import train; "
+        "import sys, yaml; from pathlib import Path; from mutoscope.verbs.train import train; "
         "train(yaml.safe_load(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", code, str(run_dir.parent / "config.yaml"), str(run_dir)]

@@ -14,9 +14,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from mutoscope import cli
-from mutoscope.jobs import JobFailedError, write_result
-from mutoscope.sweeps import (
+from mutoscope.cli import main as cli
+from mutoscope.cli.processes import JobFailedError, write_result
+from mutoscope.cli.sweeps import (
     SweepStart,
     best_of,
     collect,

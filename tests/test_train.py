@@ -13,13 +13,13 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from mutoscope.callbacks.run_log import TrainingDivergedError
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.config import ConfigError
-from mutoscope.loggers import read_metrics
+from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.models.kinetic_gan import losses, module
 from mutoscope.models.kinetic_gan.module import KineticGAN
-from mutoscope.train import train
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.training.callbacks.run_log import TrainingDivergedError
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torchvision import models
 
-from mutoscope.assembly import build_metrics
+from mutoscope.evaluators.metrics import build_metrics
+from mutoscope.evaluators.published import PretrainedLPIPS
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.metrics import LayoutIoU
 from mutoscope.structures import CATER_VOCABULARY, DatasetInfo
-from mutoscope.weights import PretrainedLPIPS
 
 INFO = DatasetInfo(
     name="made up",
@@ -38,7 +38,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
     with pytest.raises(MissingBackboneError, match="alexnet"):
         PretrainedLPIPS()
     nodes = {
-        "lpips": {"_target_": "mutoscope.weights.PretrainedLPIPS"},
+        "lpips": {"_target_": "mutoscope.evaluators.published.PretrainedLPIPS"},
         "miou": {"_target_": "mutoscope.metrics.LayoutIoU"},
     }
     metrics = build_metrics(nodes, INFO)
@@ -50,7 +50,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
 
 
 def test_weights_that_are_named_must_be_there() -> None:
-    nodes = {"lpips": {"_target_": "mutoscope.weights.PretrainedLPIPS", "weights": "mistyped.pth"}}
+    nodes = {"lpips": {"_target_": "mutoscope.evaluators.published.PretrainedLPIPS", "weights": "mistyped.pth"}}
     with pytest.raises(MissingBackboneError, match=r"There is no file mistyped\.pth"):
         build_metrics(nodes, INFO)
 

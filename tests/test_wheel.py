@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 TRAIN = """
 import sys
-import mutoscope.cli
-assert {unpacked!r} in mutoscope.cli.__file__
+import mutoscope.cli.main
+assert {unpacked!r} in mutoscope.cli.main.__file__
 heavy = {{"wandb", "lpips"}}
 assert not heavy & set(sys.modules)
-mutoscope.cli.main()
+mutoscope.cli.main.main()
 assert "torch" in sys.modules
 assert not heavy & set(sys.modules), "training with logger=csv imports " + ", ".join(heavy & set(sys.modules))
 """
@@ -46,7 +46,7 @@ def test_the_wheel_holds_code_and_configs_and_nothing_else(unpacked: Path) -> No
     assert {p.name for p in unpacked.iterdir() if p.suffix != ".dist-info"} == {"mutoscope"}
     assert not list(unpacked.rglob("*.ckpt"))
     (entry_points,) = unpacked.glob("*.dist-info/entry_points.txt")
-    assert "mutoscope = mutoscope.cli:main" in entry_points.read_text()
+    assert "mutoscope = mutoscope.cli.main:main" in entry_points.read_text()
 
 
 def test_the_wheel_trains_outside_the_checkout(unpacked: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def classifier_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 @pytest.fixture(scope="session")
 def trained_ag2vid(small: Compose, tmp_path_factory: pytest.TempPathFactory, classifier_cache: Path) -> Path:
     """Run directory of a model with two layouts and an average after 4 iterations, measured at every second."""
-    from mutoscope.train import train
+    from mutoscope.verbs.train import train
 
     run_dir = tmp_path_factory.mktemp("runs") / "ag2vid"
     train(

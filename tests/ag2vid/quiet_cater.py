@@ -6,7 +6,7 @@ from typing import Any
 
 import ranks
 
-from mutoscope.data.cater import Cater
+from mutoscope.data.action_graph.cater import Cater
 from mutoscope.data.registry import register
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ranks import TRAIN, notes, run
 
-from mutoscope.loggers import read_metrics
+from mutoscope.training.loggers import read_metrics
 
 STEPS = 3
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.config import ConfigError
-from mutoscope.evaluate import evaluate
 from mutoscope.formats.video import read_video
-from mutoscope.kinds.action_graph_evaluation import ActionGraphEvaluation
-from mutoscope.pretrained import export
+from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.verbs.evaluate import evaluate
+from mutoscope.verbs.export import export
 
 Compose = Callable[..., dict[str, Any]]
 Run = Callable[..., ActionGraphEvaluation]
@@ -163,7 +163,7 @@ def test_metrics_of_motion_give_way_to_those_of_video(
     """Nobody chose metrics or recogniser: they are the model's kind's, not the defaults of the command."""
     asked = {}
     monkeypatch.setattr(
-        "mutoscope.kinds.action_graph.ActionGraphTools.evaluate", lambda self, task: asked.update(task.config)
+        "mutoscope.kinds.action_graph.tools.ActionGraphTools.evaluate", lambda self, task: asked.update(task.config)
     )
     config = compose("checkpoint=x", "accelerator=cpu", verb="evaluate")
     config |= {"checkpoint": str(trained_ag2vid / "checkpoints" / "last.ckpt"), "out": str(tmp_path)}

@@ -14,13 +14,13 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from mutoscope import cli
-from mutoscope.assembly import load_model
-from mutoscope.config import ConfigError
+from mutoscope.cli import main as cli
+from mutoscope.config.assembly import load_model
 from mutoscope.formats.graph_files import read_action_graph, write_action_graph
 from mutoscope.formats.video import read_video
-from mutoscope.generate import generate
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import ActionGraphSample, GraphError
+from mutoscope.verbs.generate import generate
 
 Compose = Callable[..., dict[str, Any]]
 Make = Callable[..., ActionGraphSample]
@@ -38,10 +38,10 @@ def ask(compose: Compose, trained_ag2vid: Path) -> Callable[..., ActionGraphSamp
     def asked(out: Path, *overrides: str, pictures: bool = False, **changes: Any) -> ActionGraphSample:
         typed = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mutoscope.generate.load_model", lambda path: loaded)
+            patch.setattr("mutoscope.verbs.generate.load_model", lambda path: loaded)
             if not pictures:
                 for drawn in ("save_variants", "save_comparison"):
-                    patch.setattr(f"mutoscope.kinds.action_graph_generation.{drawn}", lambda *args, **kwargs: [])
+                    patch.setattr(f"mutoscope.kinds.action_graph.generation.{drawn}", lambda *args, **kwargs: [])
             return generate({**defaults, **typed, **changes, "out": str(out)})  # type: ignore[dict-item,return-value]
 
     return asked

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.evaluate import evaluate
+from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.formats.video import read_video
-from mutoscope.generate import generate
-from mutoscope.kinds.action_graph_evaluation import ActionGraphEvaluation
-from mutoscope.loggers import read_metrics
-from mutoscope.pretrained import export
-from mutoscope.train import train
+from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.evaluate import evaluate
+from mutoscope.verbs.export import export
+from mutoscope.verbs.generate import generate
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 FRAME_METRICS = ("frame_error", "frame_error_moving")

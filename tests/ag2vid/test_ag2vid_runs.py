@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.config import ConfigError
 from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.formats.video import read_video
-from mutoscope.loggers import read_metrics
 from mutoscope.models import step_in_backward
-from mutoscope.train import train
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 ROOT = Path(__file__).parents[2]

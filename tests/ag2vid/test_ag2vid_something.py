@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from something_tree import write_something_tree
 
-from mutoscope.evaluate import evaluate
 from mutoscope.formats.graph_files import read_action_graph
-from mutoscope.generate import generate
-from mutoscope.loggers import read_metrics
-from mutoscope.train import train
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.evaluate import evaluate
+from mutoscope.verbs.generate import generate
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 

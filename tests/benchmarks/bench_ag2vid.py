@@ -45,9 +45,9 @@ from ag2vid_naive import (
 from measuring import best_and_median, devices, in_fresh_process, in_turns, peak_since, resident_peak, write_json
 
 from mutoscope.models.ag2vid.module import AG2Vid
-from mutoscope.models.ag2vid.reference_critic import convert_critic, critic_keys
-from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, convert, frames_keys
-from mutoscope.models.ag2vid.reference_layout import (
+from mutoscope.models.ag2vid.reference.critic import convert_critic, critic_keys
+from mutoscope.models.ag2vid.reference.frames import FRAMES_PREFIX, convert, frames_keys
+from mutoscope.models.ag2vid.reference.layout import (
     APPEARANCE_PREFIX,
     LAYOUT_PREFIX,
     convert_layout,

@@ -25,7 +25,7 @@ from measuring import best_and_median, devices, in_turns, write_json
 
 from mutoscope.models.ag2vid.layout import LayoutGCN, layout_loss
 from mutoscope.models.ag2vid.layout_baselines import LayoutRNN
-from mutoscope.models.ag2vid.reference_layout import layout_keys
+from mutoscope.models.ag2vid.reference.layout import layout_keys
 
 SIZES, PREDICATES, ACTIONS, PADDING = (6, 10, 3, 4), 8, 7, 6
 TARGET = 4.0

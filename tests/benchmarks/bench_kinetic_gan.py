@@ -42,7 +42,8 @@ from measuring import (
 )
 
 from mutoscope.models.kinetic_gan import Discriminator, Generator, critic_loss, generator_loss
-from mutoscope.structures import NTU25, pyramid_for
+from mutoscope.models.kinetic_gan.pyramid import pyramid_for
+from mutoscope.structures import NTU25
 
 CLASSES, CHANNELS, LENGTH, LATENT, CRITIC_STEPS = 60, 3, 64, 512, 5
 GENERATED, TRUNCATION = 100, 0.95

@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mutoscope.data.parallel import each
-from mutoscope.data.toy_blocks_world import Film, Lamps, Order, make, perform
+from mutoscope.data.action_graph.toy_blocks_world import Film, Lamps, Order, make, perform
+from mutoscope.runtime.parallel import each
 
 
 def cpu() -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.structures import GraphPyramid
+from mutoscope.models.kinetic_gan.pyramid import GraphPyramid
 
 
 def to_channels_first(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from mutoscope.formats.files import replacing
+from mutoscope.runtime.files import replacing
 
 Run = Callable[[], object]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 
 
 class Sum(Metric):

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mutoscope.data.something_table import Purpose
+from mutoscope.data.action_graph.something_table import Purpose
 from mutoscope.formats.something_else import TEMPLATES
 
 UP, COVER, PUT = "Moving [something] up", "Covering [something] with [something]", "Putting [something] on a surface"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from cater_tree import name_of, pictures, scene, write_avi, write_scene, write_tree
 
-from mutoscope.data.cater import Cater
+from mutoscope.data.action_graph.cater import Cater
 from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.cater import read_scene, window_actions
 from mutoscope.formats.video import read_video
@@ -69,7 +69,7 @@ def test_is_registered_and_described(whole_tree: Path, cache: str) -> None:
 def test_config_builds_it(whole_tree: Path) -> None:
     from omegaconf import OmegaConf
 
-    from mutoscope.config import build_dataset
+    from mutoscope.config.nodes import build_dataset
 
     node = OmegaConf.load(Path(__file__).parents[2] / "conf" / "dataset" / "cater.yaml")
     node.seed, node.root = 3, str(whole_tree)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.data import cmu_mocap
-from mutoscope.data.cmu_mocap import CmuMocap
+from mutoscope.data.motion import cmu_mocap
+from mutoscope.data.motion.cmu_mocap import CmuMocap
 from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.asf_amc import forward_kinematics, read_amc, read_asf
 from mutoscope.structures import CMU31, MotionBatch

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mutoscope.data.datamodule import StreamSampler
-from mutoscope.data.toy_motion import ToyMotion
+from mutoscope.data.motion.toy_motion import ToyMotion
 
 LABEL = torch.tensor([0] * 5 + [1] * 12 + [2] * 6)
 N = len(LABEL)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from mutoscope.data import human36m
-from mutoscope.data.human36m import Human36m, hip_relative
+from mutoscope.data.motion import human36m
+from mutoscope.data.motion.human36m import Human36m, hip_relative
 from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.human36m import JOINT_IDS, Camera, read_camera, read_positions
 from mutoscope.structures import MotionBatch

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.assembly import load_model
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.evaluate import evaluate
-from mutoscope.generate import generate
-from mutoscope.loggers import read_metrics
-from mutoscope.pretrained import export
+from mutoscope.config.assembly import load_model
+from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.structures import MotionSample
-from mutoscope.train import train
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.evaluate import evaluate
+from mutoscope.verbs.export import export
+from mutoscope.verbs.generate import generate
+from mutoscope.verbs.train import train
 
 sys.path.insert(0, str(Path(__file__).parent))
 from human36m_tree import write_tree
@@ -132,7 +132,7 @@ def test_joints_of_toy_people_are_scaled_one_by_one(
     # where the root is held it does not vary
     assert normaliser.scale[0][0] == 1.0  # type: ignore[index]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mutoscope.kinds.motion_generation.save_motion_gallery", lambda *args, **kwargs: [])
+        patch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
         sample = generated(checkpoint, tmp_path / "out", compose)
         again = generated(export(checkpoint, tmp_path / "model"), tmp_path / "again", compose)
     assert torch.equal(again.fake, sample.fake)

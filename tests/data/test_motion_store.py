@@ -11,14 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mutoscope.data.motion_store import (
-    MotionStore,
-    Recording,
-    fingerprint,
-    open_store,
-    prepare_store,
-    split_by_group,
-)
+from mutoscope.data.motion.store import MotionStore, Recording, open_store, prepare_store, split_by_group
+from mutoscope.runtime.cache import fingerprint
 from mutoscope.structures import H36M16
 
 Read = Callable[[int], np.ndarray]
@@ -102,7 +96,7 @@ def test_a_failure_while_writing_leaves_no_store(tmp_path: Path, step: str, monk
         elif step == "save":
             patch.setattr(np, "save", full)
         else:
-            patch.setattr("mutoscope.data.motion_store.open_memmap", full)
+            patch.setattr("mutoscope.data.motion.store.open_memmap", full)
         with pytest.raises(OSError, match="no space left"):
             prepare(tmp_path / "store")
     assert not (tmp_path / "store").exists()

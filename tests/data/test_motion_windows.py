@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mutoscope.data import registry
-from mutoscope.data.motion import MotionClips, MotionWindows, canonicalise
-from mutoscope.data.motion_scaling import moments
-from mutoscope.data.toy_motion import ToyMotion
+from mutoscope.data.motion.scaling import moments
+from mutoscope.data.motion.toy_motion import ToyMotion
+from mutoscope.data.motion.windows import MotionClips, MotionWindows, canonicalise
 from mutoscope.structures import NTU25
 
 
@@ -130,7 +130,7 @@ def test_names_are_found_without_importing_and_agree_with_the_registry() -> None
 
 def test_modules_named_in_the_environment_are_datasets_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "walkers_of_mine.py").write_text(
-        "from mutoscope.data.registry import register\nfrom mutoscope.data.toy_motion import ToyMotion\n"
+        "from mutoscope.data.registry import register\nfrom mutoscope.data.motion.toy_motion import ToyMotion\n"
         "@register('walkers')\nclass Walkers(ToyMotion):\n    pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)

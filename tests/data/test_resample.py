@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mutoscope.data.resample import resample
+from mutoscope.data.motion.resample import resample
 
 
 def wave(times: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mutoscope.data.retarget import TABLES, retarget, retarget_matrix
+from mutoscope.data.motion.retarget import TABLES, retarget, retarget_matrix
 from mutoscope.structures import CMU31, H36M15, H36M16, NTU25, SKELETONS, Skeleton
 
 TARGETS = [NTU25, H36M16, H36M15]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from something_tree import SPLITS, UP, VIDEOS, good, pictures, records, table, write_something_tree
 
+from mutoscope.data.action_graph.smthv2 import SomethingV2
+from mutoscope.data.action_graph.something_table import Purpose, SomethingTable, SomethingVideo
 from mutoscope.data.registry import datamodule_class
-from mutoscope.data.smthv2 import SomethingV2
-from mutoscope.data.something_table import Purpose, SomethingTable, SomethingVideo
 from mutoscope.formats.something_else import BoxError, parse_boxes, read_boxes, read_labels, read_mapping
 from mutoscope.structures import ActionGraphBatch
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mutoscope.data import toy_blocks
+from mutoscope.data.action_graph import toy_blocks
+from mutoscope.data.action_graph.toy_blocks import ToyBlocks
+from mutoscope.data.action_graph.toy_blocks_world import Film, Lamps, Order, Play, make, perform, scene_of
+from mutoscope.data.action_graph.toy_blocks_world.blocks import Block, about
+from mutoscope.data.action_graph.toy_blocks_world.camera import EYE, rays
+from mutoscope.data.action_graph.toy_blocks_world.solids import SHAPES, SIZES, Solid, intersect
 from mutoscope.data.registry import datamodule_class
-from mutoscope.data.toy_blocks import ToyBlocks
-from mutoscope.data.toy_blocks_world import Film, Lamps, Order, Play, make, perform, scene_of
-from mutoscope.data.toy_blocks_world.blocks import Block, about
-from mutoscope.data.toy_blocks_world.camera import EYE, rays
-from mutoscope.data.toy_blocks_world.solids import SHAPES, SIZES, Solid, intersect
 from mutoscope.formats.cater import EXTENTS, boxes_of, parse_scene, project
 from mutoscope.formats.video import read_video
 

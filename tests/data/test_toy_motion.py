@@ -6,11 +6,11 @@ import torch
 from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
+from mutoscope.data.motion.toy_motion import ToyMotion
+from mutoscope.data.motion.toy_people import ACTIONS, WORLD_VERSION, perform
+from mutoscope.data.motion.toy_people.body import two_bones
+from mutoscope.data.motion.toy_people.curves import keyed, looped
 from mutoscope.data.registry import datamodule_class
-from mutoscope.data.toy_motion import ToyMotion
-from mutoscope.data.toy_world import ACTIONS, WORLD_VERSION, perform
-from mutoscope.data.toy_world.body import two_bones
-from mutoscope.data.toy_world.curves import keyed, looped
 from mutoscope.structures import H36M16, NTU25, MotionBatch
 
 Array = NDArray[np.float64]

@@ -15,8 +15,8 @@ from pytorch_lightning import Callback
 from torch import Tensor
 
 from mutoscope import kinds
-from mutoscope.assembly import load_model, prepared
-from mutoscope.callbacks.generation_metrics import GenerationMetrics
+from mutoscope.config.assembly import load_model, prepared
+from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 
 ROOT = Path(__file__).parents[2]
 TRAIN = str(ROOT / "train.py")

@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from mutoscope.formats.files import replacing
 from mutoscope.formats.video import read_video, write_gif, write_mp4
+from mutoscope.runtime.files import replacing
 
 
 def bars(frames: int = 7, h: int = 32, w: int = 48) -> np.ndarray:

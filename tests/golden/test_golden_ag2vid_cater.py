@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 
-from mutoscope.data.action_clips import IMAGENET, Clip
-from mutoscope.data.cater_scenes import SceneTable
+from mutoscope.data.action_graph.cater_scenes import SceneTable
+from mutoscope.data.action_graph.clips import IMAGENET, Clip
 from mutoscope.data.frame_cache import picture
 from mutoscope.formats.cater import project, read_scene, window_actions
 from mutoscope.structures import CATER_VOCABULARY

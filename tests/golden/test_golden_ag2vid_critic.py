@@ -20,9 +20,9 @@ from mutoscope.models.ag2vid.losses import (
     flow_loss,
     generator_adversarial_loss,
 )
-from mutoscope.models.ag2vid.reference_critic import critic_from_reference, export_critic
-from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, frames_from_reference
-from mutoscope.models.ag2vid.reference_layout import (
+from mutoscope.models.ag2vid.reference.critic import critic_from_reference, export_critic
+from mutoscope.models.ag2vid.reference.frames import FRAMES_PREFIX, frames_from_reference
+from mutoscope.models.ag2vid.reference.layout import (
     APPEARANCE_PREFIX,
     LAYOUT_PREFIX,
     layout_from_reference,

@@ -17,7 +17,7 @@ from mutoscope.models.ag2vid.flow import FlowNetwork
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames
 from mutoscope.models.ag2vid.layout import Layout
 from mutoscope.models.ag2vid.pasting import LayoutMasks, object_masks, paste
-from mutoscope.models.ag2vid.reference_frames import (
+from mutoscope.models.ag2vid.reference.frames import (
     FRAMES_PREFIX,
     Keys,
     convert,
@@ -25,7 +25,7 @@ from mutoscope.models.ag2vid.reference_frames import (
     frames_from_reference,
     spade_keys,
 )
-from mutoscope.models.ag2vid.reference_layout import APPEARANCE_PREFIX, LAYOUT_PREFIX, layout_from_reference, unpad
+from mutoscope.models.ag2vid.reference.layout import APPEARANCE_PREFIX, LAYOUT_PREFIX, layout_from_reference, unpad
 from mutoscope.nn.spade import SpadeGenerator
 from mutoscope.nn.warp import warp
 from mutoscope.structures.clocked import ClockedGraph

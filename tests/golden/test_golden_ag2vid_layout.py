@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from mutoscope.models.ag2vid.layout import LayoutGCN, layout_loss
-from mutoscope.models.ag2vid.reference_layout import (
+from mutoscope.models.ag2vid.reference.layout import (
     APPEARANCE_PREFIX,
     LAYOUT_PREFIX,
     export_layout,

@@ -9,8 +9,8 @@ import torch
 from safetensors import safe_open
 
 from mutoscope.models.ag2vid.module import AG2Vid
-from mutoscope.models.ag2vid.reference import ReferenceFile, networks_from_reference
-from mutoscope.models.ag2vid.reference_layout import unpad
+from mutoscope.models.ag2vid.reference.checkpoint import ReferenceFile, networks_from_reference
+from mutoscope.models.ag2vid.reference.layout import unpad
 from mutoscope.structures import ActionVocabulary, DatasetInfo, Normaliser
 from mutoscope.structures.vocabulary import IN_IMAGE, PADDING
 

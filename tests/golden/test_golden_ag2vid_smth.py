@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from mutoscope.data.something_table import Purpose, SomethingTable, SomethingVideo, action_of
+from mutoscope.data.action_graph.something_table import Purpose, SomethingTable, SomethingVideo, action_of
 from mutoscope.formats.something_else import TEMPLATES, parse_boxes, read_labels, read_mapping
 from mutoscope.structures import something_vocabulary
 

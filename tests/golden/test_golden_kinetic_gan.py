@@ -27,13 +27,14 @@ from mutoscope.models.kinetic_gan import (
 )
 from mutoscope.models.kinetic_gan.generator import truncate
 from mutoscope.models.kinetic_gan.graph_layers import resize_time
+from mutoscope.models.kinetic_gan.pyramid import PYRAMIDS, GraphPyramid
 from mutoscope.models.kinetic_gan.reference import (
     discriminator_from_reference,
     export_reference,
     generator_from_reference,
     key_map,
 )
-from mutoscope.structures import PYRAMIDS, SKELETONS, GraphPyramid
+from mutoscope.structures import SKELETONS
 
 State = Mapping[str, Tensor]
 ATOL, RTOL = 2e-5, 1e-4

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.config import build_dataset
-from mutoscope.kinds import motion_foils
-from mutoscope.kinds.motion_foils import foils, real_clips
+from mutoscope.config.nodes import build_dataset
+from mutoscope.kinds.motion import baselines as motion_foils
+from mutoscope.kinds.motion.baselines import foils, real_clips
 from mutoscope.metrics import TooFewSamplesError
 from mutoscope.structures import MotionBatch
 

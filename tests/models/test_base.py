@@ -12,9 +12,10 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mutoscope.engine import make_trainer
-from mutoscope.models.base import IterationModule, OptimizerFactory, seeded, step_seed
+from mutoscope.models.base import IterationModule, OptimizerFactory
+from mutoscope.models.seeding import seeded, step_seed
 from mutoscope.structures import DatasetInfo, Kind
+from mutoscope.training.trainer import make_trainer
 
 INFO = DatasetInfo("dots", "motion", ("a", "b"), 30.0, 4, 3)
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.render.report import Chart, Column, Report
+from mutoscope.render.page.charts import Chart
+from mutoscope.render.page.report import Report
+from mutoscope.render.page.tables import Column
 from mutoscope.structures import H36M16, DatasetInfo
 
 INFO = DatasetInfo("hand_made", "motion", ("walk", "wave"), 10.0, 8, 3, H36M16)

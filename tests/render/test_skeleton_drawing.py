@@ -5,22 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from mutoscope.render.skeleton import (
-    FOLLOWING,
-    FRONT,
-    Bounds,
-    Camera,
-    draw_motion,
-    draw_strobe,
-    fit_text,
-    font,
-    grid,
-    key_frames,
-    nice_length,
-    tips,
-    to_world,
-    track,
-)
+from mutoscope.render.camera import FOLLOWING, FRONT, Bounds, Camera, to_world, track
+from mutoscope.render.canvas import fit_text, font, grid, nice_length
+from mutoscope.render.skeleton import draw_motion, draw_strobe, key_frames, tips
 from mutoscope.structures import H36M16, NTU25
 
 

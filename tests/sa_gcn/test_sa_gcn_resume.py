@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.loggers import read_metrics
-from mutoscope.train import train
+from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 STEPS = 13

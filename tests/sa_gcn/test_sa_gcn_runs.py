@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.config import config_dir
-from mutoscope.loggers import read_metrics
-from mutoscope.train import train
+from mutoscope.config.nodes import config_dir
+from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 

@@ -3,19 +3,8 @@
 import pytest
 import torch
 
-from mutoscope.structures import (
-    CMU31,
-    H36M15,
-    H36M16,
-    NTU25,
-    PYRAMIDS,
-    SKELETONS,
-    GraphPyramid,
-    Skeleton,
-    derive_pyramid,
-    pyramid_for,
-)
-from mutoscope.structures.pyramid import _is_ring
+from mutoscope.models.kinetic_gan.pyramid import PYRAMIDS, GraphPyramid, _is_ring, derive_pyramid, pyramid_for
+from mutoscope.structures import CMU31, H36M15, H36M16, NTU25, SKELETONS, Skeleton
 
 CHAIN = [((0, 1), (1, 2)), ((0, 1),), ()]
 

@@ -18,11 +18,11 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from mutoscope.console import say
-from mutoscope.data.parallel import each
 from mutoscope.data.skipped import Skipped
 from mutoscope.formats.decoding import timed_frames
 from mutoscope.formats.frame_folders import FrameFolderError, folder_frames
+from mutoscope.runtime.console import say
+from mutoscope.runtime.parallel import each
 
 _FORMAT = 1
 

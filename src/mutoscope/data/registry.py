@@ -1,4 +1,4 @@
-"""Datasets by name: ``@register("cater")`` in a file of this folder, or an entry point of another package."""
+"""Datasets by name: ``@register("cater")`` in a file below this folder, or an entry point of another package."""
 
 import difflib
 import importlib
@@ -46,9 +46,9 @@ def plugins() -> list[str]:
 
 
 def names_without_import() -> list[str]:
-    """Names of all datasets. Files of this folder are read, not imported, which would take seconds."""
+    """Names of all datasets. Files below this folder are read, not imported, which would take seconds."""
     names = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}
-    for path in Path(__file__).parent.glob("*.py"):
+    for path in Path(__file__).parent.rglob("*.py"):
         names |= set(re.findall(r'^@register\("(\w+)"\)', path.read_text(encoding="utf-8"), flags=re.MULTILINE))
     if plugins():
         names |= set(datamodules())
@@ -59,7 +59,7 @@ def datamodules() -> dict[str, type["DataModule"]]:
     """All known DataModules by name: files of ``mutoscope.data``, installed entry points, modules of plug-ins."""
     import mutoscope.data as package
 
-    for module in pkgutil.iter_modules(package.__path__, prefix="mutoscope.data."):
+    for module in pkgutil.walk_packages(package.__path__, prefix="mutoscope.data."):
         importlib.import_module(module.name)
     for name in plugins():
         importlib.import_module(name)

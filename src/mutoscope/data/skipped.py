@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutoscope.console import say
-from mutoscope.formats.files import replacing
+from mutoscope.runtime.console import say
+from mutoscope.runtime.files import replacing
 
 
 @dataclass(frozen=True)

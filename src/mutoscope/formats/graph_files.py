@@ -19,9 +19,9 @@ from pathlib import Path
 
 import yaml
 
-from mutoscope.formats.files import replacing
 from mutoscope.formats.plain_files import MAX_BYTES, PlainFileError, parse_json, parse_yaml
 from mutoscope.formats.text import TextError, read_text
+from mutoscope.runtime.files import replacing
 from mutoscope.structures.action_graph import ActionGraph, GraphError
 
 _YAML, _JSON = (".yaml", ".yml"), (".json",)

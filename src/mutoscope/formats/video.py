@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mutoscope.formats.decoding import VideoError, at_constant_rate, open_video, timed_frames
-from mutoscope.formats.files import replacing
 from mutoscope.formats.sources import size_of
+from mutoscope.runtime.files import replacing
 
 Frames = NDArray[np.uint8]
 

@@ -12,11 +12,11 @@ def tools(kind: Kind) -> KindTools:
     """
     # imported here: each brings metrics and drawing that the others do not need
     if kind == "motion":
-        from mutoscope.kinds.motion import MotionTools
+        from mutoscope.kinds.motion.tools import MotionTools
 
         return MotionTools()
     if kind == "action_graph":
-        from mutoscope.kinds.action_graph import ActionGraphTools
+        from mutoscope.kinds.action_graph.tools import ActionGraphTools
 
         return ActionGraphTools()
     raise ValueError(f"Nothing here measures or draws data of kind '{kind}' yet; expected motion or action_graph.")

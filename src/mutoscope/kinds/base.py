@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import torch
 from torchmetrics import Metric
 
-from mutoscope.callbacks.media import Gallery
 from mutoscope.data.datamodule import DataModule
-from mutoscope.models.base import GenerativeModule
+from mutoscope.models.generative import GenerativeModule
 from mutoscope.structures import Sample
+from mutoscope.training.callbacks.media import Gallery
 
 
 @dataclass(frozen=True)

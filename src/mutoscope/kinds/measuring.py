@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
-from mutoscope.console import say
 from mutoscope.metrics.common import TooFewSamplesError, feed
 from mutoscope.metrics.motion import RecognitionAccuracy
+from mutoscope.runtime.console import say
 
 #: what a metric has gathered, by the names of its states
 _States = dict[str, Any]

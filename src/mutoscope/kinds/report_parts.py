@@ -7,8 +7,10 @@ from typing import Any
 import yaml
 from torchmetrics import Metric
 
-from mutoscope.loggers import read_metrics
-from mutoscope.render.report import Chart, Column, Report
+from mutoscope.render.page.charts import Chart
+from mutoscope.render.page.report import Report
+from mutoscope.render.page.tables import Column
+from mutoscope.training.loggers import read_metrics
 
 
 def metric_column(name: str, metric: Metric, units: str = "m") -> Column:
@@ -39,7 +41,7 @@ def add_origin(
             has no history.
         charts: those are drawn whose numbers were all logged.
         protocol: how the numbers were made.
-        facts: see :func:`~mutoscope.facts.run_facts`.
+        facts: see :func:`~mutoscope.runtime.provenance.run_facts`.
     """
     run_dir = checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
     rows = read_metrics(run_dir / "metrics.jsonl")

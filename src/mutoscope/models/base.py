@@ -1,9 +1,9 @@
 """What all models share: the optimiser step, the seeded streams of randomness, EMA, plain checkpoints."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -11,28 +11,12 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mutoscope.models.ema import GeneratorEMA
+from mutoscope.models.seeding import step_seed
 from mutoscope.models.step_in_backward import step_in_backward
-from mutoscope.structures import DatasetInfo, Kind, Sample
+from mutoscope.structures import DatasetInfo, Kind
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], Any]
-
-
-def step_seed(seed: int, iteration: int, rank: int) -> int:
-    """Seed of one iteration on one rank; distinct for all of them."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + iteration * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**64
-    mixed ^= mixed >> 31
-    return mixed % 2**63
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Everything random inside depends on ``seed`` alone; the streams outside continue undisturbed."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
 
 
 class IterationModule(LightningModule):
@@ -236,82 +220,6 @@ class IterationModule(LightningModule):
         state = checkpoint["mutoscope"]
         self.iterations, self.samples_seen = state["iterations"], state["samples_seen"]
         self.latest = dict(state.get("latest", {}))
-
-
-class GenerativeModule(IterationModule):
-    """Base of all generative models: an :class:`IterationModule` with a generator, its average, and ``generate``.
-
-    Args:
-        ema_half_life: of the generator's average, in samples; ``None`` keeps no average.
-        info, optimizers, schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
-    """
-
-    #: whether ``generate`` of a model of motion also takes class weights ``[b, classes]``
-    takes_mixtures: ClassVar[bool] = False
-    #: choices of config groups by which its evaluation differs from that of its kind, e.g. its paper's metrics
-    groups: ClassVar[Mapping[str, str]] = {}
-
-    def __init__(
-        self,
-        info: DatasetInfo,
-        *,
-        optimizers: Mapping[str, OptimizerFactory],
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        ema_half_life: float | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
-        self.ema_half_life = ema_half_life
-        self.ema: GeneratorEMA | None = None
-
-    @property
-    @abstractmethod
-    def generator(self) -> nn.Module:
-        """The network whose average is kept and which generates."""
-
-    @abstractmethod
-    def generate(self, batch: Any, *args: Any, **kwargs: Any) -> Sample:
-        """Generate for the conditions in ``batch`` with the averaged weights; the result is in dataset units."""
-
-    def ready(self) -> None:
-        if self.ema_half_life is not None:
-            self.ema = GeneratorEMA(self.generator, self.ema_half_life)
-        super().ready()
-
-    @property
-    def averaged(self) -> nn.Module:
-        """The generator to show and to measure: the average where one is kept, else the network itself."""
-        return self.generator if self.ema is None else self.ema.network
-
-    def finish_iteration(self, batch: Any) -> None:
-        before = self.samples_seen
-        super().finish_iteration(batch)
-        if self.ema is not None:
-            self.ema.update(self.generator, self.samples_seen - before, self.samples_seen)
-
-
-@runtime_checkable
-class Attentive(Protocol):
-    """A model of motion whose frames attend to past ones, and which can say to which."""
-
-    def attention(
-        self, batch: Any, *, seed: int = 0, length: int | None = None, truncation: float | None = None
-    ) -> Tensor:
-        """``[b, t, t]`` for the sequences that ``generate`` makes of the same arguments.
-
-        Row = frame that attends, column = frame attended to, zero for later frames; only ratios within a row matter.
-        """
 
 
 def _raw(optimizer: Any) -> Optimizer:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
+from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, fit_text, font
 from mutoscope.render.plot import PALETTE
-from mutoscope.render.skeleton import INK, MUTED, Array, Colour, Frames, fit_text, font
 from mutoscope.structures import ActionEdge, ActionGraph, GraphObject
 
 _SUPERSAMPLE = 3

@@ -4,21 +4,10 @@ import math
 
 import numpy as np
 
+from mutoscope.render.camera import FOLLOWING, Bounds, Camera, Motion
+from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, blend, fit_text
 from mutoscope.render.plot import PAPER, RULE, Page, Panel, class_colours, ticks
-from mutoscope.render.skeleton import (
-    FOLLOWING,
-    INK,
-    MUTED,
-    Array,
-    Bounds,
-    Camera,
-    Colour,
-    Frames,
-    Motion,
-    blend,
-    draw_motion,
-    fit_text,
-)
+from mutoscope.render.skeleton import draw_motion
 from mutoscope.structures import Skeleton
 
 _CELL = (112, 104)

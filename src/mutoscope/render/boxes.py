@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from mutoscope.render.action_graph import contrasting
-from mutoscope.render.skeleton import Colour, Frames, font, grid
+from mutoscope.render.canvas import Colour, Frames, font, grid
 
 #: bright ones, to be seen on dark and light frames
 _PALETTE: tuple[Colour, ...] = (

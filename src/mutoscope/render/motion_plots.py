@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mutoscope.render.camera import Motion
+from mutoscope.render.canvas import INK, MUTED, Array, Frames, blend, fit_text
 from mutoscope.render.plot import PAPER, RULE, Page, Panel, class_colours, ticks
 from mutoscope.render.projection import Axis, PrincipalPlane, poses
-from mutoscope.render.skeleton import INK, MUTED, Array, Frames, Motion, blend, fit_text
 from mutoscope.structures import Skeleton
 
 _FIRST, _SECOND = class_colours(2)

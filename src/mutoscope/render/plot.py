@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mutoscope.render.skeleton import INK, MUTED, Array, Colour, Frames, blend, font, nice_length
+from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, blend, font, nice_length
 
 #: pixels of a page for one of the picture
 SUPERSAMPLE = 3

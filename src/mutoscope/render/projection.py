@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mutoscope.render.skeleton import Array, Motion
+from mutoscope.render.camera import Motion
+from mutoscope.render.canvas import Array
 from mutoscope.structures import Skeleton
 
 

@@ -10,24 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from mutoscope.formats.files import replacing
 from mutoscope.formats.video import write_gif, write_mp4
-from mutoscope.render.skeleton import (
-    FOLLOWING,
-    INK,
-    MUTED,
-    Bounds,
-    Camera,
-    Frames,
-    Motion,
-    Source,
-    draw_motion,
-    draw_strobe,
-    fit_text,
-    font,
-    grid,
-    key_frames,
-)
+from mutoscope.render.camera import FOLLOWING, Bounds, Camera, Motion
+from mutoscope.render.canvas import INK, MUTED, Frames, fit_text, font, grid
+from mutoscope.render.skeleton import Source, draw_motion, draw_strobe, key_frames
+from mutoscope.runtime.files import replacing
 from mutoscope.structures import DatasetInfo, Skeleton
 
 

@@ -1,6 +1,5 @@
 """Skeleton clips -> frames: coloured by side, ordered by depth, standing on a floor, to one scale per figure."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,156 +7,22 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from mutoscope.render.camera import FRONT, HEAD, THREE_QUARTER, Bounds, Camera, View, head_joint, to_world, track
+from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, blend, fit_text, font, nice_length
 from mutoscope.structures import Skeleton
 
-Array = NDArray[np.float64]
-Frames = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-Motion = Tensor | NDArray[np.floating]
 Source = Literal["real", "generated"]
 
 #: from the palette of Okabe and Ito, told apart with every common kind of colour blindness
 SIDE_COLOURS: dict[str, Colour] = {"left": (0, 114, 178), "right": (213, 94, 0), "middle": (64, 66, 72)}
-INK: Colour = (40, 42, 48)
-MUTED: Colour = (118, 121, 130)
 #: page colour behind real and generated clips; generated ones also get a dashed frame
 PAPER: dict[Source | None, Colour] = {None: (255, 255, 255), "real": (255, 255, 255), "generated": (250, 244, 228)}
 _SUPERSAMPLE = 3
-#: head radius and bone width in statures
-_HEAD, _BONE = 0.062, 0.029
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Where a 3-D clip is seen from; 2-D clips are always seen as they are.
-
-    Args:
-        azimuth: degrees around the up axis; 0 stands before a person who faces +z, 90 at their left hand.
-        elevation: degrees above the horizon.
-        distance: of the eye, in radii of what it looks at; smaller is more perspective, infinity is orthographic.
-        follow: travel along with the root over the floor instead of standing still.
-    """
-
-    azimuth: float = 35.0
-    elevation: float = 14.0
-    distance: float = 6.0
-    follow: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.distance > 1.5:
-            raise ValueError(f"Camera.distance is {self.distance} radii, expected more than 1.5 (inf: orthographic).")
-
-    @property
-    def axes(self) -> Array:
-        """``[3, 3]``: the rows point right, up and towards the eye, in world coordinates."""
-        a, e = math.radians(self.azimuth), math.radians(self.elevation)
-        return np.array(
-            [
-                [math.cos(a), 0.0, -math.sin(a)],
-                [-math.sin(a) * math.sin(e), math.cos(e), -math.cos(a) * math.sin(e)],
-                [math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)],
-            ]
-        )
-
-
-#: three quarters from the front, a little from above: the person's left is at the right of the picture
-THREE_QUARTER = Camera()
-#: the same, travelling along, so that figures stay large however far they walk
-FOLLOWING = Camera(follow=True)
-#: straight from the front, without perspective: the only view of 2-D data
-FRONT = Camera(azimuth=0.0, elevation=0.0, distance=math.inf)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a camera must show; clips drawn with equal bounds and camera have equal scale.
-
-    Args:
-        points: the outermost places (x, y up, z) in some hundred directions, so that every camera can fit them tightly.
-        floor: height of the ground.
-        stature: height of a person standing upright, which sets bone width and head size.
-    """
-
-    points: tuple[tuple[float, float, float], ...]
-    floor: float
-    stature: float
-
-    @property
-    def low(self) -> Array:
-        """Lower corner ``[3]`` of the box around everything."""
-        return np.min(self.points, axis=0)
-
-    @property
-    def high(self) -> Array:
-        """Upper corner ``[3]`` of the box around everything."""
-        return np.max(self.points, axis=0)
-
-    @classmethod
-    def around(
-        cls, clips: Sequence[Tensor | NDArray[np.floating]], skeleton: Skeleton, follow: bool = False
-    ) -> "Bounds":
-        """Bounds of several clips ``[t, v, c]`` (lengths may differ), as a camera with this ``follow`` sees them.
-
-        The floor is the median over clips of their lowest point, so that one wild clip does not move it.
-        """
-        if not clips:
-            raise ValueError("Bounds need at least one clip to fit around, got none.")
-        worlds = [to_world(clip, skeleton) for clip in clips]
-        stature = max(float(np.median([_stature(world, skeleton) for world in worlds])), 1e-6)
-        seen = [world - track(world, skeleton, follow)[:, None] for world in worlds]
-        floor = float(np.median([places[..., 1].min() for places in seen]))
-        head = head_joint(skeleton)
-        disc = np.concatenate([np.eye(3), -np.eye(3)]) * _HEAD * stature
-        outermost = []
-        for places in seen:
-            around_head = np.zeros((0, 3)) if head is None else (places[:, head, None] + disc).reshape(-1, 3)
-            outermost.append(_outermost(np.concatenate([places.reshape(-1, 3), around_head])))
-        points = _outermost(np.concatenate(outermost))
-        return cls(tuple((float(x), float(y), float(z)) for x, y, z in points), floor, stature)
-
-
-def to_world(joints: Tensor | NDArray[np.floating], skeleton: Skeleton) -> Array:
-    """Any clip as ``[t, v, 3]`` float64 with y up: 3-D data by the skeleton's up axis, 2-D data (x, y up) at z = 0.
-
-    Raises:
-        ValueError: wrong shape, no frames, or numbers that are not finite.
-    """
-    array = np.asarray(joints.detach().cpu() if isinstance(joints, Tensor) else joints, dtype=np.float64)
-    v = skeleton.num_joints
-    if array.ndim != 3 or array.shape[1] != v or array.shape[2] not in (2, 3) or not len(array):
-        raise ValueError(
-            f"A motion clip has shape {list(array.shape)}, expected [t, {v}, 2 or 3] for skeleton '{skeleton.name}'."
-        )
-    if not np.isfinite(array).all():
-        frame = int(np.argmin(np.isfinite(array).all((1, 2))))
-        raise ValueError(
-            f"A motion clip holds numbers that are not finite (first in frame {frame}), expected coordinates only; "
-            "the model that made it may have diverged."
-        )
-    if array.shape[2] == 2:
-        return np.concatenate([array, np.zeros_like(array[..., :1])], axis=-1)
-    if skeleton.up_axis == 1:
-        return array
-    a, b = (axis for axis in range(3) if axis != skeleton.up_axis)
-    return np.stack([array[..., a], array[..., skeleton.up_axis], -array[..., b]], axis=-1)
-
-
-def track(world: Array, skeleton: Skeleton, follow: bool = True) -> Array:
-    """Where the camera goes: the root's smoothed ground position ``[t, 3]`` (zeros where it does not follow)."""
-    path = np.zeros((len(world), 3))
-    if follow:
-        reach = min(4, len(world) - 1)
-        padded = np.pad(world[:, skeleton.root], ((reach, reach), (0, 0)), mode="edge")
-        path[:, [0, 2]] = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0).mean(-1)[:, [0, 2]]
-    return path
-
-
-def head_joint(skeleton: Skeleton) -> int | None:
-    """The joint drawn as a disc: the one named head, if there is one."""
-    return next((j for j, name in enumerate(skeleton.joints) if name.lower() == "head"), None)
+#: bone width in statures
+_BONE = 0.029
 
 
 def tips(skeleton: Skeleton) -> tuple[int, ...]:
@@ -230,138 +95,12 @@ def key_frames(length: int, count: int) -> list[int]:
     return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)).tolist()
 
 
-def grid(videos: Sequence[Frames], titles: Sequence[str] = (), columns: int = 4, gap: int = 6) -> Frames:
-    """Videos of one size side by side, row by row; shorter ones stay on their last frame.
-
-    Args:
-        videos: each ``[t, h, w, 3]`` uint8; lengths may differ.
-        titles: written above the cells; none, or one for every video.
-        columns: cells per row.
-        gap: pixels between cells.
-
-    Returns:
-        ``[t, h, w, 3]`` uint8.
-
-    Raises:
-        ValueError: no videos, sizes that differ, or another number of titles.
-    """
-    if not videos or columns < 1:
-        raise ValueError(f"A grid needs videos and at least one column, got {len(videos)} videos, {columns} columns.")
-    if len(sizes := {video.shape[1:] for video in videos}) != 1:
-        raise ValueError(f"A grid needs videos of one size, got {', '.join(map(str, sorted(sizes)))}.")
-    if titles and len(titles) != len(videos):
-        raise ValueError(f"A grid got {len(titles)} titles for {len(videos)} videos; give one for each, or none.")
-    h, w, _ = videos[0].shape[1:]
-    head = 18 if titles else 0
-    columns = min(columns, len(videos))
-    rows = -(-len(videos) // columns)
-    length = max(len(video) for video in videos)
-    page = Image.new("RGB", (columns * (w + gap) + gap, rows * (h + head + gap) + gap), (255, 255, 255))
-    draw = ImageDraw.Draw(page)
-    corners = [(gap + (i % columns) * (w + gap), gap + (i // columns) * (h + head + gap)) for i in range(len(videos))]
-    for (x, y), title in zip(corners, titles, strict=False):
-        draw.text((x + 2, y), fit_text(title, w - 4, 13), INK, font(13))
-    out = np.repeat(np.asarray(page)[None], length, axis=0)
-    for (x, y), video in zip(corners, videos, strict=True):
-        out[:, y + head : y + head + h, x : x + w] = video[np.minimum(np.arange(length), len(video) - 1)]
-    return out
-
-
-def font(pixels: float) -> ImageFont.FreeTypeFont:
-    """The font that comes with Pillow, so that pictures look the same everywhere."""
-    loaded = ImageFont.load_default(pixels)
-    assert isinstance(loaded, ImageFont.FreeTypeFont)
-    return loaded
-
-
-def fit_text(text: str, width: float, pixels: float) -> str:
-    """The text, shortened with an ellipsis where it is wider than ``width`` pixels."""
-    face = font(pixels)
-    if face.getlength(text) <= width:
-        return text
-    while text and face.getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
-
-
-def _stature(world: Array, skeleton: Skeleton) -> float:
-    """Length along the bones from the farthest foot over the root to the end of the trunk, whatever the pose."""
-    lengths = {j: float(np.median(np.linalg.norm(world[:, j] - world[:, p], axis=-1))) for p, j in skeleton.bones}
-
-    def to_root(joint: int) -> float:
-        total = 0.0
-        while (parent := skeleton.parents[joint]) != -1:
-            total, joint = total + lengths[joint], parent
-        return total
-
-    trunk = [to_root(j) for j in range(skeleton.num_joints) if skeleton.side(j) == "middle"]
-    return max((to_root(j) for j in skeleton.feet), default=0.0) + max(trunk)
-
-
-def _directions(count: int) -> Array:
-    """``[count + 6, 3]``: the axes, both ways, and a spiral that covers the sphere evenly (golden angle)."""
-    turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
-    y = 1 - (2 * np.arange(count) + 1) / count
-    ring = np.sqrt(1 - y**2)
-    spiral = np.stack([ring * np.cos(turn), y, ring * np.sin(turn)], axis=1)
-    return np.concatenate([np.eye(3), -np.eye(3), spiral])
-
-
-def _outermost(points: Array) -> Array:
-    """Of ``[n, 3]``, those that lie farthest in one of many directions."""
-    return points[np.unique((points @ _directions(128).T).argmax(axis=0))]
-
-
-def blend(a: Colour, b: Colour, share: float) -> Colour:
-    """``a`` with a share in [0, 1] of ``b``."""
-    return (
-        round(a[0] + (b[0] - a[0]) * share),
-        round(a[1] + (b[1] - a[1]) * share),
-        round(a[2] + (b[2] - a[2]) * share),
-    )
-
-
-@dataclass(frozen=True)
-class _View:
-    """Camera, bounds and picture size put together: world -> pixels of the supersampled canvas."""
-
-    axes: Array
-    centre: Array
-    eye: float
-    scale: float
-    shift: Array
-
-    @classmethod
-    def fit(cls, camera: Camera, bounds: Bounds, box: tuple[float, float, float, float]) -> "_View":
-        """The view whose box (left, top, right, bottom) in pixels just holds the bounds."""
-        low, high = bounds.low, bounds.high
-        centre = (low + high) / 2
-        radius = max(float(np.linalg.norm(high - low)) / 2, bounds.stature / 2)
-        raw = cls(camera.axes, centre, camera.distance * radius, 1.0, np.zeros(2))
-        flat, _ = raw.project(np.array(bounds.points))
-        extent = np.maximum(np.ptp(flat, axis=0), bounds.stature * 0.1)
-        left, top, right, bottom = box
-        scale = float(min((right - left) / extent[0], (bottom - top) / extent[1]))
-        middle = (flat.min(0) + flat.max(0)) / 2
-        return cls(
-            raw.axes, centre, raw.eye, scale, np.array([(left + right) / 2, (top + bottom) / 2]) - scale * middle
-        )
-
-    def project(self, world: Array) -> tuple[Array, Array]:
-        """``[..., 3]`` -> pixels ``[..., 2]`` (y down) and nearness ``[...]`` in world units."""
-        seen = (world - self.centre) @ self.axes.T
-        near = seen[..., 2]
-        shrink = 1.0 / np.maximum(1.0 - near / self.eye, 0.05)
-        flat = seen[..., :2] * shrink[..., None] * (1.0, -1.0)
-        return flat * self.scale + self.shift, near
-
-
 @dataclass(frozen=True)
 class _Stage:
     """Everything about a clip that is computed once; ``frame`` then only draws."""
 
     skeleton: Skeleton
-    view: _View
+    view: View
     bounds: Bounds
     paper: Colour
     back: Image.Image
@@ -399,7 +138,7 @@ class _Stage:
         h, w = size[0] * _SUPERSAMPLE, size[1] * _SUPERSAMPLE
         unit = min(h, w)
         box = (0.06 * w, 0.05 * unit + (0.09 * unit if title else 0.0), 0.94 * w, h - 0.07 * unit)
-        view = _View.fit(camera, bounds, box)
+        view = View.fit(camera, bounds, box)
         path = track(world, skeleton, camera.follow)
         ground = world - path[:, None]
         points, near = view.project(ground)
@@ -514,7 +253,7 @@ class _Stage:
             colour = blend(SIDE_COLOURS[self.skeleton.side(b)], self.paper, 1 - (1 - fade) * (1 - 0.42 * depth))
             (x0, y0), (x1, y1) = spots[a], spots[b]
             if a == b:
-                r = _HEAD * self.bounds.stature * self.view.scale
+                r = HEAD * self.bounds.stature * self.view.scale
                 rim = r + bone * 0.35
                 draw.ellipse((x0 - rim, y0 - rim, x0 + rim, y0 + rim), self.paper)
                 draw.ellipse((x0 - r, y0 - r, x0 + r, y0 + r), colour)
@@ -526,9 +265,3 @@ class _Stage:
             r = bone / 2
             draw.ellipse((x0 - r, y0 - r, x0 + r, y0 + r), colour)
             draw.ellipse((x1 - r, y1 - r, x1 + r, y1 + r), colour)
-
-
-def nice_length(length: float) -> float:
-    """The least of 1, 2, 5 times a power of ten that is at least ``length``."""
-    power = 10.0 ** math.floor(math.log10(length))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= length * 0.999)

@@ -1,12 +1,18 @@
 """What flows through the house: skeletons, graphs, batches, samples, dataset descriptions."""
 
 from mutoscope.structures.action_graph import ActionEdge, ActionGraph, Box, GraphError, GraphObject
-from mutoscope.structures.batches import ActionGraphSample, MotionBatch, MotionSample, Sample
-from mutoscope.structures.clocked import ActionGraphBatch, ActionGraphPair, ClockedGraph
+from mutoscope.structures.batches import (
+    ActionGraphBatch,
+    ActionGraphPair,
+    ActionGraphSample,
+    MotionBatch,
+    MotionSample,
+    Sample,
+)
+from mutoscope.structures.clocked import ClockedGraph
 from mutoscope.structures.graph import partition_adjacency
 from mutoscope.structures.info import DatasetInfo, Kind, RootRule
 from mutoscope.structures.normaliser import Normaliser, scalar_range
-from mutoscope.structures.pyramid import PYRAMIDS, GraphPyramid, PyramidLevel, derive_pyramid, pyramid_for
 from mutoscope.structures.recipes import Timing, down_left, early_late, huddle, right_up, single, swap
 from mutoscope.structures.skeleton import CMU31, H36M15, H36M16, NTU25, SKELETONS, Skeleton, skeleton
 from mutoscope.structures.vocabulary import CATER_VOCABULARY, ActionVocabulary, something_vocabulary
@@ -17,7 +23,6 @@ __all__ = [
     "H36M15",
     "H36M16",
     "NTU25",
-    "PYRAMIDS",
     "SKELETONS",
     "ActionEdge",
     "ActionGraph",
@@ -30,22 +35,18 @@ __all__ = [
     "DatasetInfo",
     "GraphError",
     "GraphObject",
-    "GraphPyramid",
     "Kind",
     "MotionBatch",
     "MotionSample",
     "Normaliser",
-    "PyramidLevel",
     "RootRule",
     "Sample",
     "Skeleton",
     "Timing",
-    "derive_pyramid",
     "down_left",
     "early_late",
     "huddle",
     "partition_adjacency",
-    "pyramid_for",
     "right_up",
     "scalar_range",
     "single",

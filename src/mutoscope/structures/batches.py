@@ -1,12 +1,13 @@
 """What flows from data to models (batches) and from models to metrics and pictures (samples)."""
 
-from dataclasses import dataclass, fields
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from mutoscope.structures.clocked import ActionGraphBatch
+from mutoscope.structures.clocked import ClockedGraph
 from mutoscope.structures.info import DatasetInfo
 
 
@@ -62,6 +63,78 @@ class MotionSample(Sample):
     """
 
     label: Tensor
+
+
+@dataclass(frozen=True)
+class ActionGraphBatch:
+    """Video clips with the action graphs that say what happens in them.
+
+    Args:
+        graph: objects and clocked edges of the ``b`` clips.
+        boxes: ``[n, t, 4]`` float32 (x0, y0, width, height) as fractions of the frame, not clipped; (0, 0, 1, 1) for
+            image nodes.
+        frames: ``[b, t, 3, h, w]`` uint8 RGB, or ``None`` where only layouts are wanted.
+        names: one per clip, ``<video>_<first>-<last raw frame>`` for clips of a dataset.
+    """
+
+    graph: ClockedGraph
+    boxes: Tensor
+    frames: Tensor | None
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.graph.num_clips
+
+    @property
+    def length(self) -> int:
+        """Frames per clip ``t``."""
+        return self.boxes.shape[1]
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        frames = None if self.frames is None else self.frames.to(*args, **kwargs)
+        boxes = self.boxes.to(*args, **kwargs)
+        return replace(self, graph=self.graph.to(*args, **kwargs), boxes=boxes, frames=frames)
+
+    def pin_memory(self) -> Self:
+        frames = None if self.frames is None else self.frames.pin_memory()
+        return replace(self, graph=self.graph.pin_memory(), boxes=self.boxes.pin_memory(), frames=frames)
+
+    @classmethod
+    def cat(cls, batches: "Sequence[ActionGraphBatch]") -> "ActionGraphBatch":
+        frames = [b.frames for b in batches if b.frames is not None]
+        return cls(
+            graph=ClockedGraph.cat([b.graph for b in batches]),
+            boxes=torch.cat([b.boxes for b in batches]),
+            frames=torch.cat(frames) if len(frames) == len(batches) else None,
+            names=tuple(name for b in batches for name in b.names),
+        )
+
+    def select(self, clips: Sequence[int]) -> "ActionGraphBatch":
+        """Some of the clips, in the order given."""
+        nodes = torch.cat([self.graph.nodes_of(clip) for clip in clips])
+        return ActionGraphBatch(
+            graph=self.graph.select(clips),
+            boxes=self.boxes[nodes],
+            frames=None if self.frames is None else self.frames[list(clips)],
+            names=tuple(self.names[clip] for clip in clips),
+        )
+
+
+@dataclass(frozen=True)
+class ActionGraphPair:
+    """One training mini-batch of AG2Vid: short clips with frames for the frame generator, long ones for layouts."""
+
+    frames: ActionGraphBatch
+    layout: ActionGraphBatch
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        return replace(self, frames=self.frames.to(*args, **kwargs), layout=self.layout.to(*args, **kwargs))
+
+    def pin_memory(self) -> Self:
+        return replace(self, frames=self.frames.pin_memory(), layout=self.layout.pin_memory())
 
 
 @dataclass(frozen=True, kw_only=True)

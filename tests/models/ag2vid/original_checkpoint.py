@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mutoscope.models.ag2vid.reference import ReferenceFile
-from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX
-from mutoscope.models.ag2vid.reference_layout import APPEARANCE_PREFIX, LAYOUT_PREFIX
+from mutoscope.models.ag2vid.reference.checkpoint import ReferenceFile
+from mutoscope.models.ag2vid.reference.frames import FRAMES_PREFIX
+from mutoscope.models.ag2vid.reference.layout import APPEARANCE_PREFIX, LAYOUT_PREFIX
 
 Shapes = dict[str, tuple[int, ...]]
 

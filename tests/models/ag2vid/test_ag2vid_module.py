@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mutoscope.engine import make_trainer
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.structures import (
@@ -21,6 +20,7 @@ from mutoscope.structures import (
     DatasetInfo,
     Normaliser,
 )
+from mutoscope.training.trainer import make_trainer
 
 INFO = DatasetInfo(
     name="made_up",

@@ -18,7 +18,7 @@ from original_checkpoint import (
     random_state,
 )
 
-from mutoscope.models.ag2vid.reference import (
+from mutoscope.models.ag2vid.reference.checkpoint import (
     ARGUMENTS,
     CRITIC,
     MODEL,
@@ -27,8 +27,8 @@ from mutoscope.models.ag2vid.reference import (
     networks_from_reference,
     read_reference,
 )
-from mutoscope.models.ag2vid.reference_frames import FRAMES_PREFIX, export_frames
-from mutoscope.models.ag2vid.reference_layout import APPEARANCE_PREFIX
+from mutoscope.models.ag2vid.reference.frames import FRAMES_PREFIX, export_frames
+from mutoscope.models.ag2vid.reference.layout import APPEARANCE_PREFIX
 from mutoscope.structures.vocabulary import CATER_VOCABULARY, something_vocabulary
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
-from mutoscope.models.ag2vid.reference_critic import convert_critic, critic_from_reference, critic_keys, export_critic
+from mutoscope.models.ag2vid.reference.critic import convert_critic, critic_from_reference, critic_keys, export_critic
 
 SETTINGS = {"width": 8, "hidden": 16, "gcn_layers": 3, "ndf": 4, "n_layers": 3, "scales": 3}
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.ag2vid.layout import LayoutGCN
-from mutoscope.models.ag2vid.reference_layout import (
+from mutoscope.models.ag2vid.reference.layout import (
     APPEARANCE_PREFIX,
     convert_layout,
     export_layout,

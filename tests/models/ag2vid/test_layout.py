@@ -10,7 +10,7 @@ from torch import Tensor
 from mutoscope.models.ag2vid import layout as layout_module
 from mutoscope.models.ag2vid.graph_layers import GraphConvolution
 from mutoscope.models.ag2vid.layout import LayoutGCN, layout_loss
-from mutoscope.models.ag2vid.reference_layout import layout_keys
+from mutoscope.models.ag2vid.reference.layout import layout_keys
 from mutoscope.structures.clocked import ClockedGraph
 
 LENGTH = 5

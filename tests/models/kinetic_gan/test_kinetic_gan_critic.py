@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.kinetic_gan import Discriminator, critic_loss, generator_loss, gradient_penalty
+from mutoscope.models.kinetic_gan.pyramid import pyramid_for
 from mutoscope.models.kinetic_gan.reference import export_reference
-from mutoscope.structures import CMU31, H36M16, NTU25, Skeleton, pyramid_for
+from mutoscope.structures import CMU31, H36M16, NTU25, Skeleton
 
 WIDTHS = (32, 24, 16, 12, 8)
 

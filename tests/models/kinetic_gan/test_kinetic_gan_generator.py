@@ -9,8 +9,9 @@ from torch import Tensor
 from mutoscope.models.kinetic_gan import Generator
 from mutoscope.models.kinetic_gan.generator import truncate
 from mutoscope.models.kinetic_gan.graph_layers import resize_time
+from mutoscope.models.kinetic_gan.pyramid import pyramid_for
 from mutoscope.models.kinetic_gan.reference import export_reference, load_reference
-from mutoscope.structures import CMU31, H36M15, H36M16, NTU25, Skeleton, pyramid_for
+from mutoscope.structures import CMU31, H36M15, H36M16, NTU25, Skeleton
 
 WIDTHS = (32, 24, 16, 12, 8)
 

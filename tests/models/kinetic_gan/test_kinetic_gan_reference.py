@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.kinetic_gan import Discriminator, Generator
+from mutoscope.models.kinetic_gan.pyramid import GraphPyramid, pyramid_for
 from mutoscope.models.kinetic_gan.reference import (
     discriminator_from_reference,
     export_reference,
@@ -15,7 +16,7 @@ from mutoscope.models.kinetic_gan.reference import (
     key_map_report,
     load_reference,
 )
-from mutoscope.structures import CMU31, H36M16, NTU25, GraphPyramid, pyramid_for
+from mutoscope.structures import CMU31, H36M16, NTU25
 
 WIDTHS = (32, 24, 16, 12, 8)
 

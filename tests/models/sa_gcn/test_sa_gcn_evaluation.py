@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.assembly import clips_of, load_model, prepared
-from mutoscope.config import ConfigError
-from mutoscope.evaluate import evaluate
-from mutoscope.kinds import motion_evaluation
-from mutoscope.kinds.motion_evaluation import Evaluation
-from mutoscope.kinds.motion_foils import real_clips
+from mutoscope.config.assembly import load_model, prepared
+from mutoscope.data.sampling import clips_of
+from mutoscope.kinds.motion import evaluation as motion_evaluation
+from mutoscope.kinds.motion.baselines import real_clips
+from mutoscope.kinds.motion.results import Evaluation
 from mutoscope.metrics import class_mmd2, sa_gcn_mmd
-from mutoscope.train import train
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.verbs.evaluate import evaluate
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.assembly import load_model
-from mutoscope.checkpoint import read_checkpoint
-from mutoscope.loggers import read_metrics
+from mutoscope.config.assembly import load_model
+from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.models.sa_gcn.module import SAGCN
 from mutoscope.structures import H36M15, DatasetInfo, Normaliser
-from mutoscope.train import train
+from mutoscope.training.loggers import read_metrics
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 TINY = (

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mutoscope.data.datamodule import DataModule, Split
+from mutoscope.evaluators.trained import TrainedTrackClassifier, track_classifier_for
 from mutoscope.metrics import ActionRecall, ComposedAccuracy, TooFewSamplesError
 from mutoscope.models.track_classifier import TrackClassifierNet
 from mutoscope.models.track_classifier.network import edge_loss
-from mutoscope.recognition import TrainedTrackClassifier, track_classifier_for
 from mutoscope.structures import (
     CATER_VOCABULARY,
     ActionGraphBatch,
@@ -152,7 +152,7 @@ def test_learns_the_actions_of_tracks(trained: TrainedTrackClassifier) -> None:
 def test_comes_from_the_cache_afterwards(
     trained: TrainedTrackClassifier, datamodule: MadeUp, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mutoscope.recognition.make_trainer", None)
+    monkeypatch.setattr("mutoscope.evaluators.trained.make_trainer", None)
     again = track_classifier_for(datamodule, CONFIG, cache)
     assert (again.sha256, again.accuracy) == (trained.sha256, trained.accuracy)
     assert (datamodule.batch_size, datamodule.start_batch) == (4, 0)

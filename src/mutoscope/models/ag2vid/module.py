@@ -23,7 +23,9 @@ from mutoscope.models.ag2vid.losses import (
     generator_adversarial_loss,
 )
 from mutoscope.models.ag2vid.settings import BACKBONES, Perceptual, check_choices, find_perceptual, load_perceptual
-from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.models.base import OptimizerFactory, SchedulerFactory
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.seeding import seeded
 from mutoscope.nn.perceptual import FrozenFeatures, perceptual_loss
 from mutoscope.nn.spade import Upsampling
 from mutoscope.nn.warp import warp

@@ -11,7 +11,8 @@ from mutoscope.models.kinetic_gan.graph_layers import (
     piecewise_leaky_relu,
     resize_time,
 )
-from mutoscope.structures import GraphPyramid, Skeleton
+from mutoscope.models.kinetic_gan.pyramid import GraphPyramid
+from mutoscope.structures import Skeleton
 
 #: (level of the graph convolution, level kept, divisor of the length) of each block.
 _PLAN = ((0, 1, 1), (1, 1, 1), (1, 2, 2), (2, 2, 4), (2, 3, 8), (3, 3, 16))

@@ -15,7 +15,8 @@ from mutoscope.models.kinetic_gan.graph_layers import (
     mix_joints,
     resize_time,
 )
-from mutoscope.structures import GraphPyramid, Skeleton, pyramid_for
+from mutoscope.models.kinetic_gan.pyramid import GraphPyramid, pyramid_for
+from mutoscope.structures import Skeleton
 
 Centre = Literal["reference", "class", "latent"]
 

@@ -7,10 +7,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.models.base import OptimizerFactory, SchedulerFactory
+from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
 from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
+from mutoscope.models.seeding import seeded
 from mutoscope.nn.motion_features import MotionFeatures, Stream
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
 

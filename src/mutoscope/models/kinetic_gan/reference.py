@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
-from mutoscope.structures import PYRAMIDS, GraphPyramid, Skeleton
+from mutoscope.models.kinetic_gan.pyramid import PYRAMIDS, GraphPyramid
+from mutoscope.structures import Skeleton
 
 State = Mapping[str, Tensor]
 

@@ -7,7 +7,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.base import GenerativeModule, OptimizerFactory, SchedulerFactory, seeded
+from mutoscope.models.base import OptimizerFactory, SchedulerFactory
+from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.sa_gcn.discriminators import ClipCritic, FrameCritic, Judgement, pick_frames
 from mutoscope.models.sa_gcn.generator import (
     Activation,
@@ -20,6 +21,7 @@ from mutoscope.models.sa_gcn.generator import (
 )
 from mutoscope.models.sa_gcn.graph_layers import NodeMixing
 from mutoscope.models.sa_gcn.losses import REAL_TARGET, Critic, critic_loss, generator_loss, gradient_penalty
+from mutoscope.models.seeding import seeded
 from mutoscope.nn.motion_features import MotionFeatures, Stream
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
 

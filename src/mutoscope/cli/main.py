@@ -1,0 +1,219 @@
+"""The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
+from mutoscope.cli.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
+from mutoscope.config.nodes import closest, config_dir
+from mutoscope.data.registry import datamodule_class, names_without_import
+from mutoscope.runtime.errors import ConfigError
+
+VERBS = ("train", "evaluate", "generate", "export")
+
+
+def main(verb: str | None = None) -> None:
+    """Run a verb with the overrides on the command line; exits with status 1 and one sentence on failure."""
+    if verb is None:
+        if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
+            known = ", ".join(VERBS)
+            asked = f"'{sys.argv[1]}' is no command" if len(sys.argv) > 1 else "no command given"
+            wanted_help = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
+            message = (
+                f"usage: mutoscope COMMAND [key=value ...]; commands: {known}; mutoscope COMMAND --help tells more"
+            )
+            sys.stderr.write(message + "\n" if wanted_help else f"error: {asked}. {message}\n")
+            sys.exit(0 if wanted_help else 2)
+        verb = sys.argv.pop(1)
+    status = _run(verb)
+    if status:
+        sys.exit(status)
+
+
+def _run(verb: str) -> int:
+    # GNU OpenMP's threads spin for long while they wait: beside any other work a step of milliseconds then takes a
+    # second. Not to spin at all doubles a step's time on an idle machine; this many turns cost nothing either way.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # jobs run elsewhere, but record the command that a person typed
+    os.environ["MUTOSCOPE_COMMAND"] = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
+    if verb in ("evaluate", "generate"):
+        # the dataset is the checkpoint's and metrics may be its model's, whose settings Hydra does not know
+        sys.argv[1:] = [f"++{typed}" if typed.startswith(("dataset.", "metrics.")) else typed for typed in sys.argv[1:]]
+    status = _run_task(verb)
+    if SweepStart.sweep_dir is not None and not report_sweep(SweepStart.sweep_dir):
+        status = status or 1
+    return status
+
+
+def _run_task(verb: str) -> int:
+    debug = "debug=true" in sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _register()
+        failures: list[Exception] = []
+
+        def task(cfg: DictConfig) -> Any:
+            try:
+                return _TASKS[verb](cfg)
+            except Exception as error:
+                # kept from Hydra, which would add lines of its own
+                failures.append(error)
+
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        if failures:
+            raise failures[0]
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; ckpt=last continues from the last checkpoint\n")
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {_sentence(error)}\n")
+        return 1
+    return 0
+
+
+def _register() -> None:
+    """Make every dataset a choice of ``dataset=``, also those without a YAML, and teach Hydra where runs go."""
+    store = ConfigStore.instance()
+    for name in names_without_import():
+        if (config_dir() / "dataset" / f"{name}.yaml").is_file():
+            continue
+        node: dict[str, Any] = {"name": name}
+        for key, parameter in inspect.signature(datamodule_class(name)).parameters.items():
+            node[key] = "???" if parameter.default is inspect.Parameter.empty else parameter.default
+        if "seed" in node:
+            node["seed"] = "${seed}"
+        store.store(group="dataset", name=name, node=node)
+    OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
+    set_launcher_defaults()
+
+
+def run_dir_for(name: str, ckpt: str | None) -> str:
+    """``outputs/<name>/<time>``, or, for ``ckpt=last``, the newest such directory that holds a checkpoint."""
+    folder = Path("outputs") / name
+    if ckpt == "last":
+        runs = sorted(path.parents[1] for path in folder.glob("*/checkpoints/last.ckpt"))
+        if runs:
+            return str(runs[-1])
+    return str(folder / (_launch_id() or _now()))
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def _launch_id() -> str | None:
+    """What the ranks that torchrun or SLURM started all call their directory; ``None`` for a process alone."""
+    if not launched_externally():
+        return None
+    run = os.environ.get("TORCHELASTIC_RUN_ID")
+    if run is None:
+        return f"{os.environ['SLURM_JOB_ID']}.{os.environ.get('SLURM_STEP_ID', '0')}"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return run
+    # torchrun's own id may be "none" for every run; the first rank to ask its store sets the time for all
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return store.compare_set("mutoscope/started", "", _now()).decode()
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        choices = ", ".join(error.options)
+        if group == "hydra/launcher" and name in LAUNCHERS:
+            return f"hydra/launcher={name} needs its plug-in: pip install 'mutoscope[sweep]'."
+        return f"There is no {group} '{name}'; did you mean '{closest(name, error.options)}'? Choices: {choices}."
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
+        cause = error.__cause__
+        parent = cause.parent_node
+        if isinstance(parent, DictConfig) and cause.full_key:
+            where, _, key = str(cause.full_key).rpartition(".")
+            key = str(cause.key) if cause.key is not None else key
+            known = [str(k) for k in parent]
+            hint = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
+            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {hint}"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} must be given: add {error.full_key}=<value>."
+    text = " ".join(str(error).split())
+    return text or f"{type(error).__name__} without a message; debug=true shows where."
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+def _train(cfg: DictConfig) -> float | None:
+    hydra_config = HydraConfig.get()
+    run_dir = Path(hydra_config.runtime.output_dir)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        if launched_externally():
+            raise ConfigError(
+                "A sweep starts the processes of its jobs itself; run it without torchrun or srun, "
+                "and set trainer=ddp or another hydra/launcher."
+            )
+        number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
+        return run_sweep_job(
+            run_dir, number, overrides, lambda: run_in_fresh_process(_plain(cfg), run_dir), describe=_sentence
+        )
+    config = _plain(cfg)
+    if needs_own_processes(config["trainer"]):
+        return run_in_fresh_process(config, run_dir)
+    from mutoscope.verbs.train import train
+
+    return train(config, run_dir)
+
+
+def _evaluate(cfg: DictConfig) -> None:
+    from mutoscope.verbs.evaluate import evaluate
+
+    evaluate(_plain(cfg), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+
+
+def _generate(cfg: DictConfig) -> None:
+    from mutoscope.verbs.generate import generate
+
+    generate(_plain(cfg))
+
+
+def _export(cfg: DictConfig) -> None:
+    from mutoscope.verbs.export import run_export
+
+    run_export(_plain(cfg), _explicit("dataset"))
+
+
+def _explicit(group: str) -> dict[str, Any]:
+    """Settings of a group that were typed on the command line; an entry ``""`` holds the choice of the group itself."""
+    typed = [o.lstrip("+") for o in HydraConfig.get().overrides.task]
+    values = OmegaConf.from_dotlist([o for o in typed if o.startswith(f"{group}.")])
+    chosen = [o.partition("=")[2] for o in HydraConfig.get().overrides.task if o.lstrip("+").startswith(f"{group}=")]
+    return {**OmegaConf.to_container(values).get(group, {}), **({"": chosen[-1]} if chosen else {})}  # type: ignore[union-attr]
+
+
+_TASKS: dict[str, Callable[[DictConfig], Any]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "generate": _generate,
+    "export": _export,
+}
+
+__all__ = ["ConfigError", "main", "run_dir_for"]

@@ -1,0 +1,152 @@
+"""A training in a process group of its own, started from nothing but its resolved config.
+
+Sweeps and multi-process runs go this way: the processes Lightning starts for further ranks repeat the command line of
+the first, and this command line (``python -m mutoscope.cli.job RUN_DIR``) can be repeated by any rank,
+in any directory, without composing configs again.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.files import replacing
+
+#: the resolved config on its way to the processes of a job; removed when they have ended
+JOB = "job.yaml"
+#: what a job left behind: ``{"objective": ...}`` or ``{"error": ...}``
+RESULT = "result.json"
+#: environment variable with the id of the process whose end ends a job
+PARENT = "MUTOSCOPE_PARENT"
+
+#: what launchers leave in the environment and a job that starts its own ranks must not inherit
+_LAUNCHED = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LAUNCHED_PREFIXES = ("SLURM_", "TORCHELASTIC_", "GROUP_", "ROLE_", "PL_")
+
+#: seconds a job has for an orderly end after Ctrl-C
+_PATIENCE = 20.0
+
+
+class JobFailedError(RuntimeError):
+    """A job ended without a result; the message is the job's own sentence."""
+
+
+def launched_externally() -> bool:
+    """Whether torchrun or SLURM already started one process per rank."""
+    slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and os.environ.get("SLURM_JOB_NAME") not in (
+        "bash",
+        "interactive",
+    )
+    return "TORCHELASTIC_RUN_ID" in os.environ or slurm
+
+
+def needs_own_processes(trainer: Mapping[str, Any]) -> bool:
+    """Whether the processes a trainer config asks for are still to be started.
+
+    Raises:
+        ConfigError: if torchrun or SLURM started another number of processes, or if several machines are asked for
+            and nobody started the processes on them.
+    """
+    devices, nodes = trainer["devices"], trainer["num_nodes"]
+    if isinstance(devices, int):
+        world = devices * nodes
+    else:
+        # asks torch for the GPUs, so it is imported only where they must be counted
+        from mutoscope.training.trainer import processes
+
+        world = processes(devices, trainer["accelerator"], nodes)
+    if launched_externally():
+        started = int(os.environ.get("WORLD_SIZE") or os.environ["SLURM_NTASKS"])
+        if started != world:
+            raise ConfigError(
+                f"{started} processes were started, but trainer.devices={devices} and trainer.num_nodes={nodes} ask "
+                f"for {world}; make devices the processes per machine and num_nodes the machines."
+            )
+        return False
+    if nodes > 1:
+        raise ConfigError(
+            f"trainer.num_nodes is {nodes}, but this process was started alone; start one per device with "
+            f"torchrun --nnodes {nodes} --nproc-per-node <devices> train.py ... on every machine, or with srun."
+        )
+    return world > 1
+
+
+def run_in_fresh_process(config: Mapping[str, Any], run_dir: Path) -> float | None:
+    """Train in a new process group and wait for it; nothing of the group is left afterwards.
+
+    Args:
+        config: resolved, plain.
+        run_dir: where the job writes.
+
+    Returns:
+        The objective.
+
+    Raises:
+        JobFailedError: if the job failed, with its sentence.
+    """
+    job, result = run_dir / JOB, run_dir / RESULT
+    with replacing(job) as temporary:
+        temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    result.unlink(missing_ok=True)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _LAUNCHED and not name.startswith(_LAUNCHED_PREFIXES)
+    }
+    environment[PARENT] = str(os.getpid())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mutoscope.cli.job", str(run_dir.resolve())], env=environment, start_new_session=True
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        _interrupt(process)
+        raise
+    finally:
+        _kill_group(process.pid)
+        job.unlink(missing_ok=True)
+    outcome = read_result(run_dir)
+    if code != 0 or "objective" not in outcome:
+        raise JobFailedError(outcome.get("error") or f"The job ended without a word, {_manner(code)}.")
+    return outcome["objective"]
+
+
+def read_result(run_dir: Path) -> dict[str, Any]:
+    """What the job of a directory left behind; empty if it was killed before it could say anything."""
+    path = run_dir / RESULT
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def write_result(run_dir: Path, outcome: Mapping[str, Any]) -> None:
+    """Leave the outcome of a job; of several errors the first one stays, the others are its consequences."""
+    path = run_dir / RESULT
+    if "error" in outcome and "error" in read_result(run_dir):
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(dict(outcome)))
+
+
+def _manner(code: int) -> str:
+    if code >= 0:
+        return f"with status {code}"
+    return f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+
+
+def _interrupt(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(_PATIENCE)
+
+
+def _kill_group(group: int) -> None:
+    # whoever of the group outlives its first process waits for a partner that is gone
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)

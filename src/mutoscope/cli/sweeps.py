@@ -1,0 +1,242 @@
+"""Sweeps: what each job of ``train -m`` leaves behind, and the table of all of them at the end.
+
+Jobs may run in other processes or on other machines (joblib, submitit), so everything is collected from their
+directories.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.experimental.callback import Callback
+from hydra.plugins.config_source import ConfigLoadError
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from mutoscope.cli.processes import read_result, write_result
+from mutoscope.runtime.console import say
+from mutoscope.runtime.files import replacing
+
+#: what a job was asked for: ``{"number": ..., "overrides": [...]}``
+ABOUT = "job.json"
+TABLE = "sweep.csv"
+
+
+#: settings of launchers that differ from the plug-ins' own
+LAUNCHERS: dict[str, dict[str, Any]] = {
+    # -1 would start a job per CPU core, all of them on the same device
+    "joblib": {"n_jobs": 1},
+    "submitit_local": {
+        # null would hide every GPU from the jobs; it is the number of devices of one job for trainer=ddp
+        "gpus_per_node": 1,
+        # 60 would end longer trainings
+        "timeout_min": 7 * 24 * 60,
+        # the local executor leaves an empty folder named by the job number's placeholder
+        "submitit_folder": "${hydra.sweep.dir}/.submitit",
+    },
+}
+
+
+def set_launcher_defaults() -> None:
+    """Give the launchers that are installed the settings above."""
+    # registers the plug-ins' own settings, once; later ones replace them
+    Plugins.instance()
+    store = ConfigStore.instance()
+    for name, settings in LAUNCHERS.items():
+        try:
+            node = store.load(f"hydra/launcher/{name}.yaml").node
+        except ConfigLoadError:
+            continue
+        store.store(group="hydra/launcher", name=name, node=OmegaConf.merge(node, settings), provider="mutoscope")
+
+
+def sweep_id(mode: RunMode | None, sweep_dir: str) -> str | None:
+    """A name for the sweep in a directory, the same for all of its jobs; ``None`` for a single run."""
+    if mode != RunMode.MULTIRUN:
+        return None
+    path = Path(sweep_dir).resolve()
+    return f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+
+
+class SweepStart(Callback):
+    """Hydra callback that remembers where a sweep began, and clears what an earlier one left there."""
+
+    #: of the sweep that this process leads
+    sweep_dir: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        SweepStart.sweep_dir = Path(config.hydra.sweep.dir)
+        for about in SweepStart.sweep_dir.rglob(ABOUT):
+            about.unlink()
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """One job of a sweep.
+
+    Args:
+        number: Hydra's, from 0.
+        overrides: the job's settings.
+        objective: what it reached; ``None`` if it failed or logged none.
+        error: the sentence it failed with.
+        folder: its run directory.
+    """
+
+    number: int
+    overrides: list[str]
+    objective: float | None
+    error: str | None
+    folder: Path
+
+    @property
+    def status(self) -> str:
+        """``done``, or the sentence it failed with."""
+        return self.error or ("done" if self.objective is not None else "done, but the objective was never logged")
+
+
+def run_sweep_job(
+    run_dir: Path,
+    number: int,
+    overrides: Sequence[str],
+    job: Callable[[], float | None],
+    describe: Callable[[Exception], str] = str,
+) -> float:
+    """Run one job such that its failure is recorded in its directory and does not stop the others.
+
+    Args:
+        run_dir: of the job.
+        number, overrides: Hydra's, for the table at the end.
+        job: trains and returns the objective.
+        describe: makes a sentence of an exception.
+
+    Returns:
+        The objective for Hydra's sweeper; nan where there is none.
+    """
+    with replacing(run_dir / ABOUT) as temporary:
+        temporary.write_text(json.dumps({"number": number, "overrides": list(overrides)}))
+    try:
+        objective = job()
+    except Exception as error:
+        sentence = describe(error)
+        write_result(run_dir, {"error": sentence})
+        sys.stderr.write(f"job {number} failed: {sentence}\n")
+        return math.nan
+    return math.nan if objective is None else objective
+
+
+def collect(sweep_dir: Path) -> list[SweepJob]:
+    """All jobs below a sweep's directory, by number."""
+    jobs = []
+    for path in sweep_dir.rglob(ABOUT):
+        about, result = json.loads(path.read_text()), read_result(path.parent)
+        error = None if "objective" in result else result.get("error", "ended without a word (killed?)")
+        jobs.append(SweepJob(about["number"], about["overrides"], result.get("objective"), error, path.parent))
+    return sorted(jobs, key=lambda job: job.number)
+
+
+def best_of(jobs: Sequence[SweepJob]) -> SweepJob | None:
+    """The job with the lowest finite objective."""
+    finite = [(job.objective, job.number, job) for job in jobs if math.isfinite(_number(job.objective))]
+    return min(finite)[2] if finite else None
+
+
+def _number(objective: float | None) -> float:
+    return math.nan if objective is None else objective
+
+
+#: of the table on disk and on wandb
+COLUMNS = ("job", "overrides", "objective", "best", "status", "directory")
+
+
+def rows_of(jobs: Sequence[SweepJob]) -> list[list[Any]]:
+    """The table of a sweep, one row per job; see :data:`COLUMNS`."""
+    best = best_of(jobs)
+    return [
+        [job.number, " ".join(job.overrides), job.objective, job is best, job.status, str(job.folder)] for job in jobs
+    ]
+
+
+def report_sweep(sweep_dir: Path) -> bool:
+    """Print the table of a sweep, write ``sweep.csv``, and show it on wandb if the jobs are there.
+
+    Returns:
+        Whether every job succeeded.
+    """
+    jobs = collect(sweep_dir)
+    if not jobs:
+        return True
+    rows = rows_of(jobs)
+    with replacing(sweep_dir / TABLE) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    config = _config_of(jobs)
+    _print(jobs, sweep_dir, str(config.get("objective", "objective")))
+    if (config.get("logger") or {}).get("wandb") is not None:
+        _show_on_wandb(config, sweep_dir, jobs)
+    return all(job.error is None for job in jobs)
+
+
+def _config_of(jobs: Sequence[SweepJob]) -> dict[str, Any]:
+    """The config of the first job that got so far as to have one."""
+    paths = (job.folder / "config.yaml" for job in jobs)
+    return next((yaml.safe_load(path.read_text()) for path in paths if path.is_file()), {})
+
+
+def _print(jobs: Sequence[SweepJob], sweep_dir: Path, objective: str) -> None:
+    from rich.table import Table
+
+    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
+    best = best_of(jobs)
+    table = Table(title=f"Sweep {sweep_dir}")
+    table.add_column("job", justify="right")
+    table.add_column("overrides", overflow="fold")
+    table.add_column(f"{objective} ↓", justify="right")
+    table.add_column("status", overflow="fold")
+    table.add_column("directory", overflow="fold")
+    for job in jobs:
+        value = "" if job.objective is None else f"{job.objective:.4g}" + (" *" if job is best else "")
+        overrides = " ".join(o for o in job.overrides if o not in shared)
+        # as Text, so that brackets in overrides and errors are not taken for markup
+        table.add_row(*map(_text, (str(job.number), overrides, value, job.status, _relative(job.folder, sweep_dir))))
+    say(table)
+    failed = sum(job.error is not None for job in jobs)
+    say(
+        f"{len(jobs) - failed} of {len(jobs)} jobs done"
+        + (f", {failed} failed" if failed else "")
+        + (f"; best: job {best.number}" if best else "")
+        + f". Wrote {sweep_dir / TABLE}."
+    )
+
+
+def _relative(folder: Path, sweep_dir: Path) -> str:
+    return str(folder.relative_to(sweep_dir))
+
+
+def _text(value: str) -> Any:
+    from rich.text import Text
+
+    return Text(value)
+
+
+def _show_on_wandb(config: dict[str, Any], sweep_dir: Path, jobs: Sequence[SweepJob]) -> None:
+    from mutoscope.config.nodes import build
+
+    best = best_of(jobs)
+    summary = {} if best is None else {"best_job": best.number, "best_objective": best.objective}
+    about = {"name": f"{config['name']} sweep", "sweep": config["sweep"], "objective": config["objective"]}
+    node = {**config["logger"]["wandb"], "job_type": "sweep"}
+    try:
+        run = build(node, "logger.wandb", run_dir=sweep_dir, config=about)
+        run.log_table("jobs", COLUMNS, rows_of(jobs), summary)
+        run.finalize("success")
+    except Exception as error:
+        # the table is on disk and on screen already
+        sys.stderr.write(f"the table of the sweep could not be logged to wandb: {' '.join(str(error).split())}\n")

@@ -1,0 +1,130 @@
+"""From resolved configs to data, models and metrics that fit together, or a sentence saying why they do not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mutoscope.config.nodes import build, build_dataset, locate
+from mutoscope.data.datamodule import DataModule
+from mutoscope.data.registry import datamodule_class, datamodules
+from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint, read_exported
+from mutoscope.models.base import IterationModule
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.runtime.console import say
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.structures import DatasetInfo
+
+
+def model_class(model: Mapping[str, Any]) -> type[IterationModule]:
+    """The class a model node names.
+
+    Raises:
+        ConfigError: if it is no model.
+    """
+    cls = locate(model.get("_target_"), "model")
+    if not (isinstance(cls, type) and issubclass(cls, IterationModule)):
+        raise ConfigError(f"model._target_ is '{model['_target_']}', which is no model; expected an IterationModule.")
+    return cls
+
+
+def check_pair(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+    """Whether a model can train on a dataset.
+
+    Raises:
+        ConfigError: naming both kinds and the datasets that would fit.
+    """
+    takes = model_class(model).takes
+    yields = datamodule_class(dataset["name"]).kind
+    if takes != yields:
+        fitting = [name for name, cls in datamodules().items() if cls.kind == takes]
+        raise ConfigError(
+            f"{model['_target_'].split('.')[-1]} takes {takes} data, but dataset '{dataset['name']}' yields {yields}; "
+            f"datasets that fit: {', '.join(fitting) or 'none yet'}."
+        )
+
+
+def prepared(dataset: Mapping[str, Any]) -> DataModule:
+    """Build, prepare and set up a dataset, and say what it holds."""
+    datamodule: DataModule = build_dataset(dataset)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    info = datamodule.info
+    say(f"Dataset {info.name}: {datamodule.describe()}.")
+    return datamodule
+
+
+#: what networks depend on in a description of data
+_DEPENDED_ON = (
+    "kind",
+    "classes",
+    "vocabulary",
+    "skeleton",
+    "channels",
+    "frame_size",
+    "length",
+    "fps",
+    "root",
+    "units",
+    "normaliser",
+)
+
+
+def same_data(mine: DatasetInfo, theirs: DatasetInfo, whose: str) -> None:
+    """Whether two descriptions agree in all that a network depends on.
+
+    Raises:
+        ConfigError: naming the first difference.
+    """
+    a, b = mine.to_dict(), theirs.to_dict()
+    for field in _DEPENDED_ON:
+        if a[field] != b[field]:
+            raise ConfigError(
+                f"The dataset's {field} is {_brief(a[field])}, but {whose} was made with {_brief(b[field])}; "
+                "set the dataset's options as they were then."
+            )
+
+
+def _brief(value: Any) -> str:
+    text = value["name"] if isinstance(value, dict) and "name" in value else str(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
+    """A trained model from a checkpoint or an exported folder alone, in evaluation mode, and its training's config.
+
+    Raises:
+        CheckpointError: if the file or folder is neither.
+        ConfigError: if it holds no generative model.
+    """
+    data = read_exported(checkpoint) if checkpoint.is_dir() else read_checkpoint(checkpoint)
+    config = data["mutoscope"]["config"]
+    cls = model_class(config["model"])
+    if not issubclass(cls, GenerativeModule):
+        raise ConfigError(f"{checkpoint} holds a {cls.__name__}, which generates nothing.")
+    model: GenerativeModule = build(config["model"], "model", info=checkpoint_info(data))
+    check_weights(model, data["state_dict"], str(checkpoint))
+    model.load_state_dict(data["state_dict"])
+    model.on_load_checkpoint(data)
+    return model.eval(), config
+
+
+def check_weights(model: IterationModule, weights: Mapping[str, Tensor], whose: str) -> None:
+    """Whether a model can take these weights.
+
+    Raises:
+        ConfigError: naming the first tensor that is missing, superfluous or of another shape.
+    """
+    mine = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in [*mine, *theirs]:
+        if mine.get(name) != theirs.get(name):
+            raise ConfigError(
+                f"'{name}' is {_shape(mine.get(name))} in the model, but {_shape(theirs.get(name))} in {whose}; "
+                "set the model's options as they were in training."
+            )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else f"of shape {list(shape)}"

@@ -1,0 +1,1 @@
+"""Datasets of video with action graphs, one file each."""

@@ -1,0 +1,1 @@
+"""Datasets of skeleton motion, one file each."""

@@ -1,6 +1,0 @@
-"""A procedural world of people: random bodies and styles perform named actions, by forward and inverse kinematics."""
-
-from mutoscope.data.toy_world.actions import ACTIONS
-from mutoscope.data.toy_world.world import WORLD_VERSION, joint_columns, perform
-
-__all__ = ["ACTIONS", "WORLD_VERSION", "joint_columns", "perform"]

@@ -1,0 +1,1 @@
+"""Networks that metrics look through: trained here, or published."""

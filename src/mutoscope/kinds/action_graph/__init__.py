@@ -1,0 +1,1 @@
+"""Video from action graphs: graphs and first frames in, clips out, measured against the true clips."""

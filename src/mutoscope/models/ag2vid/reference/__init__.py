@@ -1,0 +1,1 @@
+"""Checkpoints of the original AG2Vid code."""

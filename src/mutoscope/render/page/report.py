@@ -1,0 +1,240 @@
+"""One self-contained HTML page about a run: facts, tables, curves, pictures, and a skeleton player."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mutoscope.render.camera import FOLLOWING, Camera, Motion
+from mutoscope.render.canvas import Frames
+from mutoscope.render.page.charts import Chart, chart_html
+from mutoscope.render.page.markup import note as note_html
+from mutoscope.render.page.markup import paragraphs
+from mutoscope.render.page.player import player_html
+from mutoscope.render.page.tables import Cell, Column, table_html
+from mutoscope.runtime.files import replacing
+from mutoscope.structures import DatasetInfo
+
+#: the page may load nothing, not even by mistake
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+class Report:
+    """Collects sections and writes them as one HTML file that needs no network, no server and no other file.
+
+    All texts are escaped; the page carries a content policy that forbids loading anything.
+
+    Args:
+        title: of the page.
+        summary: a sentence or two below it: what was run and what came out.
+    """
+
+    def __init__(self, title: str, summary: str = "") -> None:
+        self.title, self.summary = title, summary
+        self._facts: list[tuple[str, str]] = []
+        self._sections: list[tuple[str, str]] = []
+        self._plays = False
+
+    def add_facts(self, facts: Mapping[str, object]) -> None:
+        """Short facts for the head of the page, e.g. seed, device, seconds, versions, dataset."""
+        self._facts += [(name, _plain(value)) for name, value in facts.items()]
+
+    def add_text(self, title: str, text: str) -> None:
+        """A section of paragraphs; empty lines part them."""
+        self._add(title, paragraphs(text))
+
+    def add_details(self, title: str, text: str) -> None:
+        """A section that is closed at first and keeps its line breaks, e.g. the resolved configuration."""
+        self._sections.append(
+            (title, f"<details><summary><h2>{escape(title)}</h2></summary><pre>{escape(text)}</pre></details>")
+        )
+
+    def add_table(
+        self,
+        title: str,
+        rows: Sequence[Mapping[str, Cell]],
+        columns: Sequence[Column] | None = None,
+        *,
+        note: str = "",
+        command: str = "",
+        sort_by: str | None = None,
+        reference: Sequence[Cell] = (),
+    ) -> None:
+        """A table with aligned numbers; the best of every column that says what is better is marked.
+
+        Args:
+            title: heading of the section.
+            rows: one mapping per row; missing keys and ``None`` are shown as a dash, ``nan`` as such.
+            columns: which keys in which order; all keys of the first row unless given.
+            note: a line above the table.
+            command: what made the numbers, shown below it.
+            sort_by: key to sort by, best first (ascending where the column does not say what is better).
+            reference: first cells of rows that are no contestants (e.g. real data), never marked as best.
+
+        Raises:
+            ValueError: no rows, or a column that no row has.
+        """
+        if not rows:
+            raise ValueError(f"Table '{title}' has no rows; leave it out or give it some.")
+        columns = [Column(key) for key in rows[0]] if columns is None else list(columns)
+        known = {key for row in rows for key in row}
+        wanted = [column.key for column in columns] + ([sort_by] if sort_by is not None else [])
+        if missing := [key for key in wanted if key not in known]:
+            raise ValueError(
+                f"Table '{title}' has no column '{missing[0]}'; its rows have {', '.join(map(str, sorted(known)))}."
+            )
+        html = table_html(rows, columns, note_text=note, command=command, sort_by=sort_by, reference=reference)
+        self._add(title, html)
+
+    def add_curves(
+        self, title: str, rows: Sequence[Mapping[str, Any]], charts: Sequence[Chart], *, x: str = "step", note: str = ""
+    ) -> None:
+        """Line charts of logged values.
+
+        Long series are thinned to the extremes of 300 stretches, so peaks stay; values that are not finite are left
+        out and counted below the chart.
+
+        Args:
+            title: heading of the section.
+            rows: as logged, e.g. the lines of ``metrics.jsonl``; a row need not have every key.
+            charts: what to draw.
+            x: key of the horizontal axis.
+            note: a line above the charts.
+
+        Raises:
+            ValueError: a line that no row has a number for.
+        """
+        drawn = [chart_html(chart, rows, x) for chart in charts]
+        self._add(title, f'{note_html(note)}<div class="charts">{"".join(drawn)}</div>')
+
+    def add_image(self, title: str, picture: Frames | str | Path, *, note: str = "", alt: str = "") -> None:
+        """A picture ``[h, w, 3]`` uint8, or a PNG file, embedded in the page.
+
+        Raises:
+            ValueError: another shape or type, or a file that is no PNG.
+        """
+        if isinstance(picture, (str, Path)):
+            data = Path(picture).read_bytes()
+            if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+                raise ValueError(f"'{picture}' is no PNG file; give a PNG or an array [h, w, 3] of uint8.")
+        else:
+            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
+                raise ValueError(
+                    f"Picture '{title}' has shape {list(picture.shape)} of {picture.dtype}, "
+                    "expected [h, w, 3] of uint8."
+                )
+            buffer = io.BytesIO()
+            Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+            data = buffer.getvalue()
+        source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        self._add(title, f'{note_html(note)}<img class="picture" alt="{escape(alt or title)}" src="{source}">')
+
+    def add_videos(
+        self, title: str, videos: Sequence[tuple[str, str | Path]], *, note: str = "", columns: int = 2
+    ) -> None:
+        """MP4 files, embedded in the page and playing in a loop.
+
+        Args:
+            title: heading of the section.
+            videos: (caption, file) of each.
+            note: a line above them.
+            columns: at most so many beside each other.
+
+        Raises:
+            ValueError: for a file that is no MP4.
+        """
+        figures = []
+        for caption, path in videos:
+            data = Path(path).read_bytes()
+            if data[4:8] != b"ftyp":
+                raise ValueError(f"'{path}' is no MP4 file; write one with mutoscope.formats.video.write_mp4.")
+            source = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
+            figures.append(
+                f'<figure><video src="{source}" aria-label="{escape(caption)}" autoplay loop muted playsinline '
+                "controls>"
+                f"</video><figcaption>{escape(caption)}</figcaption></figure>"
+            )
+        self._add(title, f'{note_html(note)}<div class="videos" style="--columns:{columns}">{"".join(figures)}</div>')
+
+    def add_motion(
+        self,
+        title: str,
+        fake: Motion,
+        labels: Sequence[int] | Tensor | NDArray[np.integer],
+        info: DatasetInfo,
+        real: Motion | None = None,
+        *,
+        note: str = "",
+        per_class: int = 1,
+        camera: Camera = FOLLOWING,
+    ) -> None:
+        """Players of all classes, in step: play, pause, slow down, scrub, drag to look from elsewhere.
+
+        Coordinates are kept as 16-bit multiples of a power of ten (a tenth of a millimetre up to three metres, a
+        millimetre up to 32).
+
+        Args:
+            title: heading of the section.
+            fake: ``[n, t, v, c]`` generated clips in dataset units.
+            labels: ``[n]`` their classes.
+            info: names the classes, the skeleton, the frame rate.
+            real: ``[n, t, v, c]`` real clips of the same labels, shown beside the generated ones, or ``None``.
+            note: a line above the players.
+            per_class: clips of every class.
+            camera: where from at first.
+
+        Raises:
+            ValueError: shapes that do not fit together, labels outside the classes, coordinates that are not finite.
+        """
+        html = player_html(fake, labels, info, real, note_text=note, per_class=per_class, camera=camera)
+        self._plays = True
+        self._add(title, html)
+
+    def html(self) -> str:
+        """The whole page."""
+        title = escape(self.title)
+        head = (
+            f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{title}</title><style>{_asset('report.css')}</style>"
+        )
+        facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in self._facts)
+        links = "".join(f'<a href="#s{i}">{escape(name)}</a>' for i, (name, _) in enumerate(self._sections))
+        header = f"<h1>{title}</h1>{paragraphs(self.summary)}"
+        header += f'<dl class="facts">{facts}</dl>' if facts else ""
+        header += f'<nav aria-label="Sections">{links}</nav>' if len(self._sections) > 2 else ""
+        sections = "".join(f'<section id="s{i}">{body}</section>' for i, (_, body) in enumerate(self._sections))
+        script = f"<script>{_asset('player.js')}</script>" if self._plays else ""
+        return (
+            f'<!doctype html>\n<html lang="en"><head>{head}</head><body><header>{header}</header>'
+            f"<main>{sections}</main><footer>Made by Mutoscope.</footer>{script}</body></html>\n"
+        )
+
+    def write(self, path: str | Path) -> Path:
+        """Write the page, replacing the file atomically."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.html(), encoding="utf-8")
+        return Path(path)
+
+    def _add(self, title: str, html: str) -> None:
+        self._sections.append((title, f"<h2>{escape(title)}</h2>{html}"))
+
+
+def _asset(name: str) -> str:
+    return files("mutoscope.render.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    return str(value)

@@ -1,0 +1,1 @@
+"""The trainer, its loggers and its callbacks."""

@@ -1,0 +1,1 @@
+"""What one can do with models: plain functions, config in, result out."""

@@ -1,0 +1,146 @@
+"""``export``: from a checkpoint to a folder that anyone can read: config, weights without code, and a card."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from mutoscope.config.assembly import load_model
+from mutoscope.config.nodes import check_config, closest
+from mutoscope.formats.checkpoints import EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.runtime.console import say
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.provenance import run_facts
+from mutoscope.verbs.card import card
+from mutoscope.verbs.convert import ORIGINALS, convert_ag2vid
+
+KEYS = ("checkpoint", "out", "format", "dataset", "seed", "debug")
+#: of checkpoints that this program wrote
+_OWN = "mutoscope"
+_CARD, _KEY_MAP = "README.md", "key_map.txt"
+
+
+def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
+    """What ``mutoscope export`` does.
+
+    Args:
+        config: resolved, plain.
+        typed: settings of the data set that were typed one by one; an entry ``""`` holds the choice of the set itself.
+
+    Returns:
+        The folder made.
+
+    Raises:
+        ConfigError: for an unknown format, or a data set where the checkpoint knows its own.
+    """
+    check_config(config, KEYS)
+    checkpoint, out, source = Path(config["checkpoint"]), Path(config["out"]), str(config["format"])
+    known = (_OWN, *ORIGINALS)
+    if source not in known:
+        raise ConfigError(
+            f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
+        )
+    if source != _OWN:
+        return export_original(checkpoint, out, config["dataset"], typed)
+    if typed:
+        raise ConfigError(
+            "dataset is for checkpoints of original code; those of Mutoscope know theirs. Leave it out, or add "
+            f"format={ORIGINALS[0]}."
+        )
+    return export(checkpoint, out)
+
+
+def export(checkpoint: Path, out: Path) -> Path:
+    """Write a trained model as a folder that ``evaluate`` and ``generate`` take as ``checkpoint=``.
+
+    ``config.json`` holds the model's and the dataset's settings, the description of the data and the versions,
+    ``model.safetensors`` the averaged generator (under the names of the plain one) and the rest of the model, and
+    ``README.md`` is a card for people. Optimisers stay behind: the folder cannot be trained on. It generates bit by bit
+    what the checkpoint generates.
+
+    Args:
+        checkpoint: of a generative model.
+        out: the folder to make; complete once it exists.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be read.
+        ConfigError: if it holds no generative model, or ``out`` exists.
+    """
+    _check_free(out)
+    model, trained = load_model(checkpoint)
+    averaged = model.ema is not None
+    model.generator.load_state_dict(model.averaged.state_dict())
+    model.ema = None
+    return _write(out, model, trained, averaged=averaged)
+
+
+def export_original(checkpoint: Path, out: Path, dataset: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
+    """The same from a checkpoint of AG2Vid's original code; the folder also holds ``key_map.txt``.
+
+    Args:
+        checkpoint: as the original wrote it, with ``run_args.json`` beside it if there is one.
+        out: the folder to make; complete once it exists.
+        dataset, typed: see :func:`~mutoscope.verbs.convert.convert_ag2vid`, where errors are told too.
+    """
+    _check_free(out)
+    converted = convert_ag2vid(checkpoint, dataset, typed)
+    origin = f"{checkpoint.name}, a checkpoint of the original AG2Vid code"
+    return _write(out, converted.model, converted.config, origin=origin, key_map=converted.key_map)
+
+
+def _check_free(out: Path) -> None:
+    if out.exists():
+        raise ConfigError(f"{out} exists already; remove it or choose another out=<folder>.")
+
+
+def _write(
+    out: Path,
+    model: GenerativeModule,
+    trained: Mapping[str, Any],
+    *,
+    averaged: bool = False,
+    origin: str | None = None,
+    key_map: str | None = None,
+) -> Path:
+    # tensors that share memory or are views cannot be written
+    weights = {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
+    config = {
+        "format": EXPORT_FORMAT,
+        "model": {**trained["model"], "ema_half_life": None},
+        "dataset": {name: _portable(value) for name, value in trained["dataset"].items()},
+        "info": model.info.to_dict(),
+        "iterations": model.iterations,
+        "samples_seen": model.samples_seen,
+        "versions": run_facts()["versions"],
+    }
+    texts = {_CARD: card(model, config, out.name, averaged, origin)}
+    if origin is not None:
+        config["origin"] = origin
+    if key_map is not None:
+        texts[_KEY_MAP] = key_map + "\n"
+    texts[EXPORT_CONFIG] = json.dumps(config, indent=2)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary.mkdir()
+    try:
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        save_file(weights, temporary / EXPORT_WEIGHTS, metadata={"format": "pt"})
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    say(f"Wrote {out}: {', '.join(sorted([*texts, EXPORT_WEIGHTS]))}.")
+    return out
+
+
+def _portable(value: Any) -> Any:
+    """Settings that name a place on this machine mean nothing elsewhere."""
+    return None if isinstance(value, str) and (os.sep in value or value.startswith((".", "~"))) else value
