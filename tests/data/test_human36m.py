@@ -263,7 +263,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     broken = path_of(root, 5, "Eating 1")
     whole = broken.read_bytes()
     broken.write_bytes(whole[:1000])
-    with pytest.raises(ValueError, match=r"S5.*Eating 1\.h5 cannot be read as HDF5"):
+    with pytest.raises(ValueError, match=r"S5.*Eating 1\.h5: it cannot be read as HDF5"):
         module(root, classes=["Eating"])
     broken.write_bytes(whole)
     module(root, classes=["Eating"])

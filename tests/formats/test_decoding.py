@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
+from mutations import damaged, refusal
 
 from mutoscope.formats import decoding, video
 from mutoscope.formats.decoding import VideoError, at_constant_rate, probe_video, timed_frames
@@ -189,15 +190,9 @@ def test_no_threads_stay_behind(tmp_path: Path) -> None:
 
 def test_damaged_videos_raise_nothing_else(tmp_path: Path) -> None:
     whole = write_mp4(tmp_path / "a.mp4", np.stack([SHOWN] * 6), 10).read_bytes()
-    rng = np.random.default_rng(0)
     path = tmp_path / "b.mp4"
-    for trial in range(60):
-        data = bytearray(whole)
-        for at in rng.integers(0, len(data), 1 + trial % 4):
-            data[at] = rng.integers(256)
-        path.write_bytes(data[: rng.integers(1, len(data))] if trial % 5 == 0 else data)
+    for data in damaged(whole, 60):
+        path.write_bytes(data)
         for reader in (read_video, probe_video):
-            try:
-                reader(path)
-            except VideoError as error:
-                assert str(path) in str(error)
+            error, _ = refusal(VideoError, lambda reader=reader: reader(path))
+            assert error is None or str(path) in str(error)
