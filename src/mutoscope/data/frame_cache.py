@@ -21,10 +21,14 @@ from PIL import Image
 from mutoscope.data.skipped import Skipped
 from mutoscope.formats.decoding import timed_frames
 from mutoscope.formats.frame_folders import FrameFolderError, folder_frames
+from mutoscope.formats.plain_files import parse_json
+from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import say
 from mutoscope.runtime.parallel import each
 
 _FORMAT = 1
+#: in the index, with names, counts and what was left out
+_MOST_VALUES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -60,19 +64,22 @@ class FrameCache:
         self.path = path
         advice = f"delete the folder {path} and prepare the data again"
         try:
-            index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+            file = path / "index.json"
+            index = parse_json(read_text(file), str(file), max_values=_MOST_VALUES)
             if index["format"] != _FORMAT:
                 raise ValueError(f"its format is {index['format']}, expected {_FORMAT}")
             self.names: tuple[str, ...] = tuple(index["names"])
             self.frames: NDArray[np.int64] = np.array(index["frames"], dtype=np.int64)
             self.size: tuple[int, int] = (index["height"], index["width"])
+            if self.frames.shape != (len(self.names),) or (self.frames < 0).any() or min(self.size) < 1:
+                raise ValueError("its numbers of frames do not go with its names")
             self.skipped = tuple(Skipped(**entry) for entry in index["skipped"])
             self.shape = (int(self.frames.sum()), 3, *self.size)
             if (found := (path / "frames.bin").stat().st_size) != int(np.prod(self.shape)):
                 raise ValueError(f"frames.bin holds {found} bytes, expected {int(np.prod(self.shape))}")
         except KeyError as error:
             raise ValueError(f"The frame cache at {path} is damaged: no entry {error}; {advice}.") from error
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, OverflowError, AttributeError) as error:
             raise ValueError(f"The frame cache at {path} cannot be used: {error}; {advice}.") from error
         self._start = np.cumsum(self.frames) - self.frames
         unusable = {skipped.name for skipped in self.skipped}
@@ -189,7 +196,7 @@ def _done(journal: Path) -> dict[str, Skipped | None]:
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
         try:
             name, skipped = json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError):
             continue
         done[name] = Skipped(**skipped) if skipped else None
     return done

@@ -105,6 +105,7 @@ class ActionVocabulary:
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
     """The sentence that says that there is no such name, which ones there are, and which is the closest."""
+    name = name if len(name) <= 60 else f"{name[:57]}..."
     hint = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     meant = f" Did you mean '{hint[0]}'?" if hint else ""
     return f"There is no {what} '{name}'; known: {', '.join(known)}.{meant}"

@@ -21,6 +21,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mutoscope.data.motion.windows import MotionClips
+from mutoscope.formats.plain_files import parse_json
+from mutoscope.formats.sources import is_number, is_whole
+from mutoscope.formats.text import read_text
 from mutoscope.structures import Skeleton
 
 _FORMAT = 1
@@ -144,12 +147,17 @@ def open_store(path: Path, fingerprint: str | None = None) -> MotionStore:
         raise FileNotFoundError(f"There are no prepared recordings at {path}; call prepare_data() first.")
     advice = f"delete the folder {path} and prepare the data again"
     try:
-        index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+        file = path / "index.json"
+        index = parse_json(read_text(file), str(file))
         joints = np.load(path / "joints.npy", mmap_mode="r", allow_pickle=False)
         if index["format"] != _FORMAT:
             raise ValueError(f"its format is {index['format']}, expected {_FORMAT}")
         if fingerprint is not None and index["fingerprint"] != fingerprint:
             raise ValueError(f"its fingerprint is {index['fingerprint']}, expected {fingerprint}")
+        if not all(is_whole(entry["frames"]) and entry["frames"] > 0 for entry in index["recordings"]):
+            raise ValueError("its recordings have numbers of frames that there cannot be")
+        if not is_number(index["fps"]) or index["fps"] <= 0:
+            raise ValueError(f"its frames per second are {index['fps']}")
         frames = np.array([entry["frames"] for entry in index["recordings"]], dtype=np.int64)
         skeleton = Skeleton.from_dict(index["skeleton"])
         # stores made before there was motion in two dimensions do not say
@@ -172,7 +180,8 @@ def open_store(path: Path, fingerprint: str | None = None) -> MotionStore:
         )
     except KeyError as error:
         raise ValueError(f"The prepared recordings at {path} are damaged: no entry {error}; {advice}.") from error
-    except (OSError, ValueError, TypeError) as error:
+    # damaged headers of arrays raise nearly everything
+    except Exception as error:
         raise ValueError(f"The prepared recordings at {path} cannot be used: {error}; {advice}.") from error
 
 
