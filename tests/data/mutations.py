@@ -59,7 +59,7 @@ def absurd(value: Any, trials: int, seed: int = 0) -> Iterator[Any]:
                 case 1 if isinstance(holder, dict):
                     holder[str(ABSURD[int(rng.integers(13, 20))])] = holder.pop(key)
                 case _:
-                    holder[key] = ABSURD[int(rng.integers(len(ABSURD)))]
+                    holder[key] = copy.deepcopy(ABSURD[int(rng.integers(len(ABSURD)))])
         yield changed
 
 

@@ -29,9 +29,9 @@ def by_reason(skipped: Sequence[Skipped]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in Counter(s.reason for s in skipped).most_common())
 
 
-def tell_skipped(skipped: Sequence[Skipped], dataset: str, report: Path) -> None:
-    """Say how many videos of a dataset are left out, if any, and list them in the file ``report``."""
+def tell_skipped(skipped: Sequence[Skipped], dataset: str, report: Path, what: str = "videos") -> None:
+    """Say how many videos (or else ``what``) of a dataset are left out, if any, and list them in ``report``."""
     if skipped:
         with replacing(report) as temporary:
             temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
-        say(f"{dataset}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
+        say(f"{dataset}: {len(skipped)} {what} are left out ({by_reason(skipped)}), see {report}.")
