@@ -320,7 +320,7 @@ class SomethingV2(ActionGraphDataModule):
         if self.mapping is not None:
             files.append(self._root / Path(self.mapping).expanduser())
         videos = [self._video(row.name) for _, row in self._rows[0]]
-        files += [video for video in videos if video is not None]
+        files += [video for video in videos if video is not None and (video.is_file() or video.is_dir())]
         names = [[split, row.name] for split, row in self._rows[0]]
         return fingerprint({"preparation": _PREPARATION, "names": names, "mapping": self.mapping}, files)
 
