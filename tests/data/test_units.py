@@ -76,6 +76,13 @@ def test_points_are_no_people() -> None:
         check_people(Path("a"), standing() * 0, BODY, 50, 1.0)
 
 
+def test_what_no_mix_up_explains_is_compared_with_the_usual_height() -> None:
+    with pytest.raises(
+        UnitError, match=r"40\.5 cm tall .* about 4\.32 times too small\."
+    ):
+        check_people(Path("a"), standing() / 4, BODY, 50, 1.0)
+
+
 def test_units() -> None:
     assert [metres_per_unit(unit) for unit in ("mm", "m", 0.05)] == [1e-3, 1.0, 0.05]
     for bad in ("km", 0, -1.0, float("inf"), float("nan"), True):

@@ -20,6 +20,8 @@ FASTEST = 15.0
 _USUAL = 1.75
 #: metres; whoever is smaller or taller is worth a word
 _USUAL_RANGE = (0.9, 2.6)
+#: logarithm of by how much people of all sizes differ from the usual height
+_NEAR = math.log(1.6)
 _NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres", "in": "inches", "ft": "feet"}
 
 
@@ -145,7 +147,10 @@ def _mix_up(tall: float, unit: float) -> tuple[float, str]:
         for true in _NAMES
         if one != true
     }
-    return min(found.items(), key=lambda item: abs(math.log(tall / _USUAL / item[0])))
+    times = tall / _USUAL
+    best = min(found, key=lambda factor: abs(math.log(times / factor)))
+    # where no mix-up explains it, the usual height does
+    return (best, found[best]) if abs(math.log(times / best)) < _NEAR else (times, "")
 
 
 def _length(metres: float) -> str:
