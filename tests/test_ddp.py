@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import ranks as shared
 import torch
 import yaml
+from pytorch_lightning import Callback
 from ranks import TRAIN, digest, measured_alone, notes
 
 TINY = [
@@ -92,10 +95,17 @@ def test_a_failed_job_fails_the_sweep_but_does_not_stop_it(
 
 def test_every_job_has_one_directory(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {"cache", "sweep"}
-    assert {p.name for p in (folder / "sweep").iterdir()} == {"0", "1", "multirun.yaml", "sweep.csv"}
+    assert {p.name for p in (folder / "sweep").iterdir()} == {
+        "0",
+        "1",
+        "multirun.yaml",
+        "sweep.csv",
+        "sweep.json",
+        ".run.lock",
+    }
     config = yaml.safe_load((folder / "sweep" / "0" / "config.yaml").read_text())
     assert config["sweep"].startswith("sweep-")
-    assert json.loads((folder / "sweep" / "0" / "run.json").read_text())["command"][:2] == ["train.py", "-m"]
+    assert json.loads((folder / "sweep" / "0" / "run.json").read_text())["command"][:2] == [TRAIN, "-m"]
 
 
 def test_ranks_share_weights_but_neither_data_nor_noise(ranks: list[dict[str, Any]]) -> None:
@@ -129,3 +139,35 @@ def test_torchrun_starts_one_run_in_one_directory(
     # whoever starts the ranks, the training is the same
     here, there = (notes(d)[1] for d in (run_dir, folder / "sweep" / "0"))
     assert (here["weights"], here["average"]) == (there["weights"], there["average"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_all_processes_stop_after_the_same_iteration(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "cache").mkdir()
+    probe = "+callbacks.probe={_target_:test_ddp.Signalled}"
+    settings = [*TINY, "trainer.max_steps=1000", "metrics=none", probe, f"+callbacks.probe.number={int(number)}"]
+    done = run(tmp_path, TRAIN, *settings, "hydra.run.dir=run")
+    assert done.returncode == 130, done.stderr
+    counts = [int((tmp_path / "run" / f"stopped{rank}").read_text()) for rank in (0, 1)]
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["mutoscope"]
+    assert counts[0] == counts[1] == checkpoint["iterations"]
+    assert 3 <= counts[0] <= 5
+    # each wrote down its own losses
+    assert checkpoint["world_size"] == len(checkpoint["latest"]) == 2
+    assert checkpoint["latest"][0] != checkpoint["latest"][1]
+    assert f"Stopped after iteration {counts[0]} of 1,000" in done.stderr
+    assert "ckpt=last hydra.run.dir=run" in done.stderr
+
+
+class Signalled(Callback):
+    """Sends a signal to the second rank alone, in the third iteration; notes where each rank stopped."""
+
+    def __init__(self, run_dir: Path, number: int) -> None:
+        self.run_dir, self.number = run_dir, number
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_rank == 1 and batch_idx == 2:
+            os.kill(os.getpid(), self.number)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        (self.run_dir / f"stopped{trainer.global_rank}").write_text(str(pl_module.iterations))

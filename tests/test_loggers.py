@@ -76,6 +76,7 @@ def test_tensorboard_writes_events(tmp_path: Path) -> None:
     logger = TensorBoardRun(tmp_path)
     logger.log_metrics({"loss/critic": 1.0}, step=1)
     logger.finalize("success")
+    assert logger.where() == f"TensorBoard: tensorboard --logdir {tmp_path / 'tensorboard'}"
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
 
 
@@ -135,7 +136,8 @@ def test_wandb_offline(stranger: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run.summary["samples/walk"]["_type"] == "video-file"
     assert run.summary["samples/sheet"]["_type"] == "image-file"
     logger.finalize("success")
-    assert len(offline_runs(tmp_path / "run")) == 1
+    (kept,) = offline_runs(tmp_path / "run")
+    assert logger.where() == f"wandb: kept offline in {kept.parent}; wandb sync {kept.parent} uploads it."
 
     resumed = WandbRun(tmp_path / "run", config)
     resumed.log_metrics({"loss/critic": 0.5}, step=20)

@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from mutoscope.cli.sweeps import (
     set_launcher_defaults,
     sweep_id,
 )
+from mutoscope.runtime.interrupts import Interrupted
+from mutoscope.runtime.locks import run_lock
 
 
 @pytest.fixture(autouse=True)
 def no_sweep_before() -> Any:
     yield
-    SweepStart.sweep_dir = None
+    SweepStart.end()
     GlobalHydra.instance().clear()
 
 
@@ -45,9 +48,9 @@ def fake_training(config: Mapping[str, Any], run_dir: Path) -> float | None:
     return objective
 
 
-def sweep(monkeypatch: pytest.MonkeyPatch, folder: Path, *overrides: str) -> int:
+def sweep(monkeypatch: pytest.MonkeyPatch, folder: Path, *overrides: str, training: Any = fake_training) -> int:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(cli, "run_in_fresh_process", fake_training)
+    monkeypatch.setattr(cli, "run_in_fresh_process", training)
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", *overrides])
     try:
         cli.main("train")
@@ -88,7 +91,16 @@ def test_a_sweep_over_datasets_and_names_stays_in_one_directory(
 ) -> None:
     assert sweep(monkeypatch, tmp_path, "name=a,b", "seed=1", "model=kinetic_gan,recognizer") == 0
     (folder,) = (tmp_path / "multirun").iterdir()
-    assert {p.name for p in folder.iterdir()} == {"0", "1", "2", "3", "multirun.yaml", "sweep.csv"}
+    assert {p.name for p in folder.iterdir()} == {
+        "0",
+        "1",
+        "2",
+        "3",
+        "multirun.yaml",
+        "sweep.csv",
+        "sweep.json",
+        ".run.lock",
+    }
     assert not (tmp_path / "outputs").exists()
 
 
@@ -106,6 +118,76 @@ def test_a_sweep_in_an_old_directory_forgets_its_jobs(tmp_path: Path, monkeypatc
     assert [job.objective for job in collect(tmp_path / "here")] == [4.0, 5.0]
 
 
+@pytest.mark.parametrize("where", ["hydra.sweep.dir=here", "trainer=cpu"])
+def test_a_sweep_that_was_killed_runs_only_the_missing_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    began: list[tuple[int, Any]] = []
+
+    def killed_at_two(config: Mapping[str, Any], run_dir: Path) -> float | None:
+        began.append((config["seed"], config["ckpt"]))
+        if config["seed"] == 2 and len(began) == 2:
+            (run_dir / "checkpoints").mkdir()
+            (run_dir / "checkpoints" / "last.ckpt").touch()
+            raise Killed
+        return fake_training(config, run_dir)
+
+    class Killed(BaseException):
+        """Nothing of this program runs after it."""
+
+    with pytest.raises(Killed):
+        sweep(monkeypatch, tmp_path, "seed=1,2,3", where, training=killed_at_two)
+    SweepStart.end()
+    GlobalHydra.instance().clear()
+    assert not list(tmp_path.rglob("sweep.csv"))
+    assert sweep(monkeypatch, tmp_path, "seed=1,2,3", where, training=killed_at_two) == 0
+    # the job that was killed goes on from its checkpoint
+    assert began == [(1, None), (2, None), (2, "last"), (3, None)]
+    (table,) = tmp_path.rglob("sweep.csv")
+    assert [row["objective"] for row in csv.DictReader(table.open())] == ["1.0", "2.0", "3.0"]
+    assert "Job 0 is done already" in capsys.readouterr().out
+    # it has ended now: in a directory of its own choice the same command is a new sweep
+    GlobalHydra.instance().clear()
+    monkeypatch.setattr("mutoscope.cli.sweeps.datetime", Later)
+    assert sweep(monkeypatch, tmp_path, "seed=1,2,3", where, training=killed_at_two) == 0
+    assert len(began) == (4 if where.startswith("hydra") else 7)
+
+
+class Later(datetime):
+    """Some time after every other sweep of the test."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "Later":
+        return cls(2100, 1, 1)
+
+
+def test_a_sweep_that_was_stopped_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(config: Mapping[str, Any], run_dir: Path) -> float | None:
+        if config["seed"] == 2:
+            write_result(run_dir, {"interrupted": "Stopped after iteration 4."})
+            raise Interrupted("Stopped after iteration 4.")
+        return fake_training(config, run_dir)
+
+    assert sweep(monkeypatch, tmp_path, "seed=1,2,3", "hydra.sweep.dir=here", training=stopped) == 130
+    out, err = capsys.readouterr()
+    assert "Stopped after iteration 4." in err
+    assert "1 of 2 jobs done, 1 interrupted; best: job 0" in out
+    assert "train.py -m seed=1,2,3 hydra.sweep.dir=here" in out
+    assert [job.error for job in collect(tmp_path / "here")] == [None, "interrupted"]
+    GlobalHydra.instance().clear()
+    assert sweep(monkeypatch, tmp_path, "seed=1,2,3", "hydra.sweep.dir=here") == 0
+
+
+def test_two_sweeps_do_not_share_a_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with run_lock(tmp_path / "here"):
+        assert sweep(monkeypatch, tmp_path, "seed=1,2", "hydra.sweep.dir=here") == 1
+    assert "works in here; wait for it" in capsys.readouterr().err
+
+
 def test_torchrun_must_not_start_sweeps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,12 +197,12 @@ def test_torchrun_must_not_start_sweeps(
 
 
 def test_the_objective_goes_back_to_the_sweeper(tmp_path: Path) -> None:
-    def fail() -> float | None:
+    def fail(began: bool) -> float | None:
         raise ValueError("no luck")
 
-    assert run_sweep_job(tmp_path / "0", 0, ["seed=1"], lambda: 2.5) == 2.5
+    assert run_sweep_job(tmp_path / "0", 0, ["seed=1"], lambda began: 2.5) == 2.5
     assert math.isnan(run_sweep_job(tmp_path / "1", 1, ["seed=2"], fail))
-    assert math.isnan(run_sweep_job(tmp_path / "2", 2, ["seed=3"], lambda: None))
+    assert math.isnan(run_sweep_job(tmp_path / "2", 2, ["seed=3"], lambda began: None))
 
 
 def test_jobs_are_collected_from_their_directories(tmp_path: Path) -> None:

@@ -140,14 +140,14 @@ def test_starting_anew_leaves_nothing_of_the_old_run(tiny: Compose, trained: Pat
     assert [row["step"] for row in read_metrics(run_dir / "metrics.jsonl")] == [1, 2]
 
 
-def test_another_runs_checkpoint_can_be_continued_elsewhere_only(tiny: Compose, trained: Path, tmp_path: Path) -> None:
-    start = trained / "checkpoints" / "step=00000004.ckpt"
+def test_a_milestone_of_the_run_itself_is_gone_on_from(tiny: Compose, trained: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained, run_dir)
     config = tiny("trainer.max_steps=6")
-    config["ckpt"] = str(start)
-    train(config, tmp_path)
-    assert_equal(last(tmp_path), last(trained))
-    with pytest.raises(ConfigError, match="already holds a run"):
-        train(config, tmp_path)
+    config["ckpt"] = str(run_dir / "checkpoints" / "step=00000004.ckpt")
+    (run_dir / "checkpoints" / "last.ckpt").unlink()
+    train(config, run_dir)
+    assert_equal(last(run_dir), last(trained))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,8 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(
     monkeypatch.setattr(module, "critic_loss", poisoned)
     config = tiny("trainer.max_steps=6", "trainer.checkpoint_every_n_steps=2", "trainer.log_every_n_steps=100")
     with pytest.raises(
-        TrainingDivergedError, match=r"(grad_norm_critic|loss/critic) became nan at iteration 4; the last"
+        TrainingDivergedError,
+        match=r"(grad_norm_critic|loss/critic) became nan at iteration 4.*last\.ckpt holds iteration 2 and",
     ):
         train(config, tmp_path)
     kept = last(tmp_path)

@@ -19,10 +19,18 @@ def stream(batches: int, **options: int | bool) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("balance", [False, True])
-def test_a_batch_is_a_function_of_its_number(balance: bool) -> None:
+def test_a_batch_is_a_function_of_its_position(balance: bool) -> None:
     whole = stream(30, balance=balance)
-    for start in (1, 5, 6, 17):
-        assert stream(30 - start, start=start, balance=balance) == whole[start:]
+    for number in (1, 5, 6, 17):
+        assert stream(30 - number, start=4 * number, balance=balance) == whole[number:]
+
+
+@pytest.mark.parametrize(("batch_size", "world"), [(3, 1), (6, 1), (3, 2), (1, 5)])
+def test_the_stream_goes_on_after_the_samples_seen_whatever_the_batches(batch_size: int, world: int) -> None:
+    items = [item for batch in stream(90) for item in batch]
+    ranks = [stream(8, start=52, batch_size=batch_size, rank=rank, world=world) for rank in range(world)]
+    together = [item for step in zip(*ranks, strict=True) for batch in step for item in batch]
+    assert together == items[52 : 52 + len(together)]
 
 
 def test_every_pass_is_a_permutation_and_no_two_are_alike() -> None:

@@ -77,9 +77,7 @@ def test_points_are_no_people() -> None:
 
 
 def test_what_no_mix_up_explains_is_compared_with_the_usual_height() -> None:
-    with pytest.raises(
-        UnitError, match=r"40\.5 cm tall .* about 4\.32 times too small\."
-    ):
+    with pytest.raises(UnitError, match=r"40\.5 cm tall .* about 4\.32 times too small\."):
         check_people(Path("a"), standing() / 4, BODY, 50, 1.0)
 
 

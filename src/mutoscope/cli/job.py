@@ -9,7 +9,9 @@ from pathlib import Path
 import yaml
 
 from mutoscope.cli.processes import JOB, PARENT, write_result
-from mutoscope.formats.upgrades import upgraded
+from mutoscope.runtime.console import first_process
+from mutoscope.runtime.errors import sentence_of
+from mutoscope.runtime.interrupts import INTERRUPTS, STATUS
 
 
 def end_with_parent() -> None:
@@ -37,20 +39,21 @@ def main() -> int:
     """
     end_with_parent()
     run_dir = Path(sys.argv[1])
-    config = upgraded(yaml.safe_load((run_dir / JOB).read_text()))
-    try:
-        from mutoscope.runtime.console import first_process
-        from mutoscope.verbs.train import train
+    config = yaml.safe_load((run_dir / JOB).read_text())
+    with INTERRUPTS:
+        try:
+            from mutoscope.verbs.train import train
 
-        objective = train(config, run_dir)
-    except KeyboardInterrupt:
-        write_result(run_dir, {"error": "interrupted"})
-        return 130
-    except Exception as error:
-        write_result(run_dir, {"error": " ".join(str(error).split()) or type(error).__name__})
-        if config.get("debug"):
-            raise
-        return 1
+            objective = train(config, run_dir)
+        except KeyboardInterrupt as stop:
+            if first_process():
+                write_result(run_dir, {"interrupted": str(stop)})
+            return STATUS
+        except Exception as error:
+            write_result(run_dir, {"error": sentence_of(error)})
+            if config.get("debug"):
+                raise
+            return 1
     if first_process():
         write_result(run_dir, {"objective": objective})
     return 0

@@ -1,7 +1,6 @@
 """The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -18,10 +17,22 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
-from mutoscope.cli.sweeps import LAUNCHERS, SweepStart, report_sweep, run_sweep_job, set_launcher_defaults, sweep_id
+from mutoscope.cli.sweeps import (
+    LAUNCHERS,
+    SweepRefused,
+    SweepStart,
+    report_sweep,
+    run_sweep_job,
+    set_launcher_defaults,
+    sweep_dir_for,
+    sweep_id,
+)
 from mutoscope.config.nodes import closest, config_dir
 from mutoscope.data.registry import datamodule_class, names_without_import
-from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.console import first_process
+from mutoscope.runtime.errors import ConfigError, sentence_of
+from mutoscope.runtime.interrupts import INTERRUPTS, STATUS, Interrupted
+from mutoscope.runtime.provenance import record_command
 
 VERBS = ("train", "evaluate", "generate", "export")
 
@@ -49,13 +60,18 @@ def _run(verb: str) -> int:
     # second. Not to spin at all doubles a step's time on an idle machine; this many turns cost nothing either way.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # jobs run elsewhere, but record the command that a person typed
-    os.environ["MUTOSCOPE_COMMAND"] = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
+    record_command(verb)
     if verb in ("evaluate", "generate"):
         # the dataset is the checkpoint's and metrics may be its model's, whose settings Hydra does not know
         sys.argv[1:] = [f"++{typed}" if typed.startswith(("dataset.", "metrics.")) else typed for typed in sys.argv[1:]]
-    status = _run_task(verb)
-    if SweepStart.sweep_dir is not None and not report_sweep(SweepStart.sweep_dir):
-        status = status or 1
+    with INTERRUPTS:
+        status = _run_task(verb)
+    if SweepStart.sweep_dir is not None:
+        try:
+            done = report_sweep(SweepStart.sweep_dir, stopped=status == STATUS)
+        finally:
+            SweepStart.end()
+        status = status or int(not done)
     return status
 
 
@@ -73,12 +89,17 @@ def _run_task(verb: str) -> int:
                 # kept from Hydra, which would add lines of its own
                 failures.append(error)
 
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
+        except SweepRefused as refused:
+            raise refused.error from None
         if failures:
             raise failures[0]
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; ckpt=last continues from the last checkpoint\n")
-        return 130
+    except KeyboardInterrupt as stop:
+        if first_process():
+            unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
+            sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
+        return STATUS
     except Exception as error:
         if debug:
             raise
@@ -100,6 +121,7 @@ def _register() -> None:
             node["seed"] = "${seed}"
         store.store(group="dataset", name=name, node=node)
     OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_dir", sweep_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
     set_launcher_defaults()
 
@@ -152,8 +174,7 @@ def _sentence(error: BaseException) -> str:
             return f"'{cause.full_key}' is no setting of {where or 'this command'}; {hint}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} must be given: add {error.full_key}=<value>."
-    text = " ".join(str(error).split())
-    return text or f"{type(error).__name__} without a message; debug=true shows where."
+    return sentence_of(error)
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
@@ -172,15 +193,25 @@ def _train(cfg: DictConfig) -> float | None:
                 "and set trainer=ddp or another hydra/launcher."
             )
         number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
-        return run_sweep_job(
-            run_dir, number, overrides, lambda: run_in_fresh_process(_plain(cfg), run_dir), describe=_sentence
-        )
+
+        def job(began: bool) -> float | None:
+            return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
+
+        return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
     config = _plain(cfg)
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
 
     return train(config, run_dir)
+
+
+def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
+    """The config of a job, which goes on where an earlier attempt was stopped."""
+    config = _plain(cfg)
+    if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
+        config["ckpt"] = "last"
+    return config
 
 
 def _evaluate(cfg: DictConfig) -> None:

@@ -17,12 +17,14 @@ from typing import Any
 
 import yaml
 
-from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.errors import ConfigError, RunError
 from mutoscope.runtime.files import replacing
+from mutoscope.runtime.interrupts import Interrupted
+from mutoscope.runtime.locks import LOCKED, run_lock
 
 #: the resolved config on its way to the processes of a job; removed when they have ended
 JOB = "job.yaml"
-#: what a job left behind: ``{"objective": ...}`` or ``{"error": ...}``
+#: what a job left behind: ``{"objective": ...}``, ``{"error": ...}`` or ``{"interrupted": ...}``
 RESULT = "result.json"
 #: environment variable with the id of the process whose end ends a job
 PARENT = "MUTOSCOPE_PARENT"
@@ -31,11 +33,11 @@ PARENT = "MUTOSCOPE_PARENT"
 _LAUNCHED = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LAUNCHED_PREFIXES = ("SLURM_", "TORCHELASTIC_", "GROUP_", "ROLE_", "PL_")
 
-#: seconds a job has for an orderly end after Ctrl-C
-_PATIENCE = 20.0
+#: seconds a job has for an orderly end after Ctrl-C: the iteration in hand and a checkpoint
+_PATIENCE = 60.0
 
 
-class JobFailedError(RuntimeError):
+class JobFailedError(RunError):
     """A job ended without a result; the message is the job's own sentence."""
 
 
@@ -91,7 +93,14 @@ def run_in_fresh_process(config: Mapping[str, Any], run_dir: Path) -> float | No
 
     Raises:
         JobFailedError: if the job failed, with its sentence.
+        Interrupted: if somebody stopped this process or the job, with the job's sentence.
+        ConfigError: if another process trains in ``run_dir``.
     """
+    with run_lock(run_dir):
+        return _run(config, run_dir)
+
+
+def _run(config: Mapping[str, Any], run_dir: Path) -> float | None:
     job, result = run_dir / JOB, run_dir / RESULT
     with replacing(job) as temporary:
         temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
@@ -101,19 +110,23 @@ def run_in_fresh_process(config: Mapping[str, Any], run_dir: Path) -> float | No
         for name, value in os.environ.items()
         if name not in _LAUNCHED and not name.startswith(_LAUNCHED_PREFIXES)
     }
-    environment[PARENT] = str(os.getpid())
+    environment |= {PARENT: str(os.getpid()), LOCKED: str(run_dir.resolve())}
     process = subprocess.Popen(
         [sys.executable, "-m", "mutoscope.cli.job", str(run_dir.resolve())], env=environment, start_new_session=True
     )
     try:
         code = process.wait()
-    except BaseException:
-        _interrupt(process)
+    except BaseException as error:
+        _stop(process)
+        if isinstance(error, KeyboardInterrupt) and (told := read_result(run_dir).get("interrupted")):
+            raise Interrupted(told) from None
         raise
     finally:
         _kill_group(process.pid)
         job.unlink(missing_ok=True)
     outcome = read_result(run_dir)
+    if "interrupted" in outcome:
+        raise Interrupted(outcome["interrupted"])
     if code != 0 or "objective" not in outcome:
         raise JobFailedError(outcome.get("error") or f"The job ended without a word, {_manner(code)}.")
     return outcome["objective"]
@@ -140,9 +153,10 @@ def _manner(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
 
 
-def _interrupt(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
-        os.killpg(process.pid, signal.SIGINT)
+        # not SIGINT, which a job that was started in the background ignores
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(_PATIENCE)
 
 

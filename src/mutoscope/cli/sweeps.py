@@ -10,9 +10,11 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -22,13 +24,18 @@ from hydra.plugins.config_source import ConfigLoadError
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mutoscope.cli.processes import read_result, write_result
+from mutoscope.cli.processes import RESULT, read_result, write_result
 from mutoscope.runtime.console import say
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import replacing
+from mutoscope.runtime.locks import is_locked, run_lock
+from mutoscope.runtime.provenance import typed_again, typed_command
 
 #: what a job was asked for: ``{"number": ..., "overrides": [...]}``
 ABOUT = "job.json"
 TABLE = "sweep.csv"
+#: what a sweep is: ``{"command": what was typed, "ended": whether its last job has}``
+SWEEP = "sweep.json"
 
 
 #: settings of launchers that differ from the plug-ins' own
@@ -67,16 +74,71 @@ def sweep_id(mode: RunMode | None, sweep_dir: str) -> str | None:
     return f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
 
 
+def sweep_dir_for(root: str) -> str:
+    """``<root>/<time>``, or the newest directory in which the same command began a sweep that did not end.
+
+    Ended is a sweep whose last job has, also where it failed; one that another process leads at the moment is its own.
+    """
+    for path in sorted(Path(root).glob(f"*/{SWEEP}"), reverse=True):
+        about = _about_sweep(path.parent)
+        if about.get("command") == typed_command() and not about.get("ended") and not is_locked(path.parent):
+            return str(path.parent)
+    return str(Path(root) / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+def _about_sweep(sweep_dir: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((sweep_dir / SWEEP).read_text())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _write_about_sweep(sweep_dir: Path, command: Any, ended: bool) -> None:
+    with replacing(sweep_dir / SWEEP) as temporary:
+        temporary.write_text(json.dumps({"command": command, "ended": ended}))
+
+
+class SweepRefused(BaseException):
+    """A sweep that cannot begin, past Hydra, which would warn of an ``error`` in a callback and go on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class SweepStart(Callback):
-    """Hydra callback that remembers where a sweep began, and clears what an earlier one left there."""
+    """Hydra callback that remembers where a sweep began.
+
+    What the same command left there is kept: jobs that ended are not run again. What another left there is cleared.
+    """
 
     #: of the sweep that this process leads
     sweep_dir: Path | None = None
+    _held: ClassVar[ExitStack] = ExitStack()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        SweepStart.sweep_dir = Path(config.hydra.sweep.dir)
-        for about in SweepStart.sweep_dir.rglob(ABOUT):
-            about.unlink()
+        sweep_dir = Path(config.hydra.sweep.dir)
+        try:
+            SweepStart._held.enter_context(run_lock(sweep_dir))
+        except (ConfigError, OSError) as error:
+            raise SweepRefused(error) from error
+        SweepStart.sweep_dir = sweep_dir
+        command = typed_command()
+        if _about_sweep(sweep_dir).get("command") != command or config.overwrite:
+            for about in sweep_dir.rglob(ABOUT):
+                about.unlink()
+        _write_about_sweep(sweep_dir, command, ended=False)
+
+    @classmethod
+    def end(cls) -> None:
+        """Let others have the directory."""
+        cls._held.close()
+        cls.sweep_dir = None
+
+
+#: status of a job that somebody stopped
+_INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -107,24 +169,33 @@ def run_sweep_job(
     run_dir: Path,
     number: int,
     overrides: Sequence[str],
-    job: Callable[[], float | None],
+    job: Callable[[bool], float | None],
     describe: Callable[[Exception], str] = str,
 ) -> float:
     """Run one job such that its failure is recorded in its directory and does not stop the others.
 
+    A job that ended well in an earlier attempt of the same sweep is not run again.
+
     Args:
         run_dir: of the job.
         number, overrides: Hydra's, for the table at the end.
-        job: trains and returns the objective.
+        job: trains and returns the objective; told whether an earlier attempt began it.
         describe: makes a sentence of an exception.
 
     Returns:
         The objective for Hydra's sweeper; nan where there is none.
     """
-    with replacing(run_dir / ABOUT) as temporary:
-        temporary.write_text(json.dumps({"number": number, "overrides": list(overrides)}))
+    about, path = {"number": number, "overrides": list(overrides)}, run_dir / ABOUT
+    began = path.is_file() and json.loads(path.read_text()) == about
+    if began and "objective" in (result := read_result(run_dir)):
+        say(f"Job {number} is done already: {run_dir}.")
+        return math.nan if result["objective"] is None else result["objective"]
+    # of another sweep, or of an attempt that came to no good
+    (run_dir / RESULT).unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(about))
     try:
-        objective = job()
+        objective = job(began)
     except Exception as error:
         sentence = describe(error)
         write_result(run_dir, {"error": sentence})
@@ -138,7 +209,10 @@ def collect(sweep_dir: Path) -> list[SweepJob]:
     jobs = []
     for path in sweep_dir.rglob(ABOUT):
         about, result = json.loads(path.read_text()), read_result(path.parent)
-        error = None if "objective" in result else result.get("error", "ended without a word (killed?)")
+        error = None
+        if "objective" not in result:
+            interrupted = _INTERRUPTED if "interrupted" in result else "ended without a word (killed?)"
+            error = result.get("error", interrupted)
         jobs.append(SweepJob(about["number"], about["overrides"], result.get("objective"), error, path.parent))
     return sorted(jobs, key=lambda job: job.number)
 
@@ -165,8 +239,12 @@ def rows_of(jobs: Sequence[SweepJob]) -> list[list[Any]]:
     ]
 
 
-def report_sweep(sweep_dir: Path) -> bool:
+def report_sweep(sweep_dir: Path, stopped: bool = False) -> bool:
     """Print the table of a sweep, write ``sweep.csv``, and show it on wandb if the jobs are there.
+
+    Args:
+        sweep_dir: of the sweep.
+        stopped: somebody stopped it, and the same command is to go on with it.
 
     Returns:
         Whether every job succeeded.
@@ -179,6 +257,11 @@ def report_sweep(sweep_dir: Path) -> bool:
         csv.writer(file).writerows([COLUMNS, *rows])
     config = _config_of(jobs)
     _print(jobs, sweep_dir, str(config.get("objective", "objective")))
+    if stopped:
+        again = typed_again(("hydra.sweep.dir",), [f"hydra.sweep.dir={sweep_dir}"])
+        say(f"Stopped. The same command runs what is missing:\n  {again}")
+        return False
+    _write_about_sweep(sweep_dir, _about_sweep(sweep_dir).get("command"), ended=True)
     if (config.get("logger") or {}).get("wandb") is not None:
         _show_on_wandb(config, sweep_dir, jobs)
     return all(job.error is None for job in jobs)
@@ -207,9 +290,11 @@ def _print(jobs: Sequence[SweepJob], sweep_dir: Path, objective: str) -> None:
         # as Text, so that brackets in overrides and errors are not taken for markup
         table.add_row(*map(_text, (str(job.number), overrides, value, job.status, _relative(job.folder, sweep_dir))))
     say(table)
-    failed = sum(job.error is not None for job in jobs)
+    interrupted = sum(job.error == _INTERRUPTED for job in jobs)
+    failed = sum(job.error is not None for job in jobs) - interrupted
     say(
-        f"{len(jobs) - failed} of {len(jobs)} jobs done"
+        f"{len(jobs) - failed - interrupted} of {len(jobs)} jobs done"
+        + (f", {interrupted} interrupted" if interrupted else "")
         + (f", {failed} failed" if failed else "")
         + (f"; best: job {best.number}" if best else "")
         + f". Wrote {sweep_dir / TABLE}."

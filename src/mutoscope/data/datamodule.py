@@ -9,6 +9,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mutoscope.runtime.interrupts import ignore_interrupts
 from mutoscope.structures import DatasetInfo, Kind
 
 Split = Literal["train", "val", "test"]
@@ -28,16 +29,16 @@ class LabelledDataset(Protocol):
 
 
 class StreamSampler(Sampler[list[int]]):
-    """An endless stream of batches in which batch ``k`` depends on (seed, k, rank, world size) alone.
+    """An endless stream of batches in which batch ``k`` depends on (seed, start, k, rank, world size) alone.
 
     Items come as one shuffled pass after the other, or, with ``balance``, with classes drawn evenly. Because a batch
-    is a function of its number, a run resumed at iteration ``k`` sees exactly what it would have seen.
+    is a function of its position, a run resumed after ``n`` samples sees exactly what it would have seen.
 
     Args:
         label: ``[n]`` class of every item.
         batch_size: items per batch and rank.
         seed: of the order.
-        start: number of the first batch.
+        start: position in the stream of the first item; batch sizes and processes may differ from those before it.
         rank, world: this process and how many there are; the ranks share each global batch without overlap.
         balance: draw classes with equal probability instead of items.
         repeats: yield ``item + n * pass`` instead of ``item``, so that a dataset that cuts a new random clip each time
@@ -61,8 +62,8 @@ class StreamSampler(Sampler[list[int]]):
         self.rank, self.world, self.balance, self.repeats = rank, world, balance, repeats
 
     def batch(self, number: int) -> list[int]:
-        """Item indices of batch ``number`` on this rank."""
-        first = (number * self.world + self.rank) * self.batch_size
+        """Item indices of batch ``number`` after the start on this rank."""
+        first = self.start + (number * self.world + self.rank) * self.batch_size
         positions = torch.arange(first, first + self.batch_size)
         n = len(self.label)
         passes = positions // n
@@ -81,7 +82,7 @@ class StreamSampler(Sampler[list[int]]):
         return torch.multinomial(weight, len(self.label), replacement=True, generator=generator)
 
     def __iter__(self) -> Iterator[list[int]]:
-        number = self.start
+        number = 0
         while True:
             yield self.batch(number)
             number += 1
@@ -114,8 +115,8 @@ class DataModule(LightningDataModule):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1.")
         self.batch_size, self.num_workers, self.seed, self.balance = batch_size, num_workers, seed, balance
-        #: number of the first training batch: the trainer's data position, set when a run is resumed
-        self.start_batch = 0
+        #: position of the first training sample in the stream of all, set when a run is resumed
+        self.start_sample = 0
 
     @property
     @abstractmethod
@@ -145,12 +146,12 @@ class DataModule(LightningDataModule):
         return max(1, len(self.dataset("train")) // (self.batch_size * world))
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """An endless stream of batches, starting at ``start_batch``."""
+        """An endless stream of batches, starting at ``start_sample``."""
         data = self.dataset("train")
         rank, world = self._rank()
         repeats = bool(getattr(data, "repeats", False))
         sampler = StreamSampler(
-            data.label, self.batch_size, self.seed, self.start_batch, rank, world, self.balance, repeats
+            data.label, self.batch_size, self.seed, self.start_sample, rank, world, self.balance, repeats
         )
         return self._loader(data, sampler)
 
@@ -170,6 +171,7 @@ class DataModule(LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=ignore_interrupts,
         )
 
     def _rank(self) -> tuple[int, int]:

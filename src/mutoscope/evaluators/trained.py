@@ -26,7 +26,7 @@ from mutoscope.runtime.cache import default_cache
 from mutoscope.runtime.console import say
 from mutoscope.runtime.files import replacing
 from mutoscope.training.callbacks.run_log import RunLog
-from mutoscope.training.trainer import make_trainer
+from mutoscope.training.trainer import fit, make_trainer
 
 Network = TypeVar("Network")
 
@@ -118,8 +118,8 @@ def _fit(
     accuracy_of: Callable[[Any, DataModule], float],
 ) -> float:
     """Train for ``max_steps`` without disturbing data or random streams of the caller; the validation accuracy."""
-    before = datamodule.batch_size, datamodule.start_batch
-    datamodule.batch_size, datamodule.start_batch = config["batch_size"], 0
+    before = datamodule.batch_size, datamodule.start_sample
+    datamodule.batch_size, datamodule.start_sample = config["batch_size"], 0
     state = torch.get_rng_state()
     try:
         torch.manual_seed(module.seed)
@@ -130,10 +130,10 @@ def _fit(
             run_dir=str(folder),
             checkpoint_every_n_steps=config["max_steps"],
         )
-        trainer.fit(module, train_dataloaders=datamodule.train_dataloader())
+        fit(trainer, module, train_dataloaders=datamodule.train_dataloader())
         return accuracy_of(module.network, datamodule)
     finally:
-        datamodule.batch_size, datamodule.start_batch = before
+        datamodule.batch_size, datamodule.start_sample = before
         torch.set_rng_state(state)
 
 

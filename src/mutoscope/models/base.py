@@ -79,6 +79,8 @@ class IterationModule(LightningModule):
         #: mini-batches trained on so far, and the samples in them over all processes
         self.iterations = 0
         self.samples_seen = 0
+        #: samples that the weights had seen when this training began with them
+        self.samples_before = 0
         #: detached scalars of the latest iteration, read (and only then synchronised) by the logging callback
         self.latest: dict[str, Tensor] = {}
         # squared norms of gradients that were stepped before the step of the optimiser in turn
@@ -211,16 +213,37 @@ class IterationModule(LightningModule):
             **checkpoint.get("mutoscope", {}),
             "iterations": self.iterations,
             "samples_seen": self.samples_seen,
+            "samples_before": self.samples_before,
+            "world_size": self.trainer.world_size,
             "info": self.info.to_dict(),
             # losses of networks that move only now and then are logged in between, also by a resumed run
-            "latest": {name: value.detach().cpu() for name, value in self.latest.items()},
+            "latest": self._latest_by_rank(),
         }
+
+    def _latest_by_rank(self) -> list[dict[str, Tensor]]:
+        mine = {name: value.detach().cpu() for name, value in self.latest.items()}
+        if self.trainer.world_size == 1:
+            return [mine]
+        everyone: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(everyone, mine)
+        return everyone
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["mutoscope"]
         self.iterations, self.samples_seen = state["iterations"], state["samples_seen"]
-        self.latest = dict(state.get("latest", {}))
+        self.samples_before = state.get("samples_before", 0)
+        latest = state.get("latest", [])
+        # written by one process for all before each wrote its own
+        by_rank: list[dict[str, Tensor]] = [dict(latest)] if isinstance(latest, Mapping) else latest
+        rank, world = (0, 1) if self._trainer is None else (self._trainer.global_rank, self._trainer.world_size)
+        self.latest = dict(by_rank[rank]) if len(by_rank) == world else _mean(by_rank)
 
 
 def _raw(optimizer: Any) -> Optimizer:
     return getattr(optimizer, "optimizer", optimizer)
+
+
+def _mean(latest: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """What several processes logged as one would have: the mean."""
+    names = sorted({name for values in latest for name in values})
+    return {name: torch.stack([v[name].float().mean() for v in latest if name in v]).mean() for name in names}

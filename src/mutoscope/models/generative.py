@@ -71,7 +71,7 @@ class GenerativeModule(IterationModule):
         before = self.samples_seen
         super().finish_iteration(batch)
         if self.ema is not None:
-            self.ema.update(self.generator, self.samples_seen - before, self.samples_seen)
+            self.ema.update(self.generator, self.samples_seen - before, self.samples_before + self.samples_seen)
 
 
 @runtime_checkable

@@ -46,6 +46,24 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 
     return found.unflatten(0, (len(x), height, width)).permute(0, 3, 1, 2)
 
 
+def pooled_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``avg_pool2d(conv2d(x, weight, bias, padding=1), 2)`` as one 4x4 convolution of stride 2.
+
+    The mean of four neighbouring outputs is what a kernel gives that is the mean of four copies of ``weight``, each
+    moved by a pixel: 2.25 times fewer multiplications, and no picture of full size in between.
+
+    Args:
+        x: ``[n, c, h, w]``, sides even.
+        weight: ``[out, c, 3, 3]``.
+        bias: ``[out]``.
+
+    Returns:
+        ``[n, out, h / 2, w / 2]``.
+    """
+    kernel = F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), 2, stride=1)
+    return F.conv2d(x, kernel, bias, stride=2, padding=1)
+
+
 def _suits_winograd(x: Tensor, weight: Tensor, stride: int, padding: int) -> bool:
     if x.device.type != "cpu" or weight.shape[2:] != (3, 3) or stride != 1 or padding != 1:
         return False

@@ -77,13 +77,16 @@ class SqueezeFeatures(FrozenFeatures):
         super().__init__(layers, (1, 4, 7, 10, 12), weights)
 
 
-def perceptual_loss(features: FrozenFeatures, fake: Tensor, real: Tensor) -> Tensor:
-    """Weighted mean absolute differences at the taps (AG2Vid, section 4.3; spec section 7, "VGG").
+def perceptual_loss(
+    features: FrozenFeatures, fake: Tensor, real: Tensor, weights: Sequence[float] = TAP_WEIGHTS
+) -> Tensor:
+    """Weighted mean absolute differences at the taps (AG2Vid, section 4.3; GLASS, section 3.3).
 
     Args:
         features: where to compare.
-        fake: ``[n, 3, h, w]`` normalised by ImageNet's mean and deviation.
+        fake: ``[n, 3, h, w]`` as the network is to see it, for AG2Vid normalised by ImageNet's mean and deviation.
         real: the same shape; no gradient flows into it.
+        weights: one per tap.
 
     Returns:
         scalar, at least float32, not yet multiplied by its weight among the losses.
@@ -91,7 +94,7 @@ def perceptual_loss(features: FrozenFeatures, fake: Tensor, real: Tensor) -> Ten
     precise = torch.promote_types(fake.dtype, torch.float32)
     total = fake.new_zeros((), dtype=precise)
     real = real.detach()
-    for stage, weight in zip(features.stages(), TAP_WEIGHTS, strict=True):
+    for stage, weight in zip(features.stages(), weights, strict=True):
         fake = stage(fake)
         with torch.no_grad():
             real = stage(real)

@@ -2,9 +2,14 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 # a log file is as wide as its tables
 _console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -16,6 +21,23 @@ def first_process() -> bool:
 
 
 def say(message: str | Table) -> None:
-    """Print a line or a table."""
+    """Print a line or a table, above the bars that are shown at the moment."""
     if first_process():
-        _console.print(message, markup=False) if isinstance(message, str) else _console.print(message)
+        with _bars_aside():
+            _console.print(message, markup=False) if isinstance(message, str) else _console.print(message)
+
+
+def _bars_aside() -> AbstractContextManager[None]:
+    # rich lifts its own bars; without tqdm in the process there are none of its
+    tqdm = sys.modules.get("tqdm")
+    aside: AbstractContextManager[None] = nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stdout)
+    return aside
+
+
+def progress_bar() -> "Progress":
+    """A bar on stderr that tells how many of how many are done and how long it still takes; use it with ``with``."""
+    # slow to import, and most commands show no bar of this kind
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not first_process())

@@ -2,15 +2,15 @@
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from mutoscope.runtime.console import first_process
+from mutoscope.runtime.console import progress_bar
+from mutoscope.runtime.interrupts import ignore_interrupts
 
 #: below so many items per process, starting it takes longer than the work
 _WORTHWHILE = 24
@@ -37,8 +37,7 @@ def each(function: Callable[[T], R], items: Sequence[T], workers: int, title: st
         RuntimeError: if a process died, for want of memory for instance.
         Exception: what the function raised first.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not first_process()) as progress:
+    with progress_bar() as progress:
         task = progress.add_task(title, total=len(items))
         workers = min(workers, len(items) // _WORTHWHILE)
         if workers <= 1:
@@ -48,7 +47,7 @@ def each(function: Callable[[T], R], items: Sequence[T], workers: int, title: st
             return
         # forked copies of a process with threads may hang, and libraries of this house start threads
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)) as pool:
             futures: dict[Future[R], int] = {pool.submit(function, item): i for i, item in enumerate(items)}
             try:
                 for future in as_completed(futures):
@@ -61,3 +60,15 @@ def each(function: Callable[[T], R], items: Sequence[T], workers: int, title: st
                 ) from error
             finally:
                 pool.shutdown(cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    """In a new worker: a Ctrl-C is the parent's to answer, and nobody works on for a parent that is gone."""
+    ignore_interrupts()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

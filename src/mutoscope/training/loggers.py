@@ -4,6 +4,7 @@ import csv
 import json
 import netrc
 import os
+import shlex
 import uuid
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -47,13 +48,25 @@ class FileLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self._append({"step": step, **metrics})
+
+    @rank_zero_only
+    def log_note(self, text: str, step: int) -> None:
+        """Keep a sentence among the numbers, as ``note``."""
+        self._append({"step": step, "note": text})
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
         if not self._started:
             kept = [row for row in read_metrics(self.path) if row["step"] <= self._resume_at]
             with replacing(self.path) as temporary:
                 temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
             self._started = True
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            # a file that cannot be written to does not say which it is
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -74,6 +87,22 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+@runtime_checkable
+class NoteLogger(Protocol):
+    """A logger that keeps sentences, e.g. why a number is absent."""
+
+    def log_note(self, text: str, step: int) -> None:
+        """Keep a sentence."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A logger whose results lie somewhere that a person may look at or upload."""
+
+    def where(self) -> str | None:
+        """A sentence on where and how, after the training; ``None`` where there is nothing to see."""
 
 
 @runtime_checkable
@@ -131,6 +160,7 @@ class WandbRun(Logger):
         self.mode, self.group, self.job_type = mode, group, job_type
         self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self._run: Any = None
+        self._where: str | None = None
 
     @property
     def name(self) -> str:
@@ -224,8 +254,21 @@ class WandbRun(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if self._run is not None:
+            self._where = self._whereabouts()
             self._run.finish(exit_code=0 if status == "success" else 1)
             self._run = None
+
+    def _whereabouts(self) -> str | None:
+        run = self._run
+        if getattr(run, "disabled", False):
+            return None
+        if run.settings.mode == "offline" or not run.url:
+            folder = Path(run.dir).parent
+            return f"wandb: kept offline in {folder}; {shlex.join(['wandb', 'sync', str(folder)])} uploads it."
+        return f"wandb: {run.url}"
+
+    def where(self) -> str | None:
+        return self._where
 
 
 def _has_credentials(base_url: str, configured_key: str | None) -> bool:
@@ -261,3 +304,6 @@ class TensorBoardRun(TensorBoardLogger):
                 "logger=tensorboard needs the package tensorboard: pip install 'mutoscope[tensorboard]', "
                 "or use logger=csv."
             ) from error
+
+    def where(self) -> str | None:
+        return f"TensorBoard: {shlex.join(['tensorboard', '--logdir', self.log_dir])}"

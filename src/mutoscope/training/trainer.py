@@ -5,17 +5,22 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.strategies import DDPStrategy
+from tqdm import tqdm
 
 from mutoscope.formats.checkpoints import AtomicCheckpointIO
 from mutoscope.models.base import IterationModule
+from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.interrupts import INTERRUPTS
 
 # Lightning's own remarks about things that are meant here
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -41,22 +46,81 @@ class CountIterations(Callback):
         pl_module.finish_iteration(batch)
 
 
+#: columns of the bar itself that the numbers beside it must leave
+_BAR = 10
+
+
 class IterationBar(TQDMProgressBar):
-    """Lightning's bar, counting the iterations of the run; in a log file it prints rarely."""
+    """Lightning's bar, counting the iterations of the run; in a log file it prints rarely.
+
+    The rate is that of this process, also where it goes on with a run. In a narrow terminal fewer numbers stand beside
+    the bar.
+    """
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10 if sys.stdout.isatty() else 500)
 
+    def init_train_tqdm(self) -> Tqdm:
+        module = self.trainer.lightning_module
+        assert isinstance(module, IterationModule)
+        return Tqdm(
+            desc="Training",
+            # resumed runs read their data from an endless stream, whose length Lightning does not know
+            total=self.trainer.limit_train_batches,
+            initial=module.iterations,
+            disable=self.is_disabled,
+            leave=True,
+            dynamic_ncols=True,
+            file=sys.stdout,
+            smoothing=0,
+            bar_format=self.BAR_FORMAT,
+        )
+
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
-        super().on_train_epoch_start(trainer, *args)
-        self.train_progress_bar.set_description("Training")
+        """The one epoch is the run, and its bar is there already."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        bar, n = self.train_progress_bar, batch_idx + 1
+        if not bar.disable and (n % self.refresh_rate == 0 or n == bar.total):
+            bar.n = n
+            bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
+            bar.refresh()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last numbers are shown already."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # or what is said of it would stick to the bar
+        if self._train_progress_bar is not None:
+            self._train_progress_bar.close()
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
-        return {
+        numbers = {
             name.removeprefix("loss/"): v
             for name, v in super().get_metrics(trainer, pl_module).items()
             if name != "v_num"
         }
+        return fitting(numbers, self.train_progress_bar)
+
+
+def fitting(numbers: Mapping[str, Any], bar: Any) -> dict[str, Any]:
+    """As many of the numbers, from the first on, as leave a tqdm bar some columns of its line."""
+    about = bar.format_dict
+    if about["ncols"] is None:
+        return dict(numbers)
+    # what the line needs at its longest, without bar and numbers: counts grow, and times to hours
+    widest = {**about, "n": about["total"], "postfix": None, "ncols": None, "bar_format": TQDMProgressBar.BAR_FORMAT}
+    widest |= {"elapsed": max(about["elapsed"], 3600.0), "bar_format": widest["bar_format"].replace("{bar}", "")}
+    left = about["ncols"] - len(tqdm.format_meter(**widest)) - _BAR
+    shown = {}
+    for name, value in numbers.items():
+        left -= len(f", {name}={bar.format_num(value)}")
+        if left < 0:
+            break
+        shown[name] = value
+    return shown
 
 
 def processes(devices: int | str, accelerator: str, num_nodes: int) -> int:
@@ -120,6 +184,11 @@ def make_trainer(
         ConfigError: for settings that cannot work together.
     """
     place = _check(max_steps, accelerator, devices, num_nodes, precision, sync_batchnorm)
+    if precision == "bf16-mixed" and place == "cpu" and cpu_has_bf16() is False:
+        say(
+            "This CPU has no bfloat16 arithmetic (neither avx512_bf16 nor amx_bf16): trainer.precision=bf16-mixed is "
+            "emulated here and about ten times slower than trainer.precision=32-true, which you want instead."
+        )
     if threads is not None:
         torch.set_num_threads(threads)
     world = processes(devices, accelerator, num_nodes)
@@ -150,6 +219,27 @@ def make_trainer(
         logger=list(loggers),
         plugins=[AtomicCheckpointIO()],
     )
+
+
+def fit(trainer: Trainer, model: LightningModule, **data: Any) -> None:
+    """``trainer.fit``, after which an interrupt is an interrupt: Lightning makes an exit with status 1 of it."""
+    try:
+        trainer.fit(model, **data)
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        INTERRUPTS.heed()
+
+
+def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether the processor calculates in bfloat16; ``None`` where it does not say."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return None
+    told = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
+    flags = next(told, "").split()
+    return bool({"avx512_bf16", "amx_bf16", "bf16", "svebf16"} & set(flags)) if flags else None
 
 
 def check_trainer(node: Mapping[str, Any]) -> None:

@@ -3,12 +3,13 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from pytorch_lightning import Callback, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers.logger import Logger
 
 from mutoscope import kinds
@@ -18,14 +19,19 @@ from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.console import first_process, say
-from mutoscope.runtime.errors import ConfigError
-from mutoscope.runtime.files import replacing
+from mutoscope.runtime.errors import ConfigError, RunError
+from mutoscope.runtime.files import refusal_sentence, replacing, storage_refusal
+from mutoscope.runtime.interrupts import INTERRUPTS, Interrupted
+from mutoscope.runtime.locks import run_lock
 from mutoscope.runtime.provenance import run_facts
+from mutoscope.training.account import Account, plan
 from mutoscope.training.callbacks.checkpointing import Checkpointing
 from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
-from mutoscope.training.callbacks.run_log import RunLog
+from mutoscope.training.callbacks.run_log import RunLog, TrainingDivergedError
+from mutoscope.training.callbacks.stopping import StopOnRequest
 from mutoscope.training.loggers import FileLogger, read_metrics
-from mutoscope.training.trainer import check_trainer
+from mutoscope.training.resuming import AdoptSettings, TakeMoments, announce_changes, fine_tuning_from
+from mutoscope.training.trainer import check_trainer, fit
 
 KEYS = (
     "name",
@@ -40,6 +46,7 @@ KEYS = (
     "recognizer",
     "seed",
     "ckpt",
+    "moments",
     "overwrite",
     "objective",
     "sweep",
@@ -50,6 +57,10 @@ KEYS = (
 def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     """Train the configured model on the configured dataset.
 
+    ``ckpt`` of the run itself goes on with it; settings that have changed since win, and are said. ``ckpt`` of another
+    run is where a fine-tuning begins: its weights, and with ``moments`` those of its optimisers, under this run's
+    settings, from iteration 0.
+
     Args:
         config: resolved, plain.
         run_dir: receives ``config.yaml``, ``run.json``, ``metrics.jsonl``, ``metrics.csv`` and ``checkpoints/``.
@@ -58,67 +69,141 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         The last logged value of ``config["objective"]`` (what sweeps optimise), or ``None`` where it is not logged.
 
     Raises:
-        ConfigError: for anything in the config that cannot work, before training starts.
+        ConfigError: for anything in the config that cannot work, before training starts; and if another process trains
+            in ``run_dir``.
+        Interrupted: after Ctrl-C or SIGTERM, saying what stands and how to go on.
+        RunError: if a number became NaN or the disk refused, saying the same.
     """
     config = dict(config)
     check_config(config, KEYS)
     check_pair(config["model"], config["dataset"])
     model_class(config["model"]).check_settings(config["model"])
     check_trainer(config["trainer"])
-    resume = _resume_from(config, run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if first_process():
-        write_config(config, run_dir)
-        with replacing(run_dir / "run.json") as temporary:
-            temporary.write_text(json.dumps(run_facts(), indent=2))
+    account = Account(run_dir, config)
+    with INTERRUPTS:
+        try:
+            with run_lock(run_dir):
+                return _train(config, run_dir, account)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt as error:
+            raise Interrupted(account.interrupted()) from error
+        except TrainingDivergedError as error:
+            raise TrainingDivergedError(f"{error} {account.standing()}") from error
+        except Exception as error:
+            refusal = storage_refusal(error)
+            if refusal is None:
+                raise
+            raise RunError(f"{refusal_sentence(refusal)} {account.standing()}") from error
 
+
+@dataclass(frozen=True)
+class _Start:
+    """Where a training begins.
+
+    Args:
+        path: of the checkpoint to go on from or to begin with.
+        own: whether it is this run's.
+    """
+
+    path: Path
+    own: bool
+
+
+def _train(config: dict[str, Any], run_dir: Path, account: Account) -> float | None:
+    start = _start_of(config, run_dir)
     if config["note"]:
         say(config["note"])
+    say(f"Run directory: {account.run_dir}.")
     datamodule = prepared(config["dataset"])
     # after the data, whose preparation may or may not draw random numbers (it is cached)
     seed_everything(config["seed"], verbose=False)
     model: IterationModule = build(config["model"], "model", info=datamodule.info)
     say(f"Model {type(model).__name__}: " + ", ".join(_sizes(model)) + ".")
-    done = 0
-    if resume is not None:
-        checkpoint = read_checkpoint(resume)
-        same_data(datamodule.info, checkpoint_info(checkpoint), str(resume))
-        check_weights(model, checkpoint["state_dict"], str(resume))
-        done = checkpoint["mutoscope"]["iterations"]
-        datamodule.start_batch = done
-        say(f"Resuming from {resume} at iteration {done}.")
-    if done >= config["trainer"]["max_steps"]:
+    done, owed = 0, False
+    begin: list[Callback] = []
+    started_from = None
+    if start is not None:
+        checkpoint = read_checkpoint(start.path)
+        own = checkpoint["mutoscope"]
+        same_data(datamodule.info, checkpoint_info(checkpoint), str(start.path))
+        check_weights(model, checkpoint["state_dict"], str(start.path))
+        if start.own:
+            done, started_from = own["iterations"], own.get("started_from")
+            owed = GenerationMetrics.owed_in(checkpoint)
+            account.found = done if start.path.resolve() == account.last.resolve() else None
+            datamodule.start_sample = own["samples_seen"]
+            say(f"Resuming from {start.path} at iteration {done}.")
+            begin = [AdoptSettings(config)]
+        else:
+            moments = fine_tuning_from(checkpoint, model, config, str(start.path))
+            started_from = {
+                "checkpoint": str(start.path),
+                "iterations": own["iterations"],
+                "moments": bool(config["moments"]),
+            }
+            begin = [TakeMoments(moments)]
+            say(_fine_tuning(start.path, own["iterations"], bool(config["moments"])))
+    steps = config["trainer"]["max_steps"]
+    if done > steps or (done == steps and not owed):
         say(f"{run_dir} has its {done} iterations already; raise trainer.max_steps to train on.")
         return _objective(config, run_dir)
 
+    callbacks = _callbacks(config, run_dir, model, datamodule)
+    checkpointing = next(callback for callback in callbacks if isinstance(callback, Checkpointing))
+    account.checkpointing, checkpointing.started_from = checkpointing, started_from
     trainer = build(
         config["trainer"],
         "trainer",
-        callbacks=_callbacks(config, run_dir, model, datamodule),
+        callbacks=[*begin, *callbacks],
         loggers=_loggers(config, run_dir, done),
         run_dir=str(run_dir),
     )
-    try:
-        trainer.fit(model, datamodule=datamodule, ckpt_path=None if resume is None else str(resume), weights_only=True)
-    except SystemExit as error:
-        # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt from error
+    if first_process():
+        # not before it is clear that this run will be what they say
+        write_config(config, run_dir)
+        with replacing(run_dir / "run.json") as temporary:
+            temporary.write_text(json.dumps(run_facts(), indent=2))
+    if start is not None and start.own:
+        for line in announce_changes(config, checkpoint, trainer.world_size):
+            say(line)
+    for line in plan(trainer, config, done):
+        say(line)
+    account.begin(done)
+    resumed = str(start.path) if start is not None and start.own else None
+    fit(trainer, model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
     if torch.distributed.is_initialized():
         # a process that leaves with the group's threads still running may be aborted, and count as failed
         torch.distributed.destroy_process_group()
+    if trainer.should_stop and (model.iterations < steps or _owes(trainer)):
+        raise Interrupted(account.stopped(model.iterations))
+    for line in account.done(trainer, model):
+        say(line)
     return _objective(config, run_dir)
 
 
-def _resume_from(config: Mapping[str, Any], run_dir: Path) -> Path | None:
+def _owes(trainer: Trainer) -> bool:
+    return any(isinstance(c, GenerationMetrics) and c.owed for c in trainer.callbacks)  # type: ignore[attr-defined]
+
+
+def _fine_tuning(path: Path, iterations: int, moments: bool) -> str:
+    optimisers = "its optimisers' moments" if moments else "new moments (moments=true would take its own)"
+    return (
+        f"Fine-tuning: the weights and averages of {path} (iteration {iterations:,}) with {optimisers}, under this "
+        "run's settings; schedules and data begin at iteration 0."
+    )
+
+
+def _start_of(config: Mapping[str, Any], run_dir: Path) -> _Start | None:
     last = run_dir / "checkpoints" / "last.ckpt"
     if config["ckpt"] == "last":
         if not last.is_file():
             say(f"There is no {last} to resume from; the run starts at iteration 0.")
             return None
-        return last
+        return _Start(last, own=True)
     other = None if config["ckpt"] is None else Path(config["ckpt"])
     if other is not None and other.resolve().parent == last.resolve().parent:
-        return other
+        return _Start(other, own=True)
     if last.is_file() and first_process():
         if not config["overwrite"]:
             raise ConfigError(
@@ -129,12 +214,13 @@ def _resume_from(config: Mapping[str, Any], run_dir: Path) -> Path | None:
         for path in [*last.parent.glob("*.ckpt"), *run_dir.glob("metrics.*")]:
             path.unlink()
         shutil.rmtree(run_dir / "media", ignore_errors=True)
-    return other
+    return None if other is None else _Start(other, own=False)
 
 
 def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule, datamodule: Any) -> list[Callback]:
     settings = config["trainer"]
     callbacks: list[Callback] = [
+        StopOnRequest(),
         RunLog(settings["log_every_n_steps"]),
         Checkpointing(
             run_dir, dict(config), settings["checkpoint_every_n_steps"], settings["milestones_every_n_steps"]
@@ -148,7 +234,7 @@ def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule,
             measurement = tools.measurement(datamodule, config, measure["samples_per_class"])
             # measured before checkpointing, so that an interrupted measurement is repeated
             schedule = {"every_n_steps": measure["every_n_steps"], "seed": measure["seed"]}
-            callbacks.insert(0, GenerationMetrics(**vars(measurement), **schedule))
+            callbacks.insert(1, GenerationMetrics(**vars(measurement), **schedule))
     for name, node in (config["callbacks"] or {}).items():
         if node is not None:
             late = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}

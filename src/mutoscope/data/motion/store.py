@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mutoscope.data.motion.units import UnitError
 from mutoscope.data.motion.windows import MotionClips
@@ -26,6 +24,7 @@ from mutoscope.data.skipped import Skipped, by_reason, tell_skipped
 from mutoscope.formats.plain_files import parse_json
 from mutoscope.formats.sources import is_number, is_whole
 from mutoscope.formats.text import read_text
+from mutoscope.runtime.console import progress_bar
 from mutoscope.structures import Skeleton
 
 _FORMAT = 1
@@ -248,8 +247,7 @@ def _write_parts(
     parts.mkdir(parents=True, exist_ok=True)
     frames: dict[int, int] = {}
     skipped: list[Skipped] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         for i in progress.track(range(len(recordings)), description=title):
             part = _part(parts, i)
             if not part.exists():

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from mutoscope.models.generative import GenerativeModule
+from mutoscope.runtime.console import say
+from mutoscope.runtime.files import storage_refusal
+from mutoscope.training.callbacks.absences import as_before, note, reason_of
 from mutoscope.training.loggers import MediaLogger
 
 
@@ -23,7 +26,7 @@ class SampleMedia(Callback):
     """Every ``every_n_steps`` iterations, write videos and pictures to ``media/step=.../``.
 
     Conditions and latents are the same each time, so the files show progress. Loggers that can show videos (wandb) get
-    them in one panel per file name.
+    them in one panel per file name. What cannot be drawn is said once and noted in the run's log.
 
     Args:
         run_dir: the run's folder.
@@ -38,16 +41,41 @@ class SampleMedia(Callback):
     ) -> None:
         self.run_dir, self.gallery = run_dir, gallery
         self.every_n_steps, self.per_class, self.seed = every_n_steps, per_class, seed
+        self._said: set[str] = set()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # a run that goes on from where it was stopped before drawing
+        if isinstance(pl_module, GenerativeModule) and pl_module.iterations and not self._folder(pl_module).is_dir():
+            self._draw_if_due(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not isinstance(pl_module, GenerativeModule) or not trainer.is_global_zero:
-            return
+        if isinstance(pl_module, GenerativeModule) and not trainer.should_stop:
+            self._draw_if_due(trainer, pl_module)
+
+    def _draw_if_due(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
         done = pl_module.iterations
-        if done % self.every_n_steps == 0 or done == trainer.limit_train_batches:
-            sample = pl_module.generate(self.gallery.conditions(self.per_class), seed=self.seed)
-            written = self.gallery.save(self.run_dir / "media" / f"step={done:08d}", sample, self.per_class)
-            for logger in trainer.loggers:
-                if isinstance(logger, MediaLogger):
-                    logger.log_media(written, step=done)
+        due = done % self.every_n_steps == 0 or done == trainer.limit_train_batches
+        if not due or not trainer.is_global_zero:
+            return
+        try:
+            with as_before(pl_module.averaged):
+                sample = pl_module.generate(self.gallery.conditions(self.per_class), seed=self.seed)
+            written = self.gallery.save(self._folder(pl_module), sample, self.per_class)
+        except Exception as error:
+            # a disk that refuses will refuse the checkpoint as well; anything else is no reason to end a training
+            if storage_refusal(error) is not None:
+                raise
+            sentence = f"The pictures are left out: {reason_of(error)}"
+            if sentence not in self._said:
+                self._said.add(sentence)
+                say(sentence)
+                note(trainer, done, [sentence])
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, MediaLogger):
+                logger.log_media(written, step=done)
+
+    def _folder(self, module: GenerativeModule) -> Path:
+        return self.run_dir / "media" / f"step={module.iterations:08d}"

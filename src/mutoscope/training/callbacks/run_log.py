@@ -10,9 +10,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from mutoscope.models.base import IterationModule
+from mutoscope.runtime.errors import RunError
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(RunError):
     """A loss became NaN or infinite."""
 
 
@@ -21,8 +22,8 @@ def check_finite(numbers: Mapping[str, float], iteration: int) -> None:
     for name, value in numbers.items():
         if not math.isfinite(value):
             raise TrainingDivergedError(
-                f"{name} became {value} at iteration {iteration}; the last checkpoint before it is kept. "
-                "Lower the learning rates, use 32-true precision or set model.clip_norm."
+                f"{name} became {value} at iteration {iteration}. Lower the learning rates, use 32-true precision or "
+                "set model.clip_norm."
             )
 
 

@@ -1,0 +1,300 @@
+"""Local motion analysis: the agent's next picture from its present one, its shift and a local action (section 3.2)."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mutoscope.models.glass.actions import ActionNetwork, Actions, ActionSettings
+from mutoscope.models.glass.layers import Conv3x3, ConvLSTM, Head, Modulated, Residual, Same, Up, activate
+
+#: how shift and action reach the recurrent network: each its own blocks as released, both all blocks, or all of them
+#: concatenated instead of modulating kernels (Table 3)
+Conditioning = Literal["modulated", "joint", "concatenated"]
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Widths of the encoder E at a half, a quarter and an eighth of the resolution, and of the state S it makes."""
+
+    half: int = 16
+    quarter: int = 32
+    eighth: int = 64
+    state: int = 64
+
+
+class Encoder(nn.Module):
+    """E: foregrounds ``[n, 3, h, w]`` -> states ``[n, S, h / 8, w / 8]`` and attention ``[n, 1, h / 8, w / 8]``."""
+
+    def __init__(self, settings: EncoderSettings = EncoderSettings()) -> None:
+        super().__init__()
+        a, b, c = settings.half, settings.quarter, settings.eighth
+        self.stem = Conv3x3(3, a, 2)
+        self.stem_norm = nn.BatchNorm2d(a)
+        self.blocks = nn.Sequential(
+            Residual(a, a),
+            Residual(a, b, 2),
+            Residual(b, b),
+            Residual(b, c, 2),
+            Residual(c, c),
+            Residual(c, settings.state + 1),
+        )
+
+    def forward(self, foregrounds: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.blocks(activate(self.stem_norm(self.stem(foregrounds))))
+        return x[:, :-1], x[:, -1:]
+
+
+@dataclass(frozen=True)
+class DynamicsSettings:
+    """The recurrent network R.
+
+    Args:
+        compressed: channels s of the state that enters, and of the embeddings of shift and action.
+        width: channels c.
+        noise: channels of noise z, zero as released; kept so that checkpoints fit.
+        conditioning: see :data:`Conditioning`.
+    """
+
+    compressed: int = 8
+    width: int = 32
+    noise: int = 0
+    conditioning: Conditioning = "modulated"
+
+
+#: hidden and cell state of the three LSTMs
+DynamicsState = tuple[tuple[Tensor, Tensor], ...]
+
+
+class Dynamics(nn.Module):
+    """R: one step of the agent's state. All that it remembers goes in and comes out, nothing is kept inside.
+
+    Args:
+        settings: see there.
+        code_size: d of an action's code.
+        size: height and width of the states, even.
+    """
+
+    def __init__(self, settings: DynamicsSettings, code_size: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        s, c, z = settings.compressed, settings.width, settings.noise
+        self.settings = settings
+        half = (size[0] // 2, size[1] // 2)
+        told = 2 * s if settings.conditioning == "joint" else s
+        self.embed_action = nn.Linear(code_size, s)
+        self.embed_shift = nn.Linear(2, s)
+        self.lstms = nn.ModuleList(
+            [
+                ConvLSTM(s + told + z, c, size),
+                ConvLSTM(2 * c + told + z, 2 * c, half),
+                ConvLSTM(c + told + z, c, size),
+            ]
+        )
+        self.lstm_norms = nn.ModuleList([nn.BatchNorm2d(c), nn.BatchNorm2d(2 * c), nn.BatchNorm2d(c)])
+        self.down: nn.Module
+        self.out: nn.Module
+        if settings.conditioning == "concatenated":
+            self.down, self.out = Same(c + s + z, 2 * c, 2), Same(c + s + z, c)
+        else:
+            self.down, self.out = Modulated(c + z, 2 * c, told, 2), Modulated(c + z, c, told)
+        self.up = Up(2 * c + told + z, c, late=True)
+
+    def initial(self, n: int) -> DynamicsState:
+        """What is remembered at the start of ``n`` sequences."""
+        return tuple(lstm.initial(n) for lstm in self.lstms if isinstance(lstm, ConvLSTM))
+
+    def forward(self, state: DynamicsState, x: Tensor, code: Tensor, shift: Tensor) -> tuple[Tensor, DynamicsState]:
+        """One step.
+
+        Args:
+            state: of the step before, or :meth:`initial`.
+            x: ``[n, s, h, w]`` compressed state of the foreground now.
+            code: ``[n, d]`` of the local action.
+            shift: ``[n, 2]`` in half extents.
+
+        Returns:
+            ``[n, c, h, w]`` for the decoder, and what is to be remembered.
+        """
+        action, push = self.embed_action(code.to(x.dtype)), self.embed_shift(shift.to(x.dtype))
+        if self.settings.conditioning == "joint":
+            action = push = torch.cat([action, push], dim=1)
+        first = self.lstms[0](self._beside(x, push), state[0])
+        y = self._condition(self.down, self.lstm_norms[0](first[0]), push)
+        second = self.lstms[1](self._beside(y, action), state[1])
+        y = self.up(self._beside(self.lstm_norms[1](second[0]), action))
+        third = self.lstms[2](self._beside(y, action), state[2])
+        y = self._condition(self.out, self.lstm_norms[2](third[0]), action)
+        return y, (first, second, third)
+
+    def _condition(self, block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
+        if isinstance(block, Modulated):
+            return block(self._beside(x), condition)
+        return block(self._beside(x, condition))
+
+    def _beside(self, x: Tensor, *vectors: Tensor) -> Tensor:
+        """``x`` with vectors spread over all places, and the noise."""
+        n, _, height, width = x.shape
+        planes = [vector[:, :, None, None].expand(-1, -1, height, width) for vector in vectors]
+        if self.settings.noise:
+            planes.append(x.new_zeros(n, self.settings.noise, height, width))
+        return torch.cat([x, *planes], dim=1) if planes else x
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """Widths of the decoder D at a quarter, a half and the whole of the resolution."""
+
+    quarter: int = 128
+    half: int = 64
+    full: int = 32
+
+
+class Drawn(NamedTuple):
+    """Foregrounds ``[n, 3, ...]`` in (-1, 1) at three scales, and their mask ``[n, 1, h, w]`` in (0, 1)."""
+
+    full: Tensor
+    half: Tensor
+    quarter: Tensor
+    mask: Tensor
+
+
+class Decoder(nn.Module):
+    """D: from the recurrent network's output ``[n, c, h / 8, w / 8]`` to foreground and mask."""
+
+    def __init__(self, settings: DecoderSettings, width: int) -> None:
+        super().__init__()
+        a, b, c = settings.quarter, settings.half, settings.full
+        self.to_quarter = nn.Sequential(Up(width, a), Residual(a, a))
+        self.to_half = nn.Sequential(Up(a, b), Residual(b, b))
+        self.to_full = Up(b, c)
+        self.quarter_head, self.half_head, self.full_head = Head(a, 3, 3), Head(b, 3, 3), Head(c, 4, 7)
+
+    def forward(self, x: Tensor) -> Drawn:
+        quarter = self.to_quarter(x)
+        half = self.to_half(quarter)
+        full = self.full_head(self.to_full(half)).float()
+        return Drawn(
+            full[:, :3], self.half_head(half).float(), self.quarter_head(quarter).float(), (full[:, 3:] + 1) / 2
+        )
+
+    def at_full_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Foreground and mask at full scale alone, for what nobody trains."""
+        full = self.full_head(self.to_full(self.to_half(self.to_quarter(x)))).float()
+        return full[:, :3], (full[:, 3:] + 1) / 2
+
+
+@dataclass(frozen=True)
+class LocalMotionSettings:
+    """Settings of all networks of local motion analysis."""
+
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    actions: ActionSettings = field(default_factory=ActionSettings)
+    dynamics: DynamicsSettings = field(default_factory=DynamicsSettings)
+    decoder: DecoderSettings = field(default_factory=DecoderSettings)
+
+
+@dataclass(frozen=True)
+class LocalMotionOutput:
+    """What local motion analysis makes of clips of ``t`` frames.
+
+    Args:
+        states: ``[b, t, S, h / 8, w / 8]`` of the foregrounds.
+        actions: of the ``b (t - 1)`` transitions, clip by clip.
+        drawn: foregrounds and masks of frames 1.. , each tensor ``[b, t - 1, ...]``.
+        drawn_states: ``[b, t - 1, S, h / 8, w / 8]`` of the foregrounds drawn.
+    """
+
+    states: Tensor
+    actions: Actions
+    drawn: Drawn
+    drawn_states: Tensor
+
+
+class LocalMotion(nn.Module):
+    """LMA: encoder, compressor, action network, recurrent network, decoder (figure 2, right).
+
+    Args:
+        settings: see there.
+        frame_size: height and width, multiples of 16; the recurrent network's initial states are tied to it.
+
+    Raises:
+        ValueError: for another frame size.
+    """
+
+    def __init__(self, settings: LocalMotionSettings, frame_size: tuple[int, int]) -> None:
+        super().__init__()
+        height, width = frame_size
+        if height % 16 or width % 16 or min(frame_size) < 16:
+            raise ValueError(f"GLASS's frames have sides that are multiples of 16, found {height}x{width}.")
+        state, dynamics = settings.encoder.state, settings.dynamics
+        self.encoder = Encoder(settings.encoder)
+        self.compress = nn.Conv2d(state, dynamics.compressed, 1)
+        self.actions = ActionNetwork(settings.actions, state)
+        self.dynamics = Dynamics(dynamics, settings.actions.code_size, (height // 8, width // 8))
+        self.decoder = Decoder(settings.decoder, dynamics.width)
+
+    def forward(
+        self,
+        foregrounds: Tensor,
+        moved_foregrounds: Tensor,
+        shifts: Tensor,
+        teacher_forced: int,
+        temperature: float = 1.0,
+    ) -> LocalMotionOutput:
+        """Analyse and draw clips again.
+
+        Args:
+            foregrounds: ``[b, t, 3, h, w]``.
+            moved_foregrounds: ``[b, t - 1, 3, h, w]``, all but the last moved by their shifts.
+            shifts: ``[b, t - 1, 2]`` of the foreground.
+            teacher_forced: how many steps see the real foreground, 1 to ``t - 1``; later ones see what was drawn.
+            temperature: of the Gumbel-softmax variant.
+
+        Raises:
+            ValueError: for an impossible number of steps.
+        """
+        b, t = foregrounds.shape[:2]
+        steps = t - 1
+        if not 1 <= teacher_forced <= steps:
+            raise ValueError(f"teacher_forced is {teacher_forced}, expected 1 to {steps} for clips of {t} frames.")
+        states, attention = (x.unflatten(0, (b, t)) for x in self.encoder(foregrounds.flatten(0, 1)))
+        attended = (states * attention)[:, 1:].flatten(0, 1)
+        moved_states, moved_attention = self.encoder(moved_foregrounds.flatten(0, 1))
+        actions = self.actions(moved_states * moved_attention, attended, temperature)
+        codes = actions.code.unflatten(0, (b, steps))
+
+        seen = self.compress(states[:, :teacher_forced].flatten(0, 1)).unflatten(0, (b, teacher_forced))
+        memory = self.dynamics.initial(b)
+        outputs = []
+        for step in range(teacher_forced):
+            output, memory = self.dynamics(memory, seen[:, step], codes[:, step], shifts[:, step])
+            outputs.append(output)
+        # what does not depend on what was drawn before is drawn at once
+        together = self.decoder(torch.stack(outputs, dim=1).flatten(0, 1))
+        parts = [[x.unflatten(0, (b, teacher_forced)) for x in together]]
+        last = parts[0][0][:, -1]
+        for step in range(teacher_forced, steps):
+            now, _ = self.encoder(last)
+            output, memory = self.dynamics(memory, self.compress(now), codes[:, step], shifts[:, step])
+            drawn = self.decoder(output)
+            parts.append([x[:, None] for x in drawn])
+            last = drawn.full
+        drawn = Drawn(*(torch.cat(scale, dim=1) for scale in zip(*parts, strict=True)))
+        drawn_states, _ = self.encoder(drawn.full.flatten(0, 1))
+        return LocalMotionOutput(states, actions, drawn, drawn_states.unflatten(0, (b, steps)))
+
+    def step(
+        self, memory: DynamicsState, foreground: Tensor, code: Tensor, shift: Tensor
+    ) -> tuple[Tensor, Tensor, DynamicsState]:
+        """The next foreground ``[n, 3, h, w]``, its mask, and what is to be remembered.
+
+        Args:
+            memory: of the step before.
+            foreground: ``[n, 3, h, w]`` now: the real one at first, then what the step before drew.
+            code: ``[n, d]``.
+            shift: ``[n, 2]`` in half extents.
+        """
+        state, _ = self.encoder(foreground)
+        output, memory = self.dynamics(memory, self.compress(state), code, shift)
+        return *self.decoder.at_full_scale(output), memory
