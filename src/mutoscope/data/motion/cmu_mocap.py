@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -176,7 +176,8 @@ class CmuMocap(StoredMotionDataModule):
 
     def clips(self, split: Split) -> MotionClips:
         train, val = self._split
-        return self.store.clips(train if split == "train" else val)
+        chosen = train if split == "train" else val
+        return replace(self.store.clips(chosen), takes=[self.store.recordings[i].group for i in chosen])
 
     def report(self) -> None:
         train, val = self.dataset("train"), self.dataset("val")

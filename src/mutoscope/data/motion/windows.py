@@ -28,6 +28,7 @@ class MotionClips:
         frames: ``[n]`` frames of every recording.
         label: ``[n]`` class of every recording.
         names: what to call a recording when speaking of it.
+        takes: what each recording was cut from, where several are parts of one take; themselves by default.
     """
 
     joints: NDArray[np.float32]
@@ -35,6 +36,7 @@ class MotionClips:
     frames: NDArray[np.int64]
     label: NDArray[np.int64]
     names: list[str]
+    takes: list[str] | None = None
 
 
 def canonicalise(joints: Tensor, skeleton: Skeleton, root_rule: RootRule, align_heading: bool) -> Tensor:
@@ -127,6 +129,30 @@ class MotionWindows(Dataset[MotionBatch]):
 
     def __len__(self) -> int:
         return len(self.recording)
+
+    @property
+    def takes(self) -> list[str]:
+        """Takes that the recordings were cut from, each once; windows of different takes share no moment."""
+        return list(dict.fromkeys(self.clips.takes or self.clips.names))
+
+    def spans(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where windows lie in the first pass.
+
+        Returns:
+            ``[n]`` int64 three times: the index of a window's take in ``takes``, its first frame, and one past its
+            last frame. Frames are counted through all recordings of a take, one after the other.
+        """
+        number = {name: i for i, name in enumerate(self.takes)}
+        take = [number[name] for name in self.clips.takes or self.clips.names]
+        before, frames = [0] * len(number), self.clips.frames.tolist()
+        start = []
+        for one, count in zip(take, frames, strict=True):
+            start.append(before[one])
+            before[one] += count
+        span = (self.length - 1) * self.frame_stride + 1
+        last = torch.minimum(self.first + span, torch.tensor(frames)[self.recording])
+        offset = torch.tensor(start)[self.recording]
+        return torch.tensor(take)[self.recording], self.first + offset, last + offset
 
     def __getitem__(self, index: int) -> MotionBatch:
         return self.__getitems__([index])
