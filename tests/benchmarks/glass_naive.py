@@ -4,6 +4,8 @@ Convolution at full size before every pooling, pools of 1x1, one convolution per
 modulated convolutions, an affine grid for every shift, and in pretraining all of local motion analysis, times 0.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +26,7 @@ from mutoscope.models.glass.losses import (
     weighted,
 )
 from mutoscope.models.glass.network import GlassNetwork
+from mutoscope.nn.convolution import Conv2d
 from mutoscope.nn.perceptual import FrozenFeatures
 
 
@@ -35,6 +38,11 @@ class NaiveConv3x3(Conv3x3):
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(x, self.weight, self.bias, padding=1)
         return _pool(x, self.pool) if self.bias is None else x
+
+
+class NaiveConv2d(Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, padding=self.margin)
 
 
 class NaiveResidual(Residual):
@@ -96,6 +104,7 @@ class NaiveGlobalMotion(GlobalMotion):
 
 
 NAIVE: dict[type[nn.Module], type[nn.Module]] = {
+    Conv2d: NaiveConv2d,
     Conv3x3: NaiveConv3x3,
     Residual: NaiveResidual,
     ModulatedConv: NaiveModulatedConv,
@@ -104,7 +113,10 @@ NAIVE: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-def naive(network: GlassNetwork) -> GlassNetwork:
+N = TypeVar("N", bound=nn.Module)
+
+
+def naive(network: N) -> N:
     """The same network with the same weights, whose parts compute as the original's do; changed in place."""
     for part in network.modules():
         if type(part) in NAIVE:
