@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from inspect import signature
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from rich.table import Table
@@ -21,7 +21,7 @@ from mutoscope.kinds.action_graph.report import write_report
 from mutoscope.kinds.action_graph.results import ActionGraphEvaluation, Row
 from mutoscope.kinds.base import EvaluationTask
 from mutoscope.kinds.measuring import Measuring
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
 from mutoscope.models.seeding import seeded
 from mutoscope.runtime.console import say
 from mutoscope.runtime.files import replacing
@@ -147,7 +147,8 @@ def _frame_rows(
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
-    sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
+    asked = cast(GeneratesFromGraphs, model)
+    sample = asked.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)
 
 

@@ -89,7 +89,7 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
             task,
         )
     else:
-        report.add_text("How do the frames look?", "There are none: layouts were trained alone (model.frames=false).")
+        report.add_text("How do the frames look?", "There are none: layouts were trained alone (model.frames=null).")
     report.add_table(
         "Does it do what is asked, when it is asked?",
         [

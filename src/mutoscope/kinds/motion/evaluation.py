@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.table import Table
@@ -17,7 +17,7 @@ from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, real_c
 from mutoscope.kinds.motion.measure import motion_metrics, named_clips
 from mutoscope.kinds.motion.report import write_report
 from mutoscope.kinds.motion.results import Evaluation, Row
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GeneratesMotion, GenerativeModule
 from mutoscope.models.seeding import seeded
 from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.runtime.console import say
@@ -56,7 +56,8 @@ def evaluate_motion(task: EvaluationTask) -> Evaluation:
     rows: list[Row] = []
     fakes: dict[str, torch.Tensor] = {}
     for name, candidate, what in models:
-        sample = candidate.to(task.device).generate(real.held_out, seed=seed, truncation=config["truncation"])
+        asked = cast(GeneratesMotion, candidate.to(task.device))
+        sample = asked.generate(real.held_out, seed=seed, truncation=config["truncation"])
         fakes[name] = sample.fake.cpu()
         clips = MotionBatch(fakes[name], real.held_out.label, always)
         rows.append(_measure(Candidate(name, "model", what, clips), measuring, info.classes))
