@@ -54,7 +54,7 @@ def written(result: tuple[ActionGraphEvaluation, Path]) -> dict[str, Any]:
 
 
 def by_name(table: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    return {row["name"]: row["values"] for row in table}
+    return {row["name"]: row["metrics"] for row in table}
 
 
 def test_layouts_stand_beside_rules_copies_and_the_truth(written: dict[str, Any]) -> None:
@@ -92,6 +92,8 @@ def test_control_is_asked_for_every_action(written: dict[str, Any]) -> None:
         "cases": 0,
         "value": None,
         "by_chance": 0.5,
+        "deviation": None,
+        "absent": "no clip shows this action.",
     }
     for name in ("swap", "huddle"):
         together, single = (rows[f"{name}: {what} recognised"] for what in ("all its actions", "single actions"))

@@ -145,7 +145,7 @@ def test_an_evaluation_has_the_rows_of_table_4_and_none_of_frames(
         "random",
         "ground truth",
     ]
-    assert not set(FRAME_METRICS) & set(written["layouts"][0]["values"])
+    assert not set(FRAME_METRICS) & set(written["layouts"][0]["metrics"])
     assert written["frames"] == []
     assert written["protocol"]["frames"] is None
     rows = {row["question"]: row for row in written["control"]}
@@ -156,6 +156,8 @@ def test_an_evaluation_has_the_rows_of_table_4_and_none_of_frames(
         "cases": 0,
         "value": None,
         "by_chance": 0.5,
+        "deviation": None,
+        "absent": "no clip shows this action.",
     }
     assert "There are none: layouts were trained alone" in (result[1] / "report.html").read_text()
 

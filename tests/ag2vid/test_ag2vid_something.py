@@ -60,7 +60,7 @@ def test_control_asks_with_the_words_of_these_data(compose: Compose, run_dir: Pa
     assert cases["uncover: starts when asked"] == 0
     assert cases["right_up: all its actions recognised"] == 1
     assert not any("destination" in question for question in cases)
-    assert all(row["values"]["destination_error"] is None for row in written["layouts"])
+    assert all(row["metrics"]["destination_error"] is None for row in written["layouts"])
 
 
 def test_a_clip_can_be_written_down_and_made_again(compose: Compose, run_dir: Path, tmp_path: Path) -> None:

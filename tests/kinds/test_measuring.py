@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mutoscope.kinds import measuring
 from mutoscope.kinds.measuring import Measuring
-from mutoscope.metrics import MaximumMeanDiscrepancy, RecognitionAccuracy
+from mutoscope.metrics import FrechetDistance, MaximumMeanDiscrepancy, RecognitionAccuracy
 from mutoscope.metrics.motion import MotionMetric
 
 
@@ -66,12 +66,53 @@ def test_why_a_metric_is_silent_is_said_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(said) == 2, "another reason is said too"
 
 
+class Broken(MaximumMeanDiscrepancy):
+    """Fails in the way it is told to."""
+
+    def __init__(self, failure: Exception | float) -> None:
+        super().__init__()
+        self.failure = failure
+
+    def compute(self) -> Tensor:
+        if isinstance(self.failure, Exception):
+            raise self.failure
+        return torch.tensor(self.failure)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (ValueError("Features hold NaN."), "Features hold NaN."),
+        (torch.linalg.LinAlgError("no convergence"), "LinAlgError: no convergence (debug=true shows where)"),
+        (MemoryError(), "MemoryError (debug=true shows where)"),
+        (float("nan"), "it came out as nan, which is no number."),
+        (float("-inf"), "it came out as -inf, which is no number."),
+    ],
+)
+def test_a_metric_that_fails_leaves_the_others_alone(failure: Exception | float, reason: str) -> None:
+    metrics = {"broken": Broken(failure), "mmd": MaximumMeanDiscrepancy()}
+    found = Measuring(metrics, features(5, 0, True)).row("a", [features(4, 1, False)])
+    assert found.values["broken"] is None
+    assert found.absent == {"broken": reason}
+    assert found.values["mmd"] is not None
+    if isinstance(failure, Exception) and not isinstance(failure, ValueError):
+        with pytest.raises(type(failure)):
+            Measuring(metrics, features(5, 0, True), strict=True).row("a", [features(4, 1, False)])
+
+
+def test_what_a_metric_warns_of_is_kept() -> None:
+    table = Measuring({"fid": FrechetDistance(3)}, features(9, 0, True))
+    assert table.row("a", [features(3, 1, False)]).values["fid"] is not None
+    assert "biased upward; use more than 3 samples per side" in table.notes["fid"]
+
+
 def test_what_is_recognised_is_counted_class_by_class() -> None:
     joints = torch.zeros(4, 2, 1, 1)
     joints[:, :, 0, 0] = torch.tensor([0.0, 0.0, 1.0, 1.0])[:, None]
     metrics: dict[str, MotionMetric] = {"accuracy": RecognitionAccuracy(Named())}
     part = {"joints": joints, "label": torch.tensor([0, 1, 1, 1]), "mask": None, "real": False}
-    values, per_class = Measuring(metrics).row("clips", [part])
+    values, per_class, absent = Measuring(metrics).row("clips", [part])
+    assert absent == {}
     assert values == {"accuracy": pytest.approx(3 / 4)}
     assert per_class["accuracy"][:2] == [1.0, pytest.approx(2 / 3)]
     assert per_class["accuracy"][2] != per_class["accuracy"][2]

@@ -95,8 +95,8 @@ def test_without_enough_training_clips_their_row_is_left_out_aloud(data: Any, mo
     assert real.training is None
     assert clips(real.reference) == clips(real.all_training)
     assert said == [
-        "The row of training clips is left out: class 'walk' has 9, and 14 would be needed to hold 7 against as many "
-        "others."
+        "The row of training clips is left out: class 'walk' has 9, and 14 would be needed, in recordings apart, to "
+        "hold 7 against as many others."
     ]
     assert [row.name for row in foils(real, seed=0)] == [name for name in NAMES if "training" not in name]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mutoscope.kinds.report_parts import metric_column
+from mutoscope.kinds.tables import metric_column
 from mutoscope.metrics import FootSkate, FrameError, Jerk
 from mutoscope.structures import NTU25
 

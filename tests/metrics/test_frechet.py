@@ -171,3 +171,45 @@ def test_wrong_input_is_refused() -> None:
         FrechetDistance(4).update(x, real=True)
     with pytest.raises(ValueError, match="ddof is 2"):
         FrechetDistance(4, ddof=2)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-7, 1e-5, 1e-3, 1.0])
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_samples_that_nearly_coincide_are_no_mistake(spread: float, shift: float) -> None:
+    """A collapsed generator: streaming sums leave nothing but rounding of its covariance."""
+    real = torch.randn(500, 64, generator=torch.Generator().manual_seed(0)) + shift
+    noise = torch.randn(500, 64, generator=torch.Generator().manual_seed(1))
+    fake = real[:1] + spread * noise
+    from_tables = float(frechet_distance_of_features(real, fake))
+    assert float(streamed(list(real.split(70)), list(fake.split(33))).compute()) == pytest.approx(from_tables, rel=1e-6)
+    assert float(streamed(list(fake.split(70)), list(real.split(33))).compute()) == pytest.approx(from_tables, rel=1e-6)
+    if not spread:
+        # nothing varies on one side: the mean's part and the other side's trace remain
+        expected = (real.double().mean(0) - fake[0].double()).square().sum() + real.double().T.cov().trace()
+        assert from_tables == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_both_sides_may_stand_still() -> None:
+    one, other = torch.full((9, 5), 0.3), torch.full((7, 5), 0.8)
+    assert float(streamed([one], [other]).compute()) == pytest.approx(5 * 0.25, rel=1e-6)
+    assert float(streamed([one], [one]).compute()) == pytest.approx(0, abs=1e-12)
+
+
+def test_given_moments_of_samples_that_coincide_are_no_mistake() -> None:
+    x = features(500, 16, 0)
+    still = (x[:1] * 100).repeat(500, 1)
+    mean = still.mean(0)
+    rounding = still.T @ still / 500 - torch.outer(mean, mean)
+    assert float(torch.linalg.eigvalsh(rounding).min()) < 0
+    expected = (x.mean(0) - mean).square().sum() + x.T.cov().trace()
+    for order in (1, -1):
+        first, second = [(x.mean(0), x.T.cov()), (mean, rounding)][::order]
+        assert float(frechet_distance(*first, *second)) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_covariances_that_share_no_direction_are_no_mistake() -> None:
+    """Each is blind to the other: all that is seen of one through the other is rounding."""
+    turned = torch.linalg.qr(features(6, 6, 3)).Q
+    a, b = (turned[:, part] @ turned[:, part].T for part in (slice(0, 3), slice(3, 6)))
+    zero = torch.zeros(6, dtype=torch.float64)
+    assert float(frechet_distance(zero, a, zero, b)) == pytest.approx(6, abs=1e-6)

@@ -3,8 +3,21 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torchmetrics import Metric
 
-from mutoscope.metrics import MetricValue, Protocol, TooFewSamplesError, bootstrap_interval, compare, state_hash
+from mutoscope.metrics import (
+    BoneDrift,
+    FrechetDistance,
+    MetricValue,
+    NearestTrainingDistance,
+    Protocol,
+    TooFewSamplesError,
+    bootstrap_interval,
+    compare,
+    state_hash,
+)
+from mutoscope.metrics.protocol import protocol_of
+from mutoscope.structures import NTU25, DatasetInfo
 
 PROTOCOL = Protocol("motion_fid", 1000, 800, 1, "abc", "toy-1", 64, 30.0, 0)
 
@@ -70,3 +83,16 @@ def test_bootstrap_interval_covers_the_mean() -> None:
         bootstrap_interval(samples[:1], torch.mean)
     with pytest.raises(ValueError, match="level is 1"):
         bootstrap_interval(samples, torch.mean, level=1.0)
+
+
+def test_a_metrics_protocol_says_what_it_looks_at() -> None:
+    info = DatasetInfo(name="x", kind="motion", classes=("a",), fps=30.0, length=16, channels=3, skeleton=NTU25)
+
+    def of(metric: Metric) -> Protocol:
+        return protocol_of("m", metric, dataset="abc", info=info, n_fake=40, n_real=200, seed=3)
+
+    assert (of(BoneDrift(NTU25)).n_fake, of(BoneDrift(NTU25)).n_real) == (40, 0)
+    assert (of(BoneDrift(NTU25, of="real")).n_fake, of(BoneDrift(NTU25, of="real")).n_real) == (0, 200)
+    assert of(NearestTrainingDistance(torch.zeros(7, 16, 25, 3))).n_real == 7
+    fid = of(FrechetDistance(3, ddof=0))
+    assert (fid.n_fake, fid.n_real, fid.ddof, fid.extractor, fid.length, fid.seed) == (40, 200, 0, None, 16, 3)

@@ -14,7 +14,7 @@ from mutoscope.render.page.tables import Column
 from mutoscope.structures import H36M16, DatasetInfo
 
 INFO = DatasetInfo("hand_made", "motion", ("walk", "wave"), 10.0, 8, 3, H36M16)
-VOID = {"meta", "input", "img", "br", "path", "circle"}
+VOID = {"meta", "wbr", "input", "img", "br", "path", "circle"}
 
 
 class Page(HTMLParser):

@@ -42,7 +42,9 @@ class EvaluationTask:
         datamodule: set up.
         checkpoint: where the model comes from.
         out: the folder for results.
-        beside: further models of the same data, by the names of their rows.
+        beside: further models of the same data, one or several each, by the names of their rows.
+        others: further checkpoints of the same model, which share its row.
+        explicit: what the user typed, by group of settings.
     """
 
     config: Mapping[str, Any]
@@ -52,7 +54,14 @@ class EvaluationTask:
     device: torch.device
     checkpoint: Path
     out: Path
-    beside: Mapping[str, GenerativeModule] = field(default_factory=dict)
+    beside: Mapping[str, Sequence[GenerativeModule]] = field(default_factory=dict)
+    others: Sequence[GenerativeModule] = ()
+    explicit: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of what is generated: those asked for, or the one of the evaluation."""
+        return list(self.config.get("seeds") or [self.config["seed"]])
 
 
 @dataclass(frozen=True)

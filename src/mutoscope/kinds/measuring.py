@@ -1,12 +1,14 @@
-"""Tables of metrics, filled row by row."""
+"""The metrics of one table, row by row."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import TooFewSamplesError, feed
+from mutoscope.metrics.common import MetricWarning, feed
 from mutoscope.metrics.motion import RecognitionAccuracy
 from mutoscope.runtime.console import say
 
@@ -14,50 +16,88 @@ from mutoscope.runtime.console import say
 _States = dict[str, Any]
 
 
+class Measured(NamedTuple):
+    """What the metrics say of one row.
+
+    Args:
+        values: by metric; ``None`` where there is none.
+        per_class: ``[K]`` lists by metric, of those that can tell; NaN where a class was not seen.
+        absent: by metric, why there is no value.
+    """
+
+    values: dict[str, float | None]
+    per_class: dict[str, Any]
+    absent: dict[str, str]
+
+
 class Measuring:
     """The metrics of one table; why a metric says nothing of its rows is said once.
 
-    What metrics gather of the clips all rows are held against is gathered once and kept.
+    What metrics gather of the clips all rows are held against is gathered once and kept. A metric that fails, for
+    whatever reason, leaves its value absent and the others alone.
 
     Args:
         metrics: by name.
         reference: the clips that all rows are held against, by the names that the metrics' ``update`` asks for.
+        strict: let errors through that are no metric's way to say that there is no value; for finding their cause.
+        advance: called whenever a metric has taken a part of a row.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], reference: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        reference: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = False,
+        advance: Callable[[], object] = lambda: None,
+    ) -> None:
         self.metrics, self._reference = metrics, reference
+        self._strict, self._advance = strict, advance
         self._gathered: dict[str, _States] = {}
         self._said: set[tuple[str, str]] = set()
+        #: by metric, what it warned of
+        self.notes: dict[str, str] = {}
 
-    def row(self, name: str, parts: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float | None], dict[str, Any]]:
-        """One row: values by metric, and per class of data those of the metrics that can tell.
+    def row(self, name: str, parts: Iterable[Mapping[str, Any]]) -> Measured:
+        """One row.
 
         Args:
             name: of the row.
             parts: its samples, by the names that the metrics' ``update`` asks for.
-
-        Returns:
-            Values, ``None`` where a metric saw too little; and ``[K]`` lists of values by metric, NaN where a class
-            was not seen.
         """
-        values: dict[str, float | None] = {}
-        per_class: dict[str, Any] = {}
+        found = Measured({}, {}, {})
         parts = list(parts)
         for key, metric in self.metrics.items():
             try:
-                self._restart(key, metric)
-                for part in parts:
-                    feed(metric, part)
-                values[key] = float(metric.compute())
+                found.values[key] = self._value(key, metric, parts)
                 if isinstance(metric, RecognitionAccuracy):
-                    per_class[key] = metric.per_class().tolist()
-            except TooFewSamplesError as error:
-                values[key] = None
-                if (key, str(error)) not in self._said:
-                    say(f"{key} of '{name}' is left out: {error}")
-                self._said.add((key, str(error)))
+                    found.per_class[key] = metric.per_class().tolist()
+            except Exception as error:
+                if self._strict and not isinstance(error, ValueError):
+                    raise
+                found.values[key], found.absent[key] = None, reason_of(error)
+                if (key, found.absent[key]) not in self._said:
+                    say(f"{key} of '{name}' is left out: {found.absent[key]}")
+                self._said.add((key, found.absent[key]))
             metric.reset()
-        return values, per_class
+        return found
+
+    def _value(self, key: str, metric: Metric, parts: Iterable[Mapping[str, Any]]) -> float:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MetricWarning)
+            self._restart(key, metric)
+            for part in parts:
+                feed(metric, part)
+                self._advance()
+            value = float(metric.compute())
+        for warning in caught:
+            if isinstance(warning.message, MetricWarning):
+                self.notes[key] = str(warning.message)
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        if not math.isfinite(value):
+            raise ValueError(f"it came out as {value}, which is no number.")
+        return value
 
     def _restart(self, key: str, metric: Metric) -> None:
         """Leave in the metric what it gathered of the reference, and nothing else."""
@@ -70,6 +110,14 @@ class Measuring:
         else:
             for state, value in _copied(self._gathered[key]).items():
                 setattr(metric, state, value)
+
+
+def reason_of(error: Exception) -> str:
+    """A sentence for why there is no value; errors that are not written for people are named."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError) and text:
+        return text
+    return f"{type(error).__name__.strip('_')}{': ' + text if text else ''} (debug=true shows where)"
 
 
 def _copied(states: Mapping[str, Any]) -> _States:

@@ -5,28 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torchmetrics import Metric
 
+from mutoscope.kinds.tables import Table
 from mutoscope.render.page.charts import Chart
 from mutoscope.render.page.report import Report
-from mutoscope.render.page.tables import Column
 from mutoscope.training.loggers import read_metrics
 
 
-def metric_column(name: str, metric: Metric, units: str = "m") -> Column:
-    """The column of a metric, with its meaning and which way is better.
-
-    Args:
-        name: heading.
-        metric: what is told.
-        units: of the data; metrics of motion speak of metres, which most data have.
-    """
-    length = {"m": "metres", "px": "pixels"}.get(units, units)
-    return Column(
-        name,
-        explain=str(getattr(metric, "meaning", "")).replace("metres", length),
-        better={True: "higher", False: "lower", None: None}[metric.higher_is_better],
-        digits=3,
+def add_results(report: Report, title: str, table: Table, *, note: str, command: str) -> None:
+    """A table of results with the orientation it has in the terminal, and why values are absent."""
+    rows, columns = table.for_report()
+    report.add_table(
+        title,
+        rows,
+        columns,
+        note=note,
+        below=table.absences(),
+        command=command,
+        reference=table.reference,
+        turned=True,
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.metrics.average import ClassAverage, RunningAverage
-from mutoscope.metrics.common import Side, check_side
+from mutoscope.metrics.common import Side, check_finite, check_side
 from mutoscope.structures import ClockedGraph, DatasetInfo
 
 
@@ -27,10 +27,17 @@ class TrackClassifier(Protocol):
 
 
 def recognised(classifier: TrackClassifier, graph: ClockedGraph, boxes: Tensor) -> Tensor:
-    """``[a]`` bool: edges whose tracks ``boxes: [n, t, 4]`` are taken for the action asked for."""
+    """``[a]`` bool: edges whose tracks ``boxes: [n, t, 4]`` are taken for the action asked for.
+
+    Raises:
+        ValueError: for boxes or logits with NaN.
+    """
     classifier.eval()
+    check_finite("The classifier of tracks", boxes=boxes)
     with torch.no_grad(), torch.autocast(boxes.device.type, enabled=False):
-        return classifier(graph, boxes.float()).argmax(dim=1) == graph.action
+        logits = classifier(graph, boxes.float())
+    check_finite("The classifier of tracks", logits=logits)
+    return logits.argmax(dim=1) == graph.action
 
 
 class ActionRecall(ClassAverage):

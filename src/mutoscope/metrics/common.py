@@ -15,6 +15,10 @@ class TooFewSamplesError(ValueError):
     """A metric cannot be computed from what it has seen; its text is the reason to print in place of the number."""
 
 
+class MetricWarning(UserWarning):
+    """A number that is worth less than it looks; its text is the reason to print beside it."""
+
+
 class Recognizer(Protocol):
     """What metrics ask of an action recogniser (an ``nn.Module`` trained on the same skeleton and split)."""
 
@@ -51,6 +55,14 @@ def check_features(features: Tensor, size: int | None = None) -> None:
         raise ValueError(f"Features have shape {list(features.shape)}, expected {wanted}.")
     if not torch.isfinite(features).all():
         raise ValueError("Features hold NaN or infinite values; look at the samples or the extractor before measuring.")
+
+
+def check_finite(whose: str, **values: Tensor) -> None:
+    """Raise ``ValueError`` where values hold NaN or infinities, which comparisons would turn into wrong counts."""
+    for name, value in values.items():
+        if not torch.isfinite(value).all():
+            what = name.replace("_", " ")
+            raise ValueError(f"{whose}: {what} hold NaN or infinite values; look at the samples before measuring.")
 
 
 def check_side(of: str) -> None:

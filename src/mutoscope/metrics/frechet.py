@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import TooFewSamplesError, check_features, double
+from mutoscope.metrics.common import MetricWarning, TooFewSamplesError, check_features, double
 
 #: relative negative eigenvalue beyond which a matrix is no covariance but a mistake; rounding stays below 1e-6
 _PSD_TOLERANCE = 1e-4
+#: what moments leave of a covariance near 0: ``E[x x^T] - mu mu^T`` is exact to so many units of rounding of ``|mu|^2``
+_MOMENT_ROUNDING = 1e3
 
 
 class FrechetTerms(NamedTuple):
@@ -24,8 +26,8 @@ class FrechetTerms(NamedTuple):
     Args:
         mean: ``|mu1 - mu2|^2``.
         covariance: ``tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2))``, not below 0.
-        residual: largest negative eigenvalue met, as a fraction of the largest eigenvalue; rounding alone leaves it
-            near 1e-15 (1e-7 for covariances that were float32 once).
+        residual: largest negative eigenvalue of a covariance, as a fraction of its largest one; rounding alone leaves
+            it near 1e-15 (1e-7 for covariances that were float32 once).
     """
 
     mean: Tensor
@@ -45,8 +47,10 @@ def frechet_terms(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> F
         sigma1, sigma2: ``[d, d]`` covariances.
 
     Raises:
-        ValueError: if shapes disagree, values are not finite, or a matrix is not symmetric positive semi-definite.
+        ValueError: if shapes disagree, values are not finite, or a matrix is not symmetric positive semi-definite by
+            more than rounding explains: of features that (nearly) coincide, moments leave nothing but rounding.
     """
+    rounding = max(torch.finfo(x.dtype).eps for x in (mu1, sigma1, mu2, sigma2) if x.is_floating_point())
     mu1, sigma1, mu2, sigma2 = (double(x) for x in (mu1, sigma1, mu2, sigma2))
     d = mu1.numel()
     for name, x, shape in (
@@ -62,17 +66,15 @@ def frechet_terms(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> F
     for name, sigma in (("sigma1", sigma1), ("sigma2", sigma2)):
         if not torch.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-4 * float(sigma.abs().max())):
             raise ValueError(f"{name} is not symmetric, so it is no covariance.")
-    values, vectors = torch.linalg.eigh(sigma1)
-    factor = vectors * values.clamp(min=0).sqrt()
-    product = torch.linalg.eigvalsh(factor.T @ sigma2 @ factor)
-    residual = torch.maximum(_negative_part(values), _negative_part(product))
+    covariance, eigenvalues = _covariance_term(sigma1, sigma2)
+    residual = torch.maximum(
+        _negative_part(eigenvalues, mu1, rounding), _negative_part(torch.linalg.eigvalsh(sigma2), mu2, rounding)
+    )
     if residual > _PSD_TOLERANCE:
         raise ValueError(
             "sigma1 or sigma2 is not positive semi-definite: an eigenvalue is negative by "
             f"{float(residual):.1e} of the largest one. Pass covariances of one set of features each."
         )
-    root = product.clamp(min=0).sqrt().sum()
-    covariance = (sigma1.trace() + sigma2.trace() - 2 * root).clamp(min=0)
     return FrechetTerms((mu1 - mu2).square().sum(), covariance, residual)
 
 
@@ -109,7 +111,7 @@ def frechet_distance_of_features(real: Tensor, fake: Tensor, ddof: int = 1) -> T
     a = (a - mu_a) / (a.shape[0] - ddof) ** 0.5
     b = (b - mu_b) / (b.shape[0] - ddof) ** 0.5
     if min(a.shape[0], b.shape[0]) >= a.shape[1]:
-        return frechet_distance(mu_a, a.T @ a, mu_b, b.T @ b)
+        return (mu_a - mu_b).square().sum() + _covariance_term(a.T @ a, b.T @ b)[0]
     # the triangular factor carries the same covariance in at most d rows
     tall_a, tall_b = (torch.linalg.qr(x, mode="r").R if x.shape[0] > x.shape[1] else x for x in (a, b))
     root = torch.linalg.svdvals(tall_a @ tall_b.T).sum()
@@ -166,7 +168,7 @@ class FeatureMoments(Metric):
         """Fréchet distance, a float64 scalar.
 
         Warns:
-            UserWarning: if a side has no more samples than features: the covariance is singular and the distance
+            MetricWarning: if a side has no more samples than features: the covariance is singular and the distance
                 biased upward.
 
         Raises:
@@ -178,12 +180,13 @@ class FeatureMoments(Metric):
             warnings.warn(
                 f"A Fréchet distance over {self.num_features} features from {n} real and {m} fake samples is biased "
                 f"upward; use more than {self.num_features} samples per side, or the MMD.",
-                UserWarning,
+                MetricWarning,
                 stacklevel=2,
             )
-        real = _moments(self.real_sum, self.real_outer, n, self.ddof)
-        fake = _moments(self.fake_sum, self.fake_outer, m, self.ddof)
-        return frechet_distance(*real, *fake)
+        real_mean, real = _moments(self.real_sum, self.real_outer, n, self.ddof)
+        fake_mean, fake = _moments(self.fake_sum, self.fake_outer, m, self.ddof)
+        # sums of outer products make covariances up to rounding, however little the features vary: nothing to check
+        return (real_mean - fake_mean).square().sum() + _covariance_term(real, fake)[0]
 
 
 class FrechetDistance(FeatureMoments):
@@ -216,9 +219,18 @@ def _moments(total: Tensor, outer: Tensor, n: int, ddof: int) -> tuple[Tensor, T
     return mean, (outer - n * torch.outer(mean, mean)) / (n - ddof)
 
 
-def _negative_part(eigenvalues: Tensor) -> Tensor:
-    largest = eigenvalues.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    return (-eigenvalues.min() / largest).clamp(min=0)
+def _covariance_term(sigma1: Tensor, sigma2: Tensor) -> tuple[Tensor, Tensor]:
+    """``tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2))``, not below 0, and the eigenvalues ``[d]`` of ``S1``."""
+    values, vectors = torch.linalg.eigh(sigma1)
+    factor = vectors * values.clamp(min=0).sqrt()
+    root = torch.linalg.eigvalsh(factor.T @ sigma2 @ factor).clamp(min=0).sqrt().sum()
+    return (sigma1.trace() + sigma2.trace() - 2 * root).clamp(min=0), values
+
+
+def _negative_part(eigenvalues: Tensor, mean: Tensor, rounding: float) -> Tensor:
+    """How negative the eigenvalues of a covariance are, relative to its scale and to what rounding its mean leaves."""
+    scale = eigenvalues.abs().max() + _MOMENT_ROUNDING / _PSD_TOLERANCE * rounding * mean.square().sum()
+    return (-eigenvalues.min() / scale.clamp(min=torch.finfo(torch.float64).tiny)).clamp(min=0)
 
 
 def _check_ddof(ddof: int) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import Side, TooFewSamplesError, check_frames, check_side, double
+from mutoscope.metrics.common import Side, TooFewSamplesError, check_finite, check_frames, check_side, double
 from mutoscope.metrics.frechet import FeatureMoments
 
 
@@ -99,11 +99,12 @@ class InceptionScore(Metric):
         self.add_state("count", torch.zeros(splits, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
-        """Add videos ``[b, t, 3, h, w]`` uint8; raises ``ValueError`` for other types and shapes."""
+        """Add videos ``[b, t, 3, h, w]`` uint8; raises ``ValueError`` for other types, shapes and NaN."""
         frames = fake_frames if self.of == "fake" else real_frames
         check_frames(type(self).__name__, frames)
         with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
             _, logits = self.classifier.features(frames)
+        check_finite(type(self).__name__, logits=logits)
         p = double(logits, self.entropy.device).softmax(dim=1)
         start = self.count.sum()
         split = (start + torch.arange(len(p), device=p.device)) % self.splits

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.metrics.average import RunningAverage
+from mutoscope.metrics.common import check_finite
 from mutoscope.structures.boxes import centres
 
 Statistic = Literal["miou", "recall"]
@@ -85,7 +86,7 @@ class LayoutIoU(RunningAverage):
             moving: ``[n]`` bool, see :func:`moving_objects`.
 
         Raises:
-            ValueError: for other shapes.
+            ValueError: for other shapes, or boxes with NaN.
         """
         n = len(real_boxes)
         if real_boxes.shape != (n, real_boxes.shape[1], 4) or fake_boxes.shape != real_boxes.shape:
@@ -98,6 +99,7 @@ class LayoutIoU(RunningAverage):
                 f"{type(self).__name__} got real_nodes {list(real_nodes.shape)} and moving {list(moving.shape)}, "
                 f"expected [{n}] twice."
             )
+        check_finite(type(self).__name__, fake_boxes=fake_boxes, real_boxes=real_boxes)
         iou = box_iou_pairs(fake_boxes[:, 1:].clamp(0, 1), real_boxes[:, 1:])
         counted = real_nodes & moving if self.moving_only else real_nodes
         value = iou if self.statistic == "miou" else (iou > self.threshold).to(iou)

@@ -13,9 +13,18 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from mutoscope.metrics.common import Recognizer, Side, TooFewSamplesError, check_side, double
+from mutoscope.metrics.common import (
+    Recognizer,
+    Side,
+    TooFewSamplesError,
+    check_features,
+    check_finite,
+    check_side,
+    double,
+)
 from mutoscope.metrics.frechet import FeatureMoments
-from mutoscope.metrics.mmd import MULTIPLES, FeatureSets
+from mutoscope.metrics.mmd import MULTIPLES, FeatureSets, squared_distances
+from mutoscope.metrics.nearest import NearestClip
 from mutoscope.structures import RootRule, Skeleton
 
 _CHUNK = 2**22
@@ -87,7 +96,9 @@ class _Featured(MotionMetric):
     def _embed(self, joints: Tensor) -> Tensor:
         self.recognizer.eval()
         with torch.autocast(joints.device.type, enabled=False):
-            return self.recognizer.features(joints.float())
+            features = self.recognizer.features(joints.float())
+        check_features(features)
+        return features
 
 
 class MotionFID(_Featured, FeatureMoments):
@@ -154,7 +165,9 @@ class RecognitionAccuracy(_Featured):
             raise ValueError(f"Labels run from {int(label.min())} to {int(label.max())}, expected 0..{classes - 1}.")
         self.recognizer.eval()
         with torch.autocast(joints.device.type, enabled=False):
-            hit = self.recognizer(joints.float()).argmax(dim=1) == label
+            logits = self.recognizer(joints.float())
+        check_finite(type(self).__name__, logits=logits)
+        hit = logits.argmax(dim=1) == label
         self.correct = self.correct + torch.bincount(label[hit], minlength=classes).to(self.correct.device)
         self.seen = self.seen + torch.bincount(label, minlength=classes).to(self.seen.device)
 
@@ -329,6 +342,7 @@ class NearestTrainingDistance(_Average):
         if not torch.isfinite(reference).all():
             raise ValueError("The training clips hold NaN or infinities.")
         self.register_buffer("reference", reference.detach().float(), persistent=False)
+        self._search: NearestClip | None = None
 
     def _measure(self, joints: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if joints.shape[1:] != self.reference.shape[1:]:
@@ -336,16 +350,9 @@ class NearestTrainingDistance(_Average):
                 f"NearestTrainingDistance got clips {list(joints.shape[1:])}, but the training clips are "
                 f"{list(self.reference.shape[1:])} (t, v, c); cut both to one length."
             )
-        clips = joints.float().flatten(1, 2).transpose(0, 1).contiguous()
-        training = self.reference.to(clips.device).flatten(1, 2).transpose(0, 1)
-        inside = mask.repeat_interleave(joints.shape[2], dim=1).T.to(clips)
-        distance = clips.new_zeros(len(joints), len(self.reference))
-        step = max(1, _CHUNK // distance.numel())
-        for start in range(0, len(clips), step):
-            here = slice(start, start + step)
-            pairs = torch.cdist(clips[here], training[here], compute_mode="donot_use_mm_for_euclid_dist")
-            distance += torch.einsum("pbn,pb->bn", pairs, inside[here])
-        nearest = distance.amin(dim=1) / inside.sum(dim=0)
+        if self._search is None or self._search.device != joints.device:
+            self._search = NearestClip(self.reference.to(joints.device))
+        nearest = self._search(joints, mask)
         return nearest, torch.ones_like(nearest)
 
 
@@ -375,12 +382,15 @@ class _PairwiseFeatures(_Featured):
         if isinstance(self.collected, list) and not self.collected:
             _need(self, torch.zeros(()), self.of)
         features, label = double(dim_zero_cat(self.collected)), dim_zero_cat(self.labels)
+        features = features - features.mean(dim=0)
         label = label.to(features.device)
         step = max(1, _CHUNK // len(features))
         to_all, to_class = [], []
         for start in range(0, len(features), step):
             here = slice(start, start + step)
-            distance = torch.cdist(features[here], features, compute_mode="donot_use_mm_for_euclid_dist")
+            distance = squared_distances(features[here], features).sqrt_()
+            # of a sample to itself nothing but rounding is left
+            distance.diagonal(offset=start).zero_()
             to_all.append(distance.sum(dim=1))
             to_class.append((distance * (label[here, None] == label)).sum(dim=1))
         return torch.cat(to_all), torch.cat(to_class), label

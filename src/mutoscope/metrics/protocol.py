@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import Metric
 
 from mutoscope.metrics.common import TooFewSamplesError
+from mutoscope.structures import DatasetInfo
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,41 @@ def compare(a: MetricValue, b: MetricValue) -> float:
             f"their protocols differ in {', '.join(differing)}. Measure both in the same way."
         )
     return a.value - b.value
+
+
+def protocol_of(
+    name: str, metric: Metric, *, dataset: str, info: DatasetInfo, n_fake: int, n_real: int, seed: int
+) -> Protocol:
+    """The protocol of a metric's number in an evaluation.
+
+    Args:
+        name: of the metric there.
+        metric: it looks through the network, if any, that it has as ``recognizer``, ``track_classifier``,
+            ``classifier`` or ``network``.
+        dataset: fingerprint of the data.
+        info: description of the data.
+        n_fake, n_real: clips in the row, and those it is held against. A metric that looks at one side alone says which
+            as ``of``; one that has a set of its own as ``reference`` counts that.
+        seed: of generation.
+    """
+    seen_through = (getattr(metric, key, None) for key in ("recognizer", "track_classifier", "classifier", "network"))
+    own, of = getattr(metric, "reference", None), getattr(metric, "of", None)
+    if of is not None:
+        n_fake, n_real = (0, n_real) if of == "real" else (n_fake, 0)
+    if isinstance(own, Tensor):
+        n_real = len(own)
+    network = next((found for found in seen_through if isinstance(found, nn.Module)), None)
+    return Protocol(
+        name=name,
+        n_real=n_real,
+        n_fake=n_fake,
+        ddof=getattr(metric, "ddof", None),
+        extractor=None if network is None else state_hash(network.state_dict()),
+        dataset=dataset,
+        length=info.length,
+        fps=info.fps,
+        seed=seed,
+    )
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:

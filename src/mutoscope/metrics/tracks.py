@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.metrics.average import ClassAverage, RunningAverage
-from mutoscope.metrics.common import check_frames
+from mutoscope.metrics.common import check_finite, check_frames
 from mutoscope.metrics.layout import MOVING
 from mutoscope.structures import ClockedGraph, DatasetInfo
 from mutoscope.structures.boxes import centres
@@ -163,8 +163,9 @@ class TimingAccuracy(ClassAverage):
                 move no box are left out.
 
         Raises:
-            ValueError: for graphs whose edges are not the same.
+            ValueError: for graphs whose edges are not the same, or boxes with NaN.
         """
+        check_finite(type(self).__name__, early_boxes=early_boxes, late_boxes=late_boxes)
         same = early.num_nodes == late.num_nodes and early.num_clips == late.num_clips
         if not (same and torch.equal(early.subject, late.subject) and torch.equal(early.action, late.action)):
             raise ValueError(
@@ -221,6 +222,7 @@ class DestinationError(RunningAverage):
         boxes = {"fake": fake_boxes, "real": real_boxes, "first": real_boxes[:, :1].expand_as(real_boxes)}[self.of]
         if boxes.ndim != 3 or len(boxes) != graph.num_nodes or boxes.shape[2] != 4:
             raise ValueError(f"DestinationError got boxes {list(boxes.shape)}, expected [{graph.num_nodes}, t, 4].")
+        check_finite(type(self).__name__, boxes=boxes)
         arrived = (graph.clocks(boxes.shape[1]) >= 1).T
         frame = arrived.long().argmax(dim=1)
         corner = boxes[graph.subject, frame, :2]

@@ -50,13 +50,12 @@ class GenerativeModule(IterationModule, Generic[AskedT, SampleT]):
         """The network whose average is kept and which generates."""
 
     @abstractmethod
-    def generate(self, batch: AskedT, *, seed: int = 0, length: int | None = None) -> SampleT:
+    def generate(self, batch: AskedT, *, seed: int = 0) -> SampleT:
         """Generate for the conditions in ``batch`` with the averaged weights; the result is in dataset units.
 
         Args:
             batch: what is asked for.
             seed: of everything random.
-            length: frames; those of the training or of what is asked for by default.
         """
 
     def ready(self) -> None:

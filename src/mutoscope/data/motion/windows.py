@@ -1,7 +1,9 @@
 """Motion data: recordings end to end in one array, windows of T frames gathered from it without any parsing."""
 
+import logging
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -12,7 +14,10 @@ from torch.utils.data import Dataset
 
 from mutoscope.data.datamodule import DataModule, Split
 from mutoscope.data.motion.scaling import Scaling, fit_normaliser
+from mutoscope.data.motion.units import doubt
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Normaliser, RootRule, Skeleton
+
+log = logging.getLogger(__name__)
 
 ShortRule = Literal["drop", "loop", "pad"]
 
@@ -28,6 +33,7 @@ class MotionClips:
         frames: ``[n]`` frames of every recording.
         label: ``[n]`` class of every recording.
         names: what to call a recording when speaking of it.
+        takes: what each recording was cut from, where several are parts of one take; themselves by default.
     """
 
     joints: NDArray[np.float32]
@@ -35,6 +41,7 @@ class MotionClips:
     frames: NDArray[np.int64]
     label: NDArray[np.int64]
     names: list[str]
+    takes: list[str] | None = None
 
 
 def canonicalise(joints: Tensor, skeleton: Skeleton, root_rule: RootRule, align_heading: bool) -> Tensor:
@@ -127,6 +134,30 @@ class MotionWindows(Dataset[MotionBatch]):
 
     def __len__(self) -> int:
         return len(self.recording)
+
+    @property
+    def takes(self) -> list[str]:
+        """Takes that the recordings were cut from, each once; windows of different takes share no moment."""
+        return list(dict.fromkeys(self.clips.takes or self.clips.names))
+
+    def spans(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where windows lie in the first pass.
+
+        Returns:
+            ``[n]`` int64 three times: the index of a window's take in ``takes``, its first frame, and one past its
+            last frame. Frames are counted through all recordings of a take, one after the other.
+        """
+        number = {name: i for i, name in enumerate(self.takes)}
+        take = [number[name] for name in self.clips.takes or self.clips.names]
+        before, frames = [0] * len(number), self.clips.frames.tolist()
+        start = []
+        for one, count in zip(take, frames, strict=True):
+            start.append(before[one])
+            before[one] += count
+        span = (self.length - 1) * self.frame_stride + 1
+        last = torch.minimum(self.first + span, torch.tensor(frames)[self.recording])
+        offset = torch.tensor(start)[self.recording]
+        return torch.tensor(take)[self.recording], self.first + offset, last + offset
 
     def __getitem__(self, index: int) -> MotionBatch:
         return self.__getitems__([index])
@@ -266,20 +297,38 @@ class MotionDataModule(DataModule):
                 self.frame_stride,
                 self.shift and training,
             )
+        self._doubt_units()
         train = self._windows["train"]
         present = set(train.label.tolist())
         if missing := [name for i, name in enumerate(self.classes) if i not in present]:
             raise ValueError(
                 f"No training window of {self.length} frames is left for "
                 f"{', '.join(missing)} in '{self.registered_name}'; "
-                "use a smaller dataset.length or dataset.short=loop."
+                f"use a smaller dataset.length or dataset.short=loop.{self.left_out}"
             )
         self._normaliser = self.fit_normaliser(train)
+
+    def _doubt_units(self) -> None:
+        """Say where people in metres are not as large as people are, whatever files they come from."""
+        clips = self._windows["train"].clips
+        if self.skeleton.units != "m" or clips.joints.shape[-1] != 3 or self._rank()[0] != 0:
+            return
+        chosen = zip(clips.start.tolist(), clips.frames.tolist(), clips.names, strict=True)
+        for start, frames, name in islice(chosen, 32):
+            odd = doubt(np.asarray(clips.joints[start : start + min(frames, 64)]), self.skeleton)
+            if odd is not None:
+                log.warning("%s, '%s': %s.", self.registered_name, name, odd)
+                return
 
     def fit_normaliser(self, train: MotionWindows) -> Normaliser:
         """The scaling asked for, from the training windows."""
         parts = [train.__getitems__(list(range(i, min(i + 1024, len(train))))) for i in range(0, len(train), 1024)]
         return fit_normaliser([part.joints for part in parts], [part.mask for part in parts], self.scaling)
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on recordings that could not be used, after a blank, or nothing."""
+        return ""
 
     def dropped(self) -> dict[str, int]:
         """Recordings too short for one window, per class name, over both splits."""

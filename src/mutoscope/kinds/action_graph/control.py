@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mutoscope.metrics.actions import ComposedAccuracy, TrackClassifier
-from mutoscope.metrics.common import TooFewSamplesError
 from mutoscope.metrics.tracks import DestinationError, TimingAccuracy
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample, ActionVocabulary, ClockedGraph, DatasetInfo
 from mutoscope.structures.action_graph import ActionGraph, GraphError
@@ -26,12 +27,16 @@ class ControlRow:
         cases: clips, or pairs of clips, asked.
         value: share answered as asked, or ``None`` where there was no case.
         by_chance: what a model that ignores the question would get at most, where that is known.
+        deviation: of the value over runs, where there are several.
+        absent: why there is no value.
     """
 
     question: str
     cases: int
     value: float | None
     by_chance: float | None = None
+    deviation: float | None = None
+    absent: str = ""
 
 
 def asks(batch: ActionGraphBatch, graph: ClockedGraph) -> ActionGraphBatch:
@@ -78,7 +83,7 @@ def timing_rows(
         having, edges = one_edge_each(clips.graph, action)
         having, edges = having[:pairs_per_action], edges[:pairs_per_action]
         if not len(having):
-            yield ControlRow(f"{name}: starts when asked", 0, None, 0.5)
+            yield ControlRow(f"{name}: starts when asked", 0, None, 0.5, absent="no clip shows this action.")
             continue
         early, late = (asks(clips, with_edges(clips.graph, edges, clock)) for clock in (EARLY, LATE))
         early, late = (batch.select(having.tolist()) for batch in (early, late))
@@ -87,8 +92,7 @@ def timing_rows(
         # actions that move no box are seen in pixels alone
         frames = (first.fake.cpu(), second.fake.cpu()) if first.drawn else ()
         metric.update(early.graph, late.graph, first.boxes.cpu(), second.boxes.cpu(), *frames)
-        value = _value(metric)
-        yield ControlRow(f"{name}: starts when asked", 0 if value is None else len(having), value, 0.5)
+        yield _answered(f"{name}: starts when asked", len(having), metric, 0.5)
 
 
 def composed(clips: ActionGraphBatch, vocabulary: ActionVocabulary, seed: int) -> dict[str, ActionGraphBatch]:
@@ -133,7 +137,7 @@ def composed_rows(
         for single, words in ((False, "all its actions recognised"), (True, "single actions recognised")):
             metric = ComposedAccuracy(classifier, single=single)
             metric.update(sample.boxes.cpu(), asked.boxes, asked.graph)
-            yield ControlRow(f"{name}: {words}", int(metric.count), _value(metric))
+            yield _answered(f"{name}: {words}", int(metric.count), metric)
 
 
 def arrival_rows(clips: ActionGraphBatch, sample: ActionGraphSample, info: DatasetInfo) -> Iterator[ControlRow]:
@@ -144,11 +148,38 @@ def arrival_rows(clips: ActionGraphBatch, sample: ActionGraphSample, info: Datas
     for of, words in (("fake", "generated"), ("real", "true clip"), ("first", "if nothing moved")):
         metric = DestinationError(info, of=of)  # type: ignore[arg-type]
         metric.update(boxes, clips.boxes, clips.graph)
-        yield ControlRow(f"distance from the destination on arrival, {words}", int(metric.count), _value(metric))
+        yield _answered(f"distance from the destination on arrival, {words}", int(metric.count), metric)
 
 
-def _value(metric: Any) -> float | None:
+def control_over_runs(runs: Sequence[Sequence[ControlRow]]) -> list[ControlRow]:
+    """The answers of several runs as means and deviations; a question that one run has no answer to has none."""
+    if len(runs) == 1:
+        return list(runs[0])
+    by_question: dict[str, list[ControlRow]] = {}
+    for row in (row for rows in runs for row in rows):
+        by_question.setdefault(row.question, []).append(row)
+    merged = []
+    for rows in by_question.values():
+        values = [row.value for row in rows if row.value is not None]
+        whole = len(values) == len(runs)
+        absent = next((row.absent for row in rows if row.absent), "") if not whole else ""
+        merged.append(
+            replace(
+                rows[0],
+                value=fmean(values) if whole else None,
+                deviation=stdev(values) if whole else None,
+                absent=absent,
+            )
+        )
+    return merged
+
+
+def _answered(question: str, cases: int, metric: Any, by_chance: float | None = None) -> ControlRow:
+    """A question with the value of a metric, or with the reason why there is none."""
     try:
-        return float(metric.compute())
-    except TooFewSamplesError:
-        return None
+        value = float(metric.compute())
+    except ValueError as error:
+        return ControlRow(question, 0, None, by_chance, absent=str(error))
+    if not isfinite(value):
+        return ControlRow(question, cases, None, by_chance, absent=f"it came out as {value}, which is no number.")
+    return ControlRow(question, cases, value, by_chance)

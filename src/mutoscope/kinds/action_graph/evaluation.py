@@ -1,13 +1,11 @@
 """``evaluate`` for video from action graphs: layouts, frames and control, each beside its floors."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from inspect import signature
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from rich.table import Table
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -15,17 +13,37 @@ from mutoscope.config.nodes import build
 from mutoscope.data.sampling import clips_of
 from mutoscope.evaluators.metrics import build_metrics
 from mutoscope.evaluators.trained import track_classifier_for
-from mutoscope.kinds.action_graph.control import ControlRow, arrival_rows, composed_rows, timing_rows
+from mutoscope.kinds.action_graph.control import (
+    ControlRow,
+    arrival_rows,
+    composed_rows,
+    control_over_runs,
+    timing_rows,
+)
 from mutoscope.kinds.action_graph.measure import CHUNK, chunks, named_layout, named_sample
 from mutoscope.kinds.action_graph.report import write_report
-from mutoscope.kinds.action_graph.results import ActionGraphEvaluation, Row
+from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
 from mutoscope.kinds.base import EvaluationTask
-from mutoscope.kinds.measuring import Measuring
+from mutoscope.kinds.command import evaluation_command
+from mutoscope.kinds.measuring import Measuring, reason_of
+from mutoscope.kinds.tables import (
+    Role,
+    Row,
+    Table,
+    for_terminal,
+    metric_column,
+    over_runs,
+    rows_json,
+    write_results,
+)
+from mutoscope.metrics.frechet import FeatureMoments
+from mutoscope.metrics.mmd import FeatureSets
+from mutoscope.metrics.protocol import protocol_of
 from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
 from mutoscope.models.seeding import seeded
+from mutoscope.render.page.tables import Column
 from mutoscope.runtime.console import say
-from mutoscope.runtime.files import replacing
-from mutoscope.structures import ActionGraphBatch, ActionGraphSample
+from mutoscope.structures import ActionGraphBatch, ActionGraphSample, DatasetInfo
 
 #: what layouts are called in tables (Table 4)
 LAYOUTS = {
@@ -35,6 +53,13 @@ LAYOUTS = {
     "copy": "copy first frame",
     "random": "random",
     "ground_truth": "ground truth",
+}
+#: which of them are given what a model has to find, or find nothing
+LAYOUT_ROLES: Mapping[str, Role] = {"rule": "foil", "copy": "foil", "random": "foil", "ground_truth": "oracle"}
+LAYOUT_WHAT: Mapping[Role, str] = {
+    "model": "A trained network lays out the boxes.",
+    "foil": "A rule that learns nothing lays out the boxes.",
+    "oracle": "The true boxes.",
 }
 #: pairs of clips generated for the timing of each action (the paper asked about 90 pairs in all)
 TIMING_PAIRS = 18
@@ -62,26 +87,29 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     limit = config["samples_per_class"] * info.num_classes
     clips: ActionGraphBatch = clips_of(datamodule, config["split"], limit=limit, seed=config["seed"])
 
+    runs = [(one, seed) for one in (model, *task.others) for seed in task.seeds]
+    strict = config["debug"]
     say(f"Laying out {len(clips)} clips in every way there is ...")
-    layouts = _layout_rows(model, clips, of_layouts, config["seed"]) if isinstance(model, LaysOut) else []
+    layouts = _layout_rows(runs, clips, of_layouts, strict=strict) if isinstance(model, LaysOut) else []
 
-    say(f"Generating {len(clips)} clips: trained ...")
-    sample = _generate(model, clips, None, config["seed"])
+    samples = []
+    for number, (one, seed) in enumerate(runs, start=1):
+        which = f", run {number} of {len(runs)}" if len(runs) > 1 else ""
+        say(f"Generating {len(clips)} clips: trained{which} ...")
+        samples.append(_generate(one.to(task.device), clips, None, seed))
+    sample = samples[0]
     if sample.drawn:
-        rows = _frame_rows(task, clips, sample, of_frames)
+        rows = _frame_rows(task, runs, clips, samples, of_frames)
     else:
         rows, left_out = [], f" {', '.join(of_frames)} are left out, and" if of_frames else ""
         say(f"The model lays out boxes and draws no frames:{left_out} pictures show boxes on the first frame.")
 
-    def generate(asked: ActionGraphBatch) -> ActionGraphSample:
-        return _generate(model, asked, None, config["seed"])
-
     say("Asking for single actions early and late, and for composed actions ...")
-    control = [
-        *timing_rows(clips, generate, info, TIMING_PAIRS),
-        *composed_rows(clips, generate, info, classifier.network, config["seed"]),
-        *arrival_rows(clips, sample, info),
+    asked = [
+        _control(one, seed, clips, made, info, classifier.network, strict=strict)
+        for (one, seed), made in zip(runs, samples, strict=True)
     ]
+    control = control_over_runs(asked)
     protocol = {
         "dataset": info.name,
         "dataset_fingerprint": datamodule.fingerprint,
@@ -96,93 +124,174 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
         "track_classifier_val_accuracy": classifier.accuracy,
         "timing_pairs_per_action": TIMING_PAIRS,
         "seed": config["seed"],
-        "checkpoint": str(config["checkpoint"]),
+        "seeds": task.seeds,
+        "checkpoint": config["checkpoint"],
+        "command": evaluation_command(config, task.explicit),
     }
-    evaluation = ActionGraphEvaluation(layouts, rows, control, protocol, sample, clips)
-    _write_json(evaluation, task)
-    tables = {"Layouts": evaluation.layouts, "Frames": evaluation.frames}
-    for title, table in ((title, table) for title, table in tables.items() if table):
-        say(_table(f"{title}, {len(clips)} held-out clips", table, metrics))
-    say(_control_table(evaluation.control))
-    report = write_report(task, evaluation, metrics)
-    say(f"Wrote {task.out / 'metrics.json'}, {task.out / 'media'} and {report}.")
+    tables = _tables(task, layouts, rows, control, metrics, len(clips))
+    evaluation = ActionGraphEvaluation(layouts, rows, control, tables, protocol, sample, clips)
+    content = {
+        "layouts": rows_json(tables["layouts"]) if layouts else [],
+        "frames": rows_json(tables["frames"]) if rows else [],
+        "control": [asdict(row) for row in control],
+        "protocol": protocol,
+    }
+    task.out.mkdir(parents=True, exist_ok=True)
+    written = write_results(task.out, list(tables.values()), content)
+    for table in tables.values():
+        say(for_terminal(table))
+    report = write_report(task, evaluation)
+    say(f"Wrote {', '.join(map(str, written))}, {task.out / 'media'} and {report}.")
     return evaluation
 
 
-def _layout_rows(model: LaysOut, clips: ActionGraphBatch, metrics: Mapping[str, Metric], seed: int) -> list[Row]:
-    rows, measured = [], Measuring(metrics)
+def _tables(
+    task: EvaluationTask,
+    layouts: list[Row],
+    frames: list[Row],
+    control: list[ControlRow],
+    metrics: Mapping[str, Metric],
+    clips: int,
+) -> dict[str, Table]:
+    """Those that have rows, by their names in ``metrics.json``."""
+    tables = {}
+    for key, rows in (("layouts", layouts), ("frames", frames)):
+        if rows:
+            protocols = {
+                name: protocol_of(
+                    name,
+                    metrics[name],
+                    dataset=task.datamodule.fingerprint,
+                    info=task.model.info,
+                    n_fake=clips,
+                    n_real=clips,
+                    seed=task.config["seed"],
+                )
+                for name in rows[0].values
+            }
+            columns = [metric_column(name, metrics[name]) for name in rows[0].values]
+            tables[key] = Table(f"{key.capitalize()}, {clips} held-out clips", rows, columns, protocols)
+    if control:
+        answer = {row.question: row.value for row in control}
+        deviations = {row.question: row.deviation for row in control}
+        absent = {row.question: row.absent for row in control if row.absent}
+        chance = {row.question: row.by_chance for row in control}
+        tables["control"] = Table(
+            "Control",
+            [
+                Row("answer", "model", "Of the trained model.", clips, answer, absent=absent, deviations=deviations),
+                Row("by chance", "foil", "Of a model that ignores the question.", clips, chance),
+            ],
+            [
+                Column(row.question, f"{row.question} ({row.cases} case{'s' * (row.cases != 1)})", digits=3)
+                for row in control
+            ],
+            counted=False,
+        )
+    return tables
+
+
+def _layout_rows(
+    runs: Sequence[tuple[GenerativeModule, int]],
+    clips: ActionGraphBatch,
+    metrics: Mapping[str, Metric],
+    *,
+    strict: bool,
+) -> list[Row]:
+    """The model's own layouts over all runs, and what they are held against once."""
+    rows, measured = [], Measuring(metrics, strict=strict)
+    model, _ = runs[0]
+    assert isinstance(model, LaysOut)
     for name in model.layouts:
-        title = LAYOUTS.get(name, name)
-        named = [named_layout(part, model.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
-        rows.append(Row(title, measured.row(title, named)[0]))
+        title, role = LAYOUTS.get(name, name), LAYOUT_ROLES.get(name, "model")
+        found = []
+        for one, seed in runs if role == "model" else runs[:1]:
+            assert isinstance(one, LaysOut)
+            named = [named_layout(part, one.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
+            values, _, absent = measured.row(title, named)
+            found.append(Row(title, role, LAYOUT_WHAT[role], len(clips), values, absent=absent, seed=seed))
+        rows.append(over_runs(found))
     return rows
 
 
 def _frame_rows(
-    task: EvaluationTask, clips: ActionGraphBatch, trained: ActionGraphSample, metrics: Mapping[str, Metric]
+    task: EvaluationTask,
+    runs: Sequence[tuple[GenerativeModule, int]],
+    clips: ActionGraphBatch,
+    samples: Sequence[ActionGraphSample],
+    metrics: Mapping[str, Metric],
 ) -> list[Row]:
     """What was generated beside other ways to make frames: without training, into true boxes, and not at all."""
-    model, seed = task.model, task.config["seed"]
+    seed = task.config["seed"]
     with seeded(seed, torch.device("cpu")):
-        untrained: GenerativeModule = build(task.trained_config["model"], "model", info=model.info).eval()
+        untrained: GenerativeModule = build(task.trained_config["model"], "model", info=task.model.info).eval()
     assert clips.frames is not None
     still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
     given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
-    measured = Measuring(metrics)
+    measured = Measuring(metrics, strict=task.config["debug"])
+    # the real clips against themselves would be no floor of a distance between sets: it is 0 whatever the clips
+    of_sets = {key: metric for key, metric in metrics.items() if isinstance(metric, FeatureMoments | FeatureSets)}
+    of_pairs = Measuring(
+        {key: metric for key, metric in metrics.items() if key not in of_sets}, strict=task.config["debug"]
+    )
 
-    def row(name: str, named: Mapping[str, Any]) -> Row:
-        return Row(name, measured.row(name, [named])[0])
+    def row(name: str, role: Role, what: str, named: Mapping[str, Any], by: Measuring = measured) -> Row:
+        found = by.row(name, [named])
+        itself = {key: "it would hold the real clips against themselves." for key in of_sets if by is of_pairs}
+        values = {key: found.values.get(key) for key in metrics}
+        return Row(name, role, what, len(clips), values, absent={**found.absent, **itself})
 
-    def generated(name: str, candidate: GenerativeModule, layout: str | None) -> Row:
+    def generated(name: str, role: Role, what: str, candidate: GenerativeModule, layout: str | None, seed: int) -> Row:
         say(f"Generating {len(clips)} clips: {name} ...")
-        return row(name, named_sample(_generate(candidate.to(task.device), clips, layout, seed)))
+        return row(name, role, what, named_sample(_generate(candidate.to(task.device), clips, layout, seed)))
 
+    into_true = "Frames drawn into the true boxes."
     return [
-        generated("untrained", untrained, None),
-        row("trained", named_sample(trained)),
-        generated("trained, true layout", model, "ground_truth"),
-        row("copy first frame", {"fake_frames": still, **given}),
-        row("real (floor)", {"fake_frames": truth, **given}),
+        generated("untrained", "foil", "The model before its first iteration.", untrained, None, seed),
+        over_runs([row("trained", "model", "The model.", named_sample(sample)) for sample in samples]),
+        over_runs(
+            [
+                generated("trained, true layout", "oracle", into_true, one, "ground_truth", own_seed)
+                for one, own_seed in runs
+            ]
+        ),
+        row("copy first frame", "foil", "Nothing moves.", {"fake_frames": still, **given}),
+        row("real (floor)", "floor", "The true frames.", {"fake_frames": truth, **given}, of_pairs),
     ]
+
+
+def _control(
+    model: GenerativeModule,
+    seed: int,
+    clips: ActionGraphBatch,
+    sample: ActionGraphSample,
+    info: DatasetInfo,
+    classifier: Any,
+    *,
+    strict: bool,
+) -> list[ControlRow]:
+    """All questions to one run; those that fail have their reason in place of an answer."""
+
+    def generate(asked: ActionGraphBatch) -> ActionGraphSample:
+        return _generate(model, asked, None, seed)
+
+    rows: list[ControlRow] = []
+    for questions, answered in (
+        ("timing", timing_rows(clips, generate, info, TIMING_PAIRS)),
+        ("composed actions", composed_rows(clips, generate, info, classifier, seed)),
+        ("arrival", arrival_rows(clips, sample, info)),
+    ):
+        try:
+            rows.extend(answered)
+        except Exception as error:
+            if strict and not isinstance(error, ValueError):
+                raise
+            say(f"Questions of {questions} are left out: {reason_of(error)}")
+            rows.append(ControlRow(f"{questions}: other questions", 0, None, absent=reason_of(error)))
+    return rows
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
     asked = cast(GeneratesFromGraphs, model)
     sample = asked.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)
-
-
-def _write_json(evaluation: ActionGraphEvaluation, task: EvaluationTask) -> None:
-    content = {
-        "layouts": [asdict(row) for row in evaluation.layouts],
-        "frames": [asdict(row) for row in evaluation.frames],
-        "control": [asdict(row) for row in evaluation.control],
-        "protocol": evaluation.protocol,
-    }
-    with replacing(task.out / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2))
-
-
-def _table(title: str, rows: list[Row], metrics: Mapping[str, Metric]) -> Table:
-    table = Table(title=title)
-    table.add_column("")
-    for name in rows[0].values:
-        arrow = {True: " ↑", False: " ↓", None: ""}[metrics[name].higher_is_better]
-        # folded where the window is narrow: a name that is cut off may look like another
-        table.add_column(name + arrow, justify="right", overflow="fold")
-    for row in rows:
-        table.add_row(row.name, *(_number(value) for value in row.values.values()))
-    return table
-
-
-def _control_table(rows: list[ControlRow]) -> Table:
-    table = Table(title="Control")
-    for column in ("question", "cases", "answer", "by chance"):
-        table.add_column(column, justify="left" if column == "question" else "right")
-    for row in rows:
-        table.add_row(row.question, str(row.cases), _number(row.value), _number(row.by_chance))
-    return table
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

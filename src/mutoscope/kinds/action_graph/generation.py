@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from mutoscope.config.assembly import prepared, same_data
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.data.sampling import clips_of
 from mutoscope.formats.graph_files import read_action_graph, write_action_graph
+from mutoscope.formats.pictures import PictureError, read_picture
 from mutoscope.kinds.action_graph.media import save_comparison, save_variants
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.render.sheet import save_png
@@ -22,6 +23,7 @@ from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import replacing
 from mutoscope.structures import ActionGraph, ActionGraphBatch, ActionGraphSample, DatasetInfo
+from mutoscope.structures.plain import located
 from mutoscope.training.trainer import place
 
 
@@ -102,16 +104,14 @@ def read_first_frame(path: Path, size: tuple[int, int]) -> Tensor:
     Raises:
         ConfigError: no such file, or no picture.
     """
-    if not path.is_file():
-        raise ConfigError(f"There is no picture '{path}'; first_frame= names the frame to start from.")
     try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ConfigError(
-            f"'{path}' cannot be read as a picture ({type(error).__name__}); give a PNG or JPEG."
-        ) from error
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+        shown = read_picture(path)
+    except FileNotFoundError:
+        raise ConfigError(f"There is no picture '{path}'; first_frame= names the frame to start from.") from None
+    except PictureError as error:
+        raise ConfigError(str(error)) from error
+    resized = Image.fromarray(shown).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous()
 
 
 def ask(graph: ActionGraph, first_frame: Tensor, info: DatasetInfo, length: int, name: str) -> ActionGraphBatch:
@@ -156,7 +156,8 @@ def _variants(
     if config["length"] is not None:
         graphs = [replace(v, graph=v.graph.with_length(config["length"])) for v in graphs]
     for variant in graphs:
-        variant.graph.validate(vocabulary)
+        with located(f"prompt '{variant.name}'"):
+            variant.graph.validate(vocabulary)
         if variant.graph.length < 2:
             raise ConfigError(f"'{variant.name}' asks for {variant.graph.length} frame(s); ask for at least 2.")
     shifts = _listed(config["shift"])

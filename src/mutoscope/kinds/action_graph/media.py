@@ -13,13 +13,24 @@ from mutoscope.render.canvas import Frames
 from mutoscope.render.sheet import save_png
 from mutoscope.structures import ActionGraph, ActionGraphBatch, ActionGraphSample
 
-#: height in pixels that small frames are enlarged to
+#: frames of less than so many pixels in height are enlarged to at least as many, for people alone
 _HEIGHT = 256
 
 
 def frames_of(video: Tensor) -> Frames:
     """``[t, 3, h, w]`` uint8 tensor -> ``[t, h, w, 3]`` array."""
     return np.ascontiguousarray(video.cpu().permute(0, 2, 3, 1).numpy())
+
+
+def factor_for_people(height: int) -> int:
+    """The whole factor by which frames are enlarged, pixel by pixel."""
+    return max(1, -(-_HEIGHT // height))
+
+
+def for_people(video: Frames) -> Frames:
+    """A video ``[t, h, w, 3]`` enlarged where it is small; metrics and saved samples keep their pixels."""
+    factor = factor_for_people(video.shape[1])
+    return video.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def graph_of(batch: ActionGraphBatch, clip: int, sample: ActionGraphSample) -> ActionGraph:
@@ -37,7 +48,7 @@ def acting(graph: ActionGraph) -> list[int]:
 def with_boxes(video: Frames, boxes: Tensor, graph: ActionGraph) -> Frames:
     """A video enlarged, with the boxes ``[n, t, 4]`` of the objects that take part in an action."""
     shown = acting(graph)
-    upscale = max(1, _HEIGHT // video.shape[1])
+    upscale = factor_for_people(video.shape[1])
     return draw_boxes(video, boxes[shown], [graph.names[i] for i in shown], upscale=upscale)
 
 
@@ -60,11 +71,15 @@ def save_comparison(
     for clip in range(min(shown, len(sample.asked))):
         graph, nodes = graph_of(sample.asked, clip, sample), sample.asked.graph.nodes_of(clip)
         fake = frames_of(sample.fake[clip])
-        columns = [("generated", fake)] if sample.drawn else []
+        columns = [("generated", for_people(fake))] if sample.drawn else []
         columns.append(("predicted layout", with_boxes(fake, sample.boxes[nodes], graph)))
         if sample.real is not None:
             real = frames_of(sample.real[clip])
-            columns = [("true", real), ("true layout", with_boxes(real, sample.asked.boxes[nodes], graph)), *columns]
+            columns = [
+                ("true", for_people(real)),
+                ("true layout", with_boxes(real, sample.asked.boxes[nodes], graph)),
+                *columns,
+            ]
         video = under_timeline(side_by_side(columns, least=_HEIGHT), graph)
         name = f"clip{clip:02d}" if names is None else names[clip]
         paths.append(write_mp4(folder / f"{name}.mp4", video, sample.info.fps))
@@ -94,7 +109,9 @@ def save_variants(
         paths.append(write_mp4(folder / f"{name}_boxes.mp4", under_timeline(boxed, graph), sample.info.fps))
         paths.append(save_png(folder / f"{name}_graph.png", draw_graph(graph)))
         if gif:
-            paths.append(write_gif(folder / f"{name}.gif", video if sample.drawn else boxed, sample.info.fps))
+            paths.append(
+                write_gif(folder / f"{name}.gif", for_people(video) if sample.drawn else boxed, sample.info.fps)
+            )
         columns.append((name, boxed))
     if len(columns) > 1:
         paths.append(write_mp4(folder / "side_by_side.mp4", side_by_side(columns, least=_HEIGHT), sample.info.fps))

@@ -1,21 +1,18 @@
 """The page that an evaluation of video from action graphs leaves behind."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchmetrics import Metric
-
 from mutoscope.kinds.action_graph.media import save_comparison
 from mutoscope.kinds.base import EvaluationTask
-from mutoscope.kinds.report_parts import add_origin, metric_column
+from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.tables import Table
 from mutoscope.render.page.charts import Chart
 from mutoscope.render.page.report import Report
-from mutoscope.render.page.tables import Column
 from mutoscope.runtime.provenance import run_facts
 
 if TYPE_CHECKING:
-    from mutoscope.kinds.action_graph.results import ActionGraphEvaluation, Row
+    from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
 
 #: clips shown
 _SHOWN = 8
@@ -35,7 +32,7 @@ _CHARTS = (
 )
 
 
-def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metrics: Mapping[str, Metric]) -> Path:
+def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> Path:
     """``report.html`` and ``media/``: videos, the tables, curves, and how to repeat it."""
     model, info, protocol = task.model, task.model.info, evaluation.protocol
     report = Report(
@@ -69,74 +66,42 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation", metr
     _table(
         report,
         "Where are the objects?",
-        evaluation.layouts,
-        metrics,
-        "layout",
+        evaluation.tables.get("layouts"),
         f"Boxes of {protocol['clips']} held-out clips, without the given first frame. Most objects rest, and resting "
-        "ones are easy: columns with 'moving' count only objects that move in the true clip. The last row is what a "
-        "perfect layout would score.",
-        task,
+        "ones are easy: metrics with 'moving' count only objects that move in the true clip. 'Ground truth' is what a "
+        "perfect layout would score. Only the model's own layouts compete for the best value.",
+        protocol["command"],
     )
     if evaluation.sample.drawn:
         _table(
             report,
             "How do the frames look?",
-            evaluation.frames,
-            metrics,
-            "frames",
+            evaluation.tables.get("frames"),
             "The same clips, each generated frame after frame from the first true one. 'True layout' draws into the "
             "true boxes. 'Copy first frame' moves nothing and sets the mark: most of a picture is still background.",
-            task,
+            protocol["command"],
         )
     else:
         report.add_text("How do the frames look?", "There are none: layouts were trained alone (model.frames=null).")
-    report.add_table(
+    _table(
+        report,
         "Does it do what is asked, when it is asked?",
-        [
-            {"question": r.question, "cases": r.cases, "answer": r.value, "by chance": r.by_chance}
-            for r in evaluation.control
-        ],
-        [
-            Column("question", ""),
-            Column("cases", digits=0),
-            Column(
-                "answer", digits=3, explain="share of cases in which it is yes, or distance as a fraction of the frame"
-            ),
-            Column("by chance", digits=3, explain="what a model that ignores the clock reaches at most"),
-        ],
-        note="Graphs made for the question on true first frames. Timing: two clips with one action each, asked for in "
+        evaluation.tables.get("control"),
+        "Graphs made for the question on true first frames; the answer is the share of cases in which it is yes, or a "
+        "distance as a fraction of the frame, and by chance is what a model that ignores the clock reaches at most. "
+        "Timing: two clips with one action each, asked for in "
         "the first third and after two thirds; counted is whether the acting object starts first where asked to. "
         "Composed actions: whether a classifier of box tracks, which names "
         f"{protocol['track_classifier_val_accuracy']:.1%} of the true edges rightly, recognises all of them. In the "
         "paper people judged both.",
-        command=_command(task),
+        protocol["command"],
     )
     add_origin(report, task.checkpoint, _CHARTS, protocol, facts)
     return report.write(task.out / "report.html")
 
 
-def _table(
-    report: Report,
-    title: str,
-    rows: "list[Row]",
-    metrics: Mapping[str, Metric],
-    what: str,
-    note: str,
-    task: EvaluationTask,
-) -> None:
-    if not rows or not rows[0].values:
+def _table(report: Report, title: str, table: Table | None, note: str, command: str) -> None:
+    if table is None or not table.columns:
         report.add_text(title, "No metric of this kind was configured or could be computed.")
         return
-    report.add_table(
-        title,
-        [{what: row.name, **row.values} for row in rows],
-        [Column(what, ""), *(metric_column(name, metrics[name]) for name in rows[0].values)],
-        note=note,
-        command=_command(task),
-        reference=[rows[-1].name],
-    )
-
-
-def _command(task: EvaluationTask) -> str:
-    split = "" if task.config["split"] == "val" else f" split={task.config['split']}"
-    return f"python evaluate.py checkpoint={task.checkpoint}{split} seed={task.config['seed']}"
+    add_results(report, title, table, note=note, command=command)

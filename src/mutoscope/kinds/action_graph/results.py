@@ -4,15 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mutoscope.kinds.action_graph.control import ControlRow
+from mutoscope.kinds.tables import Row, Table
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: what was measured, and what the metrics say; ``None`` where nothing could be counted."""
-
-    name: str
-    values: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -23,6 +16,7 @@ class ActionGraphEvaluation:
         layouts: one row per layout generating function, all on the same clips.
         frames: one row per way to make frames, the real ones last; none for a model of layouts alone.
         control: questions whether what was asked for happens.
+        tables: all of these, as they are printed.
         protocol: how all this was measured.
         sample: what the model generated for ``clips``.
         clips: held out.
@@ -31,6 +25,7 @@ class ActionGraphEvaluation:
     layouts: list[Row]
     frames: list[Row]
     control: list[ControlRow]
+    tables: dict[str, Table]
     protocol: dict[str, Any]
     sample: ActionGraphSample
     clips: ActionGraphBatch

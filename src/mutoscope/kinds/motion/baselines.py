@@ -8,16 +8,20 @@ import torch
 from torch import Tensor
 
 from mutoscope.data.sampling import clips_of, even_order
+from mutoscope.kinds.motion.division import Division, Spans, enough, in_halves, spans_of
+from mutoscope.kinds.tables import Role
 from mutoscope.metrics.common import TooFewSamplesError
 from mutoscope.metrics.foils import frozen_first_frames, frozen_random_poses, matching, shuffled_labels
 from mutoscope.runtime.console import say
-from mutoscope.structures import MotionBatch
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.structures import DatasetInfo, MotionBatch
 
 #: real clips that everything is held against
 REFERENCE_CLIPS = 5000
+#: of the recordings of a class, this share at least stands for it in the row of training clips
+_ROW_SHARE = 0.2
 
 Against = Literal["train", "held_out"]
-Role = Literal["model", "foil", "floor"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class Candidate:
         role: a model, a foil that shows what a metric is worth, or a floor: real clips.
         what: it is, in a sentence.
         clips: to be measured.
+        seed: of what was generated.
     """
 
     name: str
     role: Role
     what: str
     clips: MotionBatch
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class RealClips:
         held_out: of the split that is evaluated; its classes are asked of models and repeated by every row.
         training: training clips of the same classes, or ``None`` where there are too few.
         against: where the reference is from.
+        apart: how real clips in rows were kept apart from the reference, in a sentence.
     """
 
     all_training: MotionBatch
@@ -54,10 +61,13 @@ class RealClips:
     held_out: MotionBatch
     training: MotionBatch | None
     against: Against
+    apart: str
 
 
 def real_clips(datamodule: Any, split: str, limit: int, against: Against, seed: int) -> RealClips:
     """Draw the real clips of an evaluation, evenly over classes.
+
+    No clip of a row shares a moment with a clip it is held against; see :mod:`mutoscope.kinds.motion.division`.
 
     Args:
         datamodule: set up.
@@ -68,34 +78,102 @@ def real_clips(datamodule: Any, split: str, limit: int, against: Against, seed: 
         seed: of the draw.
 
     Raises:
-        TooFewSamplesError: if no class has the two held-out clips that ``against="held_out"`` takes.
+        ConfigError: for the training split, from which nothing is held out, or a split that shares recordings with it.
+        TooFewSamplesError: if no class can be divided as ``against="held_out"`` takes.
     """
+    if split == "train":
+        raise ConfigError("split is 'train', but models learned these clips: nothing of it is held out; use split=val.")
+    train_data, data = datamodule.dataset("train"), datamodule.dataset(split)
     train: MotionBatch = clips_of(datamodule, "train")
-    if against == "held_out":
-        every: MotionBatch = clips_of(datamodule, split)
-        half = torch.bincount(every.label) // 2
-        row = matching(every.label, torch.arange(len(half)).repeat_interleave(half), seed)
-        if not len(row):
-            raise TooFewSamplesError(
-                f"reference=held_out divides the {len(every)} clips of '{split}' between a row and its reference, but "
-                "no class has two; use reference=train."
-            )
-        row = row[even_order(every.label[row], seed)[:limit]]
-        held_out, reference = select(every, row), _others(every, row, seed)
-        return RealClips(train, reference, held_out, _training(train, held_out.label, seed), against)
-    held_out = clips_of(datamodule, split, limit=limit, seed=seed)
-    classes = datamodule.info.num_classes
-    needed, there = (torch.bincount(label, minlength=classes) for label in (held_out.label, train.label))
-    if (short := 2 * needed > there).any():
-        # the reference would have fewer clips of a class than the rows
+    spans = spans_of(data)
+    if shared := sorted(set(spans.names) & set(spans_of(train_data).names)):
+        raise ConfigError(
+            f"The splits 'train' and '{split}' share {len(shared)} recordings, such as '{shared[0]}': nothing is held "
+            "out. Divide the data by recording."
+        )
+    if against == "train":
+        held_out = clips_of(datamodule, split, limit=limit, seed=seed)
+        training, others, apart = _training_row(train, spans_of(train_data), held_out.label, datamodule.info, seed)
+        return RealClips(train, others, held_out, training, against, apart)
+    every: MotionBatch = clips_of(datamodule, split)
+    row, reference, apart = _held_out_row(every, spans, limit, datamodule.info, seed)
+    if not len(row):
+        raise TooFewSamplesError(
+            f"reference=held_out divides the {len(every)} clips of '{split}' between a row and its reference, but no "
+            "class has two recordings, or one that is long enough to be divided; use reference=train."
+        )
+    held_out = select(every, row)
+    return RealClips(train, select(every, reference), held_out, _training(train, held_out.label, seed), against, apart)
+
+
+def _held_out_row(
+    clips: MotionBatch, spans: Spans, limit: int, info: DatasetInfo, seed: int
+) -> tuple[Tensor, Tensor, str]:
+    """Indices of a row and of its reference, and how they are kept apart; classes that lack a side are in neither."""
+    division = in_halves(spans, clips.label, seed)
+    candidates = division.row
+    while True:
+        there = candidates.nonzero()[:, 0]
+        row = there[even_order(clips.label[there], seed)[:limit]]
+        free = division.reference(spans, row)
+        ours, theirs = (torch.bincount(clips.label[of], minlength=info.num_classes) for of in (candidates, free))
+        lacking = (ours > 0) & (theirs == 0)
+        if not lacking.any():
+            break
+        candidates = candidates & ~lacking[clips.label]
+    wanted = torch.bincount(clips.label[row], minlength=info.num_classes) > 0
+    rest = (free & wanted[clips.label]).nonzero()[:, 0]
+    absent = (torch.bincount(clips.label, minlength=info.num_classes) > 0) & ~wanted
+    if len(row) and (names := [info.classes[k] for k in absent.nonzero()[:, 0].tolist()]):
+        say(
+            f"Left out of the rows and of what they are held against: {', '.join(names)}, of which there is one "
+            "recording, too short to be divided, or too few clips."
+        )
+    reference = rest[even_order(clips.label[rest], seed)[:REFERENCE_CLIPS]]
+    return row, reference, _in_words(spans, division, row, reference)
+
+
+def _training_row(
+    train: MotionBatch, spans: Spans, wanted: Tensor, info: DatasetInfo, seed: int
+) -> tuple[MotionBatch | None, MotionBatch, str]:
+    """Training clips with the ``wanted`` labels, the training clips all rows are held against, and how they differ."""
+    needed, there = (torch.bincount(label, minlength=info.num_classes) for label in (wanted, train.label))
+    division = enough(spans, train.label, needed, _ROW_SHARE, seed)
+    candidates = division.row.nonzero()[:, 0]
+    nothing = torch.tensor([], dtype=torch.long)
+    row = nothing
+    # the reference must have as many clips of a class as the rows
+    short = 2 * needed > there
+    if not short.any():
+        short = torch.bincount(train.label[candidates], minlength=info.num_classes) < needed
+        if not short.any():
+            row = candidates[matching(train.label[candidates], wanted, seed)]
+            free = division.reference(spans, row)
+            short = torch.bincount(train.label[free], minlength=info.num_classes) < needed
+    if short.any():
         first = int(short.nonzero()[0])
         say(
-            f"The row of training clips is left out: class '{datamodule.info.classes[first]}' has {int(there[first])}, "
-            f"and {2 * int(needed[first])} would be needed to hold {int(needed[first])} against as many others."
+            f"The row of training clips is left out: class '{info.classes[first]}' has {int(there[first])}, and "
+            f"{2 * int(needed[first])} would be needed, in recordings apart, to hold {int(needed[first])} against as "
+            "many others."
         )
-        return RealClips(train, _others(train, torch.tensor([], dtype=torch.long), seed), held_out, None, against)
-    row = matching(train.label, held_out.label, seed)
-    return RealClips(train, _others(train, row, seed), held_out, select(train, row), against)
+        row = nothing
+    rest = division.reference(spans, row).nonzero()[:, 0]
+    reference = rest[even_order(train.label[rest], seed)[:REFERENCE_CLIPS]]
+    apart = _in_words(spans, division, row, reference) if len(row) else "no training clip stands in a row"
+    return select(train, row) if len(row) else None, select(train, reference), apart
+
+
+def _in_words(spans: Spans, division: Division, row: Tensor, reference: Tensor) -> str:
+    """How the clips at ``row`` are kept apart from those at ``reference``."""
+    if not spans.known:
+        return "clip by clip: the data do not say which recordings they are from"
+    ours, theirs = (set(spans.take[index].tolist()) for index in (row, reference))
+    text = f"by recording: {len(ours - theirs)} in the row, {len(theirs - ours)} in the reference"
+    if both := sorted(ours & theirs):
+        names = ", ".join(spans.names[take] for take in both[:3]) + (", ..." if len(both) > 3 else "")
+        text += f"; divided in time, {division.gap} frames apart, where a class has one recording only: {names}"
+    return text
 
 
 def foils(real: RealClips, seed: int) -> list[Candidate]:
@@ -144,14 +222,6 @@ def foils(real: RealClips, seed: int) -> list[Candidate]:
 def select(clips: MotionBatch, index: Tensor) -> MotionBatch:
     """The clips at ``index: [m]``."""
     return MotionBatch(clips.joints[index], clips.label[index], clips.mask[index])
-
-
-def _others(clips: MotionBatch, taken: Tensor, seed: int) -> MotionBatch:
-    """Up to :data:`REFERENCE_CLIPS` of the clips that are not ``taken``, evenly over classes."""
-    free = torch.ones(len(clips), dtype=torch.bool)
-    free[taken] = False
-    rest = free.nonzero()[:, 0]
-    return select(clips, rest[even_order(clips.label[rest], seed)[:REFERENCE_CLIPS]])
 
 
 def _training(train: MotionBatch, label: Tensor, seed: int) -> MotionBatch | None:

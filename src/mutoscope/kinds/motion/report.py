@@ -1,14 +1,12 @@
 """The page that an evaluation of motion leaves behind."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torchmetrics import Metric
 
-from mutoscope.kinds.report_parts import add_origin, metric_column
+from mutoscope.kinds.report_parts import add_origin, add_results
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.render.page.charts import Chart
 from mutoscope.render.page.report import Report
@@ -48,7 +46,6 @@ _CHARTS = (
 def write_report(
     out: Path,
     evaluation: "Evaluation",
-    metrics: Mapping[str, Metric],
     model: GenerativeModule,
     checkpoint: Path,
     facts: Mapping[str, Any],
@@ -94,20 +91,15 @@ def write_report(
             per_class=1,
             note="For the same classes, from the same noise if its generator takes noise of the same shape.",
         )
-    no_model = [row.name for row in evaluation.rows if row.role != "model"]
-    report.add_table(
+    add_results(
+        report,
         "How good is it?",
-        [{"": row.name, "clips": row.count, **row.values} for row in evaluation.rows],
-        [
-            Column("", ""),
-            Column("clips", digits=0),
-            *(metric_column(name, metric, info.units) for name, metric in metrics.items()),
-        ],
+        evaluation.table,
         note=f"Every row counts {protocol['clips_per_row']} clips with the same classes and is held against the same "
-        f"{protocol['reference_clips']} {protocol['reference']}. Foils show what a number is worth; floors are what "
-        "real clips score in the generator's place.",
-        command=_command(checkpoint, protocol),
-        reference=no_model,
+        f"{protocol['reference_clips']} {protocol['reference']}. No real clip in a row shares a moment with those it "
+        f"is held against (kept apart {protocol['apart']}). Foils show what a number is worth; floors are what real "
+        "clips score in the generator's place.",
+        command=protocol["command"],
     )
     report.add_text("What the rows are", "\n\n".join(f"{row.name}: {row.what}" for row in evaluation.rows))
     if evaluation.caveats:
@@ -135,26 +127,6 @@ def _add_classes(report: Report, evaluation: "Evaluation", key: str, recognizer:
         [Column("class"), *(Column(name, digits=2) for name in accuracy)],
         note=f"{key}: of all validation clips this recogniser names {recognizer['val_accuracy']:.1%} rightly.",
     )
-
-
-def _command(checkpoint: Path, protocol: Mapping[str, Any]) -> str:
-    """What repeats the numbers, as far as it differs from the defaults."""
-    command = f"python evaluate.py checkpoint={checkpoint} seed={protocol['seed']}"
-    if protocol["reference"] != "training clips":
-        command += " reference=held_out"
-    if protocol["beside"]:
-        command += f" beside='{in_braces(protocol['beside'])}'"
-    return command
-
-
-def in_braces(texts: Mapping[str, str]) -> str:
-    """A mapping as the command line takes it: ``{name: "text"}``, with what means something else escaped."""
-    pairs = []
-    for name, text in texts.items():
-        quoted = text.replace('"', '\\"')
-        escaped = re.sub(r"([\\()\[\]{}:=,])", r"\\\1", name)
-        pairs.append(f'{escaped}: "{quoted}"')
-    return f"{{{', '.join(pairs)}}}"
 
 
 def _first_per_class(label: torch.Tensor, classes: int, count: int) -> torch.Tensor:

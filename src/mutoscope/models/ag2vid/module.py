@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.models.ag2vid.backbones import find_perceptual, load_perceptual
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
 from mutoscope.models.ag2vid.generator import Generator, LayoutGenerator, build_generator
 from mutoscope.models.ag2vid.layout import Layout, layout_loss
@@ -22,9 +21,9 @@ from mutoscope.models.ag2vid.losses import (
     generator_adversarial_loss,
 )
 from mutoscope.models.ag2vid.settings import (
-    BACKBONES,
     LEARNED,
     UNLEARNED,
+    WITHOUT_FILE,
     DiscriminatorTraining,
     FrameTraining,
     LayoutName,
@@ -32,6 +31,7 @@ from mutoscope.models.ag2vid.settings import (
     check_together,
 )
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
+from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
 from mutoscope.models.seeding import seeded
 from mutoscope.nn.perceptual import FrozenFeatures, perceptual_loss
 from mutoscope.nn.warp import warp
@@ -93,7 +93,7 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         """
         frames = settings.get("frames", {})
         if frames is not None and (perceptual := frames.get("perceptual", FrameTraining.perceptual)) in BACKBONES:
-            find_perceptual(perceptual, frames.get("perceptual_weights"))
+            find_perceptual(perceptual, frames.get("perceptual_weights"), *WITHOUT_FILE)
 
     def __init__(
         self,
@@ -171,8 +171,11 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         Raises:
             MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
         """
-        if stage == "fit" and self.frames is not None and self.frames.perceptual in BACKBONES:
-            self.features = load_perceptual(self.frames.perceptual, self.frames.perceptual_weights)
+        if stage != "fit" or self.frames is None:
+            return
+        perceptual = self.frames.perceptual
+        if perceptual in ("vgg19", "squeezenet"):
+            self.features = load_perceptual(perceptual, self.frames.perceptual_weights, *WITHOUT_FILE)
 
     # --- training ----------------------------------------------------------------------------------------------------
 

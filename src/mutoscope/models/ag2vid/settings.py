@@ -15,8 +15,10 @@ LEARNED: tuple[LayoutName, ...] = ("gcn", "rnn")
 UNLEARNED: tuple[LayoutName, ...] = ("rule", "copy", "random", "ground_truth")
 
 Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
-#: networks of the perceptual loss whose weights are files, as torchvision calls them
-BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
+#: those of them whose weights are files
+BACKBONES = ("vgg19", "squeezenet")
+#: where the setting stands, and the values that need no file
+WITHOUT_FILE = ("model.frames", ("discriminator", "none"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,9 +64,11 @@ class Report:
         columns: Sequence[Column] | None = None,
         *,
         note: str = "",
+        below: Sequence[str] = (),
         command: str = "",
         sort_by: str | None = None,
         reference: Sequence[Cell] = (),
+        turned: bool = False,
     ) -> None:
         """A table with aligned numbers; the best of every column that says what is better is marked.
 
@@ -75,9 +77,11 @@ class Report:
             rows: one mapping per row; missing keys and ``None`` are shown as a dash, ``nan`` as such.
             columns: which keys in which order; all keys of the first row unless given.
             note: a line above the table.
+            below: paragraphs below the table, e.g. why cells are empty.
             command: what made the numbers, shown below it.
             sort_by: key to sort by, best first (ascending where the column does not say what is better).
             reference: first cells of rows that are no contestants (e.g. real data), never marked as best.
+            turned: rows stand beside one another and columns below, for many numbers of few things.
 
         Raises:
             ValueError: no rows, or a column that no row has.
@@ -91,7 +95,16 @@ class Report:
             raise ValueError(
                 f"Table '{title}' has no column '{missing[0]}'; its rows have {', '.join(map(str, sorted(known)))}."
             )
-        html = table_html(rows, columns, note_text=note, command=command, sort_by=sort_by, reference=reference)
+        html = table_html(
+            rows,
+            columns,
+            note_text=note,
+            below=below,
+            command=command,
+            sort_by=sort_by,
+            reference=reference,
+            turned=turned,
+        )
         self._add(title, html)
 
     def add_curves(

@@ -11,9 +11,11 @@ import numpy as np
 from mutoscope.render.page.markup import note
 
 Better = Literal["lower", "higher"]
-#: a number, a (mean, half width of its interval), a text, or nothing
+#: a number, a (mean, its deviation or half the width of its interval), a text, or nothing
 Cell = float | int | str | tuple[float, float] | None
 
+#: columns beyond which headings and numbers may break into lines, so that a page shows them side by side
+_DENSE = 6
 _ARROW: dict[Better | None, str] = {"lower": "lower is better", "higher": "higher is better", None: ""}
 
 
@@ -41,9 +43,11 @@ def table_html(
     columns: Sequence[Column],
     *,
     note_text: str,
+    below: Sequence[str] = (),
     command: str,
     sort_by: str | None,
     reference: Sequence[Cell],
+    turned: bool = False,
 ) -> str:
     """A table, what its columns mean, and the command that made it; see :meth:`~.report.Report.add_table`."""
     if sort_by is not None:
@@ -51,32 +55,69 @@ def table_html(
         rows = sorted(rows, key=lambda row: _sort_key(row.get(sort_by), downwards))
     contest = [row.get(columns[0].key) not in reference for row in rows]
     numeric = [any(number_in(row.get(c.key)) is not None for row in rows) for c in columns]
-    best = [_best([row.get(c.key) for row in rows], contest, c.better) for c in columns]
-    texts = [_format_column([row.get(c.key) for row in rows], c.digits) for c in columns]
+    best = [best_cells([row.get(c.key) for row in rows], contest, c.better) for c in columns]
+    texts = [cell_texts([row.get(c.key) for row in rows], c.digits) for c in columns]
 
-    heads = [
-        f'<th scope="col"{_number_class(n)}>{escape(c.name or c.key)}'
-        + (f"<small>{_ARROW[c.better]}</small>" if c.better else "")
-        + "</th>"
-        for c, n in zip(columns, numeric, strict=True)
-    ]
-    body = []
-    for i, own in enumerate(contest):
-        cells = [f'<th scope="row"{_number_class(numeric[0])}>{escape(texts[0][i])}</th>']
-        cells += [
-            f"<td{_number_class(numeric[k], i in best[k])}>{escape(texts[k][i])}</td>" for k in range(1, len(columns))
-        ]
-        row_class = "" if own else ' class="reference"'
-        body.append(f"<tr{row_class}>{''.join(cells)}</tr>")
     html = note(note_text)
-    html += f'<div class="scroll"><table><thead><tr>{"".join(heads)}</tr></thead>'
-    html += f"<tbody>{''.join(body)}</tbody></table></div>"
+    html += _turned(columns, texts, best, contest) if turned else _upright(columns, texts, numeric, best, contest)
     if meanings := [(c.name or c.key, c.explain) for c in columns if c.explain]:
         pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in meanings)
         html += f'<dl class="meaning">{pairs}</dl>'
+    html += "".join(note(text) for text in below)
     if command:
         html += f'<code class="command">{escape(command)}</code>'
     return html
+
+
+def _upright(
+    columns: Sequence[Column],
+    texts: Sequence[Sequence[str]],
+    numeric: Sequence[bool],
+    best: Sequence[set[int]],
+    contest: Sequence[bool],
+) -> str:
+    """A row per row."""
+    heads = [f'<th scope="col"{_classes(number=n)}>{_heading(c)}</th>' for c, n in zip(columns, numeric, strict=True)]
+    body = []
+    for i, own in enumerate(contest):
+        cells = [f'<th scope="row"{_classes(number=numeric[0])}>{escape(texts[0][i])}</th>']
+        cells += [
+            f"<td{_classes(number=numeric[k], best=i in best[k])}>{escape(texts[k][i])}</td>"
+            for k in range(1, len(columns))
+        ]
+        body.append(f"<tr{_classes(reference=not own)}>{''.join(cells)}</tr>")
+    return _table_element(heads, body, dense=len(columns) > _DENSE)
+
+
+def _turned(
+    columns: Sequence[Column], texts: Sequence[Sequence[str]], best: Sequence[set[int]], contest: Sequence[bool]
+) -> str:
+    """A column per row: for many numbers of few things."""
+    heads = [f'<th scope="col">{_heading(columns[0])}</th>'] + [
+        f'<th scope="col"{_classes(number=True, reference=not own)}>{escape(texts[0][i])}</th>'
+        for i, own in enumerate(contest)
+    ]
+    body = []
+    for k in range(1, len(columns)):
+        cells = [
+            f"<td{_classes(number=True, best=i in best[k], reference=not own)}>{escape(texts[k][i])}</td>"
+            for i, own in enumerate(contest)
+        ]
+        body.append(f'<tr><th scope="row">{_heading(columns[k])}</th>{"".join(cells)}</tr>')
+    return _table_element(heads, body, dense=True)
+
+
+def _heading(column: Column) -> str:
+    arrow = f"<small>{_ARROW[column.better]}</small>" if column.better else ""
+    # long names break where words meet
+    return escape(column.name or column.key).replace("_", "_<wbr>").replace("/", "/<wbr>") + arrow
+
+
+def _table_element(heads: Sequence[str], body: Sequence[str], *, dense: bool) -> str:
+    return (
+        f'<div class="scroll"><table{_classes(dense=dense)}><thead><tr>{"".join(heads)}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
 
 
 def number_in(cell: Cell) -> float | None:
@@ -88,8 +129,8 @@ def number_in(cell: Cell) -> float | None:
     return float(cell)
 
 
-def _number_class(numeric: bool, best: bool = False) -> str:
-    names = [name for name, wanted in (("number", numeric), ("best", best)) if wanted]
+def _classes(**wanted: bool) -> str:
+    names = [name for name, is_wanted in wanted.items() if is_wanted]
     return f' class="{" ".join(names)}"' if names else ""
 
 
@@ -102,7 +143,8 @@ def _sort_key(cell: Cell, downwards: bool) -> tuple[int, float, str]:
     return 0, -number if downwards else number, ""
 
 
-def _best(cells: Sequence[Cell], contest: Sequence[bool], better: Better | None) -> set[int]:
+def best_cells(cells: Sequence[Cell], contest: Sequence[bool], better: Better | None) -> set[int]:
+    """Places of the best numbers among those that compete; none where fewer than two do."""
     numbers = {i: n for i, cell in enumerate(cells) if contest[i] and (n := number_in(cell)) is not None and n == n}
     if better is None or len(numbers) < 2:
         return set()
@@ -110,7 +152,7 @@ def _best(cells: Sequence[Cell], contest: Sequence[bool], better: Better | None)
     return {i for i, number in numbers.items() if number == winner}
 
 
-def _format_column(cells: Sequence[Cell], digits: int | None) -> list[str]:
+def cell_texts(cells: Sequence[Cell], digits: int | None) -> list[str]:
     """Texts of one column with the same number of digits after the point."""
     numbers = [abs(n) for cell in cells if (n := number_in(cell)) is not None and math.isfinite(n)]
     whole = all(isinstance(cell, (int, np.integer)) for cell in cells if number_in(cell) is not None)
@@ -124,7 +166,8 @@ def _format_column(cells: Sequence[Cell], digits: int | None) -> list[str]:
     def one(value: float) -> str:
         if math.isfinite(value) and 0 < abs(value) < smallest:
             return f"{value:.1e}"
-        return f"{value:,.{digits}f}"
+        # of a thousand and more, what stands far behind the point says nothing
+        return f"{value:,.{min(digits, 1) if abs(value) >= 1000 else digits}f}"
 
     def text(cell: Cell) -> str:
         if isinstance(cell, tuple):
