@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Unpack
 
 import torch
@@ -11,6 +12,8 @@ from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
 from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
+from mutoscope.models.kinetic_gan.reference import read_original
+from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.seeding import seeded
 from mutoscope.nn.motion_features import MotionFeatures, Stream
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
@@ -45,6 +48,10 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
     """
 
     takes: ClassVar[Kind] = "motion"
+
+    @classmethod
+    def from_original(cls, path: Path, data: OriginalData) -> Original:
+        return read_original(path, data)
 
     def __init__(
         self,
