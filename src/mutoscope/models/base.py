@@ -233,7 +233,7 @@ class IterationModule(LightningModule):
 
     def _latest_by_rank(self) -> list[dict[str, Tensor]]:
         mine = {name: value.detach().cpu() for name, value in self.latest.items()}
-        if self.trainer.world_size == 1:
+        if self._trainer is None or self._trainer.world_size == 1:
             return [mine]
         everyone: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(everyone, mine)
