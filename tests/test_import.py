@@ -199,7 +199,7 @@ def test_what_cannot_be_imported_is_refused_with_a_sentence(run: Callable[..., P
         run(write(tmp_path, ONE_ATTRIBUTE))
     with pytest.raises(
         ConfigError,
-        match="format is 'ag2', expected mutoscope or ag2vid or .*; did you mean 'ag2vid'",
+        match=r"format is 'ag2', expected mutoscope or ag2vid or .*; did you mean 'ag2vid'",
     ):
         run(path, "format=ag2")
     with pytest.raises(ConfigError, match="dataset is for checkpoints of original code"):

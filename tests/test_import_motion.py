@@ -98,7 +98,7 @@ def test_what_the_file_lacks_is_asked_for(
     ):
         with pytest.raises(ConfigError, match=message):
             run(path, "format=kinetic_gan", *TOLD, *words)
-    with pytest.raises(ConfigError, match="original.normaliser has shift, expected offset and scale"):
+    with pytest.raises(ConfigError, match=r"original\.normaliser has shift, expected offset and scale"):
         run(path, "format=kinetic_gan", *TOLD[:3], "original.normaliser={shift:[0]}")
     with pytest.raises(ConfigError, match="original is for checkpoints of original code"):
         run(path, *TOLD)
