@@ -35,18 +35,19 @@ check: setup
 test: setup
 	$(BIN)/python -m pytest
 
+# interrupted, each of these goes on where it was
 quickstart: setup
-	$(BIN)/python train.py experiment=quickstart overwrite=true
+	$(BIN)/python train.py experiment=quickstart ckpt=last
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart/checkpoints/last.ckpt out=outputs/quickstart
 	@echo "Open outputs/quickstart/report.html in a browser."
 
 quickstart_ag2vid: setup
-	$(BIN)/python train.py experiment=quickstart_ag2vid overwrite=true
+	$(BIN)/python train.py experiment=quickstart_ag2vid ckpt=last
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_ag2vid/checkpoints/last.ckpt out=outputs/quickstart_ag2vid
 	@echo "Open outputs/quickstart_ag2vid/report.html in a browser."
 
 # the paper's model, without past frames, and with convolutions instead of its graph
-SA_GCN := $(BIN)/python train.py experiment=quickstart_sa_gcn trainer.threads=1 overwrite=true
+SA_GCN := $(BIN)/python train.py experiment=quickstart_sa_gcn trainer.threads=1 ckpt=last
 quickstart_sa_gcn: setup
 	$(SA_GCN)
 	$(SA_GCN) name=quickstart_sa_gcn_no_past model.graph.kept=0

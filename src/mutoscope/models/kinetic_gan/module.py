@@ -41,6 +41,8 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
         restart_every: count ``n_critic`` anew after so many iterations, as released after every epoch; ``None``: count
             over the whole run.
         penalty_weight: of the gradient penalty.
+        penalty_every: the penalty is computed at every so many-th iteration, and counts as many times as much (lazy
+            regularisation, Karras et al. 2020); the paper's at every one.
         optimizers: factories named ``critic`` and ``generator``.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
     """
@@ -67,15 +69,18 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
         n_critic: int = 5,
         restart_every: int | None = None,
         penalty_weight: float = 10.0,
+        penalty_every: int = 1,
         **training: Unpack[GenerativeSettings],
     ) -> None:
         super().__init__(info, **training)
         if n_critic < 1:
             raise ValueError(f"n_critic is {n_critic}, expected at least 1.")
+        if penalty_every < 1:
+            raise ValueError(f"penalty_every is {penalty_every}, expected at least 1.")
         if restart_every is not None and restart_every < 1:
             raise ValueError(f"restart_every is {restart_every}, expected at least 1, or nothing.")
-        self.latent, self.n_critic, self.penalty_weight = latent, n_critic, penalty_weight
-        self.restart_every = restart_every
+        self.latent, self.n_critic, self.restart_every = latent, n_critic, restart_every
+        self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         skeleton = info.need_skeleton()
         self._generator = Generator(
             skeleton=skeleton,
@@ -119,6 +124,9 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
         real_clips = self.info.need_normaliser().normalise(batch.joints)
         parts = self.parts(real_clips, batch.label, torch.randn(len(batch), self.latent, device=self.device))
 
+        penalised = self.iterations % self.penalty_every == 0
+        penalty_weight = self.penalty_every * self.penalty_weight if penalised else 0.0
+
         def critic_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
             with torch.no_grad():
                 fake = self._generator(z, label)
@@ -127,11 +135,12 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
                 real,
                 fake,
                 label,
-                penalty_weight=self.penalty_weight,
+                penalty_weight=penalty_weight,
                 penalty_critic=self.judge_eagerly,
             )
+            if penalised:
+                self.latest["loss/penalty"] = loss.penalty
             self.latest |= {
-                "loss/penalty": loss.penalty,
                 "health/critic_gap": loss.real - loss.fake,
                 "health/fake_spread": fake.float().std(dim=0, correction=0).mean(),
                 "health/real_spread": real.std(dim=0, correction=0).mean(),
