@@ -8,7 +8,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.config.nodes import choices, config_dir
 from mutoscope.data.registry import datamodule_class, names_without_import, source_of
+from mutoscope.kinds import DataKind, every
+from mutoscope.kinds.settings import VERBS, declared, default_of
 
 #: arguments of torch's optimisers and schedules, whose own words are longer
 _THEIRS = {
@@ -62,15 +64,38 @@ def help_text(verb: str, overrides: Sequence[str]) -> str:
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
     comments = _comments_of_choices(verb, cfg)
+    of_kinds = [name for kind in every() for name in _phrases_of(kind, verb)]
     lines = [
         _line(place, value, phrase)
         for place, value, phrase in explained(cfg, comments)
-        if not place.endswith("_partial_")
+        if not place.endswith("_partial_") and place.split(".")[0] not in of_kinds
     ]
     template = str(cfg.hydra.help._get_node("template")._value())
-    for part, filled in {"$APP_CONFIG_GROUPS": _groups(cfg), "$CONFIG": lines}.items():
+    parts = {"$APP_CONFIG_GROUPS": _groups(cfg), "$CONFIG": lines, "$KINDS": _of_kinds(verb, cfg)}
+    for part, filled in parts.items():
         template = template.replace(part, "".join(f"{line}\n" for line in filled))
     return re.sub(r"\n{3,}", "\n\n", template).rstrip() + "\n"
+
+
+def _of_kinds(verb: str, cfg: DictConfig) -> Iterator[str]:
+    """Settings that only some kinds of data have, by kind."""
+    for kind in every():
+        phrases = _phrases_of(kind, verb)
+        if phrases:
+            yield f"\n== For models of {kind.title} =="
+        for name, phrase in phrases.items():
+            default = default_of(next(one for one in fields(declared(kind, verb)) if one.name == name))
+            usual = "???" if default is MISSING else _shown_value(default)
+            yield _line(name, usual if OmegaConf.is_missing(cfg, name) else _shown(cfg._get_node(name)), phrase)
+
+
+def _phrases_of(kind: DataKind, verb: str) -> dict[str, str]:
+    """Of the settings that a kind has of a verb."""
+    if verb not in VERBS:
+        return {}
+    cls = declared(kind, verb)
+    phrases = arguments(inspect.getdoc(cls) or "")
+    return {one.name: _plain(phrases.get(one.name, "")) for one in fields(cls)}
 
 
 def _line(place: str, value: str, phrase: str) -> str:
@@ -130,6 +155,10 @@ def _shown(node: Any) -> str:
         value = content if content is None or isinstance(content, str) else OmegaConf.to_container(node, resolve=False)
     else:
         value = node._value()
+    return _shown_value(value)
+
+
+def _shown_value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     return str(value).replace("'", "") if isinstance(value, list) else str(value)
@@ -140,6 +169,8 @@ def _shown(node: Any) -> str:
 
 def _comments_of_choices(verb: str, cfg: DictConfig) -> dict[str, str]:
     found = _comments(config_dir() / f"{verb}.yaml", "")
+    for kind in every():
+        found |= _phrases_of(kind, verb)
     # of a group of which several can be chosen Hydra does not say which were
     several = {"logger": choices("logger")} if "logger" in cfg else {}
     for group, chosen in {**several, **cfg.hydra.runtime.choices}.items():

@@ -4,16 +4,19 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -31,8 +34,10 @@ from mutoscope.cli.sweeps import (
     sweep_id,
 )
 from mutoscope.cli.typed import hint, readable, typed_values
-from mutoscope.config.nodes import closest, config_dir, fitted
+from mutoscope.config.nodes import closest, config_dir, config_dirs, fitted
 from mutoscope.data.registry import datamodule_class, names_without_import
+from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
+from mutoscope.kinds.settings import names_of
 from mutoscope.runtime.console import first_process, outlive_pipes
 from mutoscope.runtime.errors import ConfigError, sentence_of
 from mutoscope.runtime.files import remove_empty
@@ -74,9 +79,7 @@ def _run(verb: str) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # jobs run elsewhere, but record the command that a person typed
     record_command(verb)
-    if verb in ("evaluate", "generate"):
-        # the dataset is the checkpoint's and metrics may be its model's, whose settings Hydra does not know
-        sys.argv[1:] = [f"++{typed}" if typed.startswith(("dataset.", "metrics.")) else typed for typed in sys.argv[1:]]
+    sys.argv[1:] = as_added(verb, sys.argv[1:])
     with INTERRUPTS:
         status = _run_task(verb)
     if SweepStart.sweep_dir is not None:
@@ -86,6 +89,17 @@ def _run(verb: str) -> int:
             SweepStart.end()
         status = status or int(not done)
     return status
+
+
+def as_added(verb: str, typed: Sequence[str]) -> list[str]:
+    """Arguments in which settings that Hydra does not know are added to those that it knows.
+
+    The dataset is the checkpoint's, and metrics and the recogniser may be those of its model or of its kind.
+    """
+    if verb not in ("evaluate", "generate"):
+        return list(typed)
+    theirs = ("dataset.", "metrics.", "recognizer.")
+    return [f"++{argument}" if argument.startswith(theirs) else argument for argument in typed]
 
 
 def _help(verb: str, overrides: list[str]) -> int:
@@ -151,10 +165,23 @@ def _register() -> None:
         if "seed" in node:
             node["seed"] = "${seed}"
         store.store(group="dataset", name=name, node=node)
+    for verb in VERBS_OF_KINDS:
+        # missing until somebody chooses them: those that nobody chose are the kind's own matter
+        settings = dict.fromkeys(_settings_of_kinds(verb), "???")
+        store.store(group="settings_of_kinds", name=verb, node=settings, package="_global_")
+    Plugins.instance().register(_ConfigsOfPlugins)
     OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
     set_launcher_defaults()
+
+
+class _ConfigsOfPlugins(SearchPathPlugin):
+    """Lets Hydra find the configs that packages of other people bring."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in config_dirs()[1:]:
+            search_path.append("mutoscope plug-in", f"file://{folder}")
 
 
 def run_dir_for(name: str, ckpt: str | None) -> str:
@@ -210,10 +237,25 @@ def _sentence(error: BaseException) -> str:
     return sentence_of(error)
 
 
-def _plain(cfg: DictConfig) -> dict[str, Any]:
+def plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
+    """A composed config without Hydra's part, resolved, with those settings of kinds that somebody chose.
+
+    Raises:
+        MissingMandatoryValue: for a setting that must be given.
+    """
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        for key in _settings_of_kinds(verb):
+            if OmegaConf.is_missing(cfg, key):
+                del cfg[key]
+        cfg.pop("hydra", None)
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
     return {str(key): value for key, value in fitted(config).items()}
+
+
+def _settings_of_kinds(verb: str) -> list[str]:
+    return names_of(verb) if verb in VERBS_OF_KINDS else []
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -231,7 +273,7 @@ def _train(cfg: DictConfig) -> float | None:
             return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = _plain(cfg)
+    config = plain(cfg, "train")
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
@@ -241,7 +283,7 @@ def _train(cfg: DictConfig) -> float | None:
 
 def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
     """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = _plain(cfg)
+    config = plain(cfg, "train")
     if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["ckpt"] = "last"
     return config
@@ -250,19 +292,19 @@ def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
 def _evaluate(cfg: DictConfig) -> None:
     from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(_plain(cfg), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+    evaluate(plain(cfg, "evaluate"), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
 
 
 def _generate(cfg: DictConfig) -> None:
     from mutoscope.verbs.generate import generate
 
-    generate(_plain(cfg))
+    generate(plain(cfg, "generate"))
 
 
 def _export(cfg: DictConfig) -> None:
     from mutoscope.verbs.export import run_export
 
-    run_export(_plain(cfg), _explicit("dataset"))
+    run_export(plain(cfg, "export"), _explicit("dataset"))
 
 
 def _explicit(group: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -10,10 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from mutoscope.formats.plain_files import PlainFileError, parse_yaml
+from mutoscope.kinds.settings import paths_of
 from mutoscope.runtime.errors import ConfigError
 
 #: settings that are paths: text, whatever it looks like
-_PATHS = ("checkpoint", "out", "ckpt", "prompt", "first_frame", "hydra.run.dir", "hydra.sweep.dir")
+_PATHS = ("checkpoint", "out", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 _PATH_SETTINGS = ("root", "cache_dir", "perceptual_weights")
 _KEY = re.compile(r"^(\+{0,2}|~)[\w./@-]+(\[[^\]]*\])?$")
 
@@ -63,7 +65,12 @@ def _argument(argument: str, parser: OverridesParser, sweep: bool, beyond: dict[
 
 def _is_path(key: str) -> bool:
     name = key.lstrip("+")
-    return name in _PATHS or ("." in name and name.rpartition(".")[2] in _PATH_SETTINGS)
+    return name in (*_PATHS, *_paths_of_kinds()) or ("." in name and name.rpartition(".")[2] in _PATH_SETTINGS)
+
+
+@lru_cache
+def _paths_of_kinds() -> tuple[str, ...]:
+    return (*paths_of("generate"), *paths_of("evaluate"))
 
 
 def _is_plain_path(value: str, sweep: bool) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mutoscope.data.datamodule import DataModule
 
 ENTRY_POINT_GROUP = "mutoscope.datamodules"
+#: groups in which packages of other people announce what they bring
+ENTRY_POINT_GROUPS = (ENTRY_POINT_GROUP, "mutoscope.kinds", "mutoscope.models")
 
 _classes: dict[str, type["DataModule"]] = {}
 D = TypeVar("D", bound="DataModule")
@@ -53,6 +55,22 @@ def plugins() -> list[str]:
         sys.path.append(here)
         importlib.invalidate_caches()
     return names
+
+
+def import_plugins() -> None:
+    """Import what ``$MUTOSCOPE_PLUGINS`` names, for its datasets and kinds to be registered.
+
+    Raises:
+        ConfigError: if there is none of such a name.
+    """
+    for name in plugins():
+        _import_plugin(name)
+
+
+def plugin_packages() -> list[str]:
+    """Top packages of other people: those with entry points, and those in ``$MUTOSCOPE_PLUGINS``."""
+    installed = {point.module for group in ENTRY_POINT_GROUPS for point in entry_points(group=group)}
+    return sorted({name.split(".")[0] for name in installed | set(plugins())})
 
 
 def _import_plugin(name: str) -> None:
@@ -94,8 +112,7 @@ def datamodules() -> dict[str, type["DataModule"]]:
 
     for module in pkgutil.walk_packages(package.__path__, prefix="mutoscope.data."):
         importlib.import_module(module.name)
-    for name in plugins():
-        _import_plugin(name)
+    import_plugins()
     for point in entry_points(group=ENTRY_POINT_GROUP):
         register(point.name)(point.load())
     return dict(sorted(_classes.items()))

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mutoscope.kinds.action_graph.media import save_comparison
-from mutoscope.kinds.base import EvaluationTask
 from mutoscope.kinds.report_parts import add_origin, add_results
 from mutoscope.kinds.tables import Table
 from mutoscope.render.page.charts import Chart
@@ -32,9 +31,10 @@ _CHARTS = (
 )
 
 
-def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> Path:
-    """``report.html`` and ``media/``: videos, the tables, curves, and how to repeat it."""
-    model, info, protocol = task.model, task.model.info, evaluation.protocol
+def write_report(out: Path, evaluation: "ActionGraphEvaluation") -> Path:
+    """``report.html`` and ``media/`` in ``out``: videos, the tables, curves, and how to repeat it."""
+    model, protocol = evaluation.task.model.module, evaluation.protocol
+    info = model.info
     report = Report(
         f"{type(model).__name__} on {info.name}",
         "Videos made from an action graph (which object does what to which other object, and when), a first frame and "
@@ -53,7 +53,7 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> P
             "mutoscope": facts["versions"]["mutoscope"],
         }
     )
-    videos = [p for p in save_comparison(task.out / "media", evaluation.sample, shown=_SHOWN) if p.suffix == ".mp4"]
+    videos = [p for p in save_comparison(out / "media", evaluation.sample, shown=_SHOWN) if p.suffix == ".mp4"]
     report.add_videos(
         "Generated beside true",
         [(path.stem.replace("_", " "), path) for path in videos],
@@ -96,8 +96,8 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> P
         "paper people judged both.",
         protocol["command"],
     )
-    add_origin(report, task.checkpoint, _CHARTS, protocol, facts)
-    return report.write(task.out / "report.html")
+    add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
+    return report.write(out / "report.html")
 
 
 def _table(report: Report, title: str, table: Table | None, note: str, command: str) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mutoscope.kinds.report_parts import add_origin, add_results
-from mutoscope.models.generative import GenerativeModule
 from mutoscope.render.page.charts import Chart
 from mutoscope.render.page.report import Report
 from mutoscope.render.page.tables import Column
+from mutoscope.runtime.provenance import run_facts
 
 if TYPE_CHECKING:
-    from mutoscope.kinds.motion.results import Evaluation
+    from mutoscope.kinds.motion.results import MotionEvaluation
 
 #: charts of a training run: title, the logged numbers, what they are
 _CHARTS = (
@@ -43,15 +43,10 @@ _CHARTS = (
 )
 
 
-def write_report(
-    out: Path,
-    evaluation: "Evaluation",
-    model: GenerativeModule,
-    checkpoint: Path,
-    facts: Mapping[str, Any],
-) -> Path:
+def write_report(out: Path, evaluation: "MotionEvaluation") -> Path:
     """``report.html`` in ``out``: the table, playing animations of every class, curves, and how to repeat it."""
-    info, protocol = model.info, evaluation.protocol
+    model, protocol, facts = evaluation.task.model.module, evaluation.protocol, run_facts()
+    info = model.info
     report = Report(
         f"{type(model).__name__} on {info.name}",
         f"Skeletons performing {info.num_classes} actions, generated from noise and a class label by a model trained "
@@ -107,11 +102,11 @@ def write_report(
         report.add_text("What to bear in mind", "\n\n".join(f"{', '.join(names)}: {text}" for text, names in shared))
     for key, recognizer in protocol["recognizers"].items():
         _add_classes(report, evaluation, key, recognizer)
-    add_origin(report, checkpoint, _CHARTS, protocol, facts)
+    add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 
 
-def _add_classes(report: Report, evaluation: "Evaluation", key: str, recognizer: Mapping[str, Any]) -> None:
+def _add_classes(report: Report, evaluation: "MotionEvaluation", key: str, recognizer: Mapping[str, Any]) -> None:
     """What one recogniser names rightly of every row, class by class, and the mean of the classes."""
     accuracy = {row.name: row.per_class.get(key, {}) for row in evaluation.rows}
     means = {row.name: row.mean_over_classes().get(key) for row in evaluation.rows}
