@@ -12,8 +12,9 @@ import hydra
 import pytest
 
 from mutoscope.cli import main as cli
-from mutoscope.cli.help import _comments_of_choices, arguments, explained, help_text
+from mutoscope.cli.help import _comments_of_choices, explained, help_text
 from mutoscope.config.nodes import choices, config_dir
+from mutoscope.runtime.docstrings import arguments
 
 
 @contextmanager

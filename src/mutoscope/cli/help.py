@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from mutoscope.config.nodes import choices, config_dir
 from mutoscope.data.registry import datamodule_class, names_without_import, source_of
 from mutoscope.kinds import DataKind, every
-from mutoscope.kinds.settings import VERBS, declared, default_of
+from mutoscope.kinds.settings import VERBS, declared, default_of, phrases_of
+from mutoscope.runtime.docstrings import arguments, without_markup
 
 #: arguments of torch's optimisers and schedules, whose own words are longer
 _THEIRS = {
@@ -91,11 +92,7 @@ def _of_kinds(verb: str, cfg: DictConfig) -> Iterator[str]:
 
 def _phrases_of(kind: DataKind, verb: str) -> dict[str, str]:
     """Of the settings that a kind has of a verb."""
-    if verb not in VERBS:
-        return {}
-    cls = declared(kind, verb)
-    phrases = arguments(inspect.getdoc(cls) or "")
-    return {one.name: _plain(phrases.get(one.name, "")) for one in fields(cls)}
+    return phrases_of(declared(kind, verb)) if verb in VERBS else {}
 
 
 def _line(place: str, value: str, phrase: str) -> str:
@@ -228,7 +225,9 @@ def _dataset_phrases(name: str) -> dict[str, str]:
     if (found := source_of(name)) is not None:
         return _source(*found).phrases
     # a plug-in's has been imported already
-    return {key: _plain(phrase) for key, phrase in arguments(inspect.getdoc(datamodule_class(name)) or "").items()}
+    return {
+        key: without_markup(phrase) for key, phrase in arguments(inspect.getdoc(datamodule_class(name)) or "").items()
+    }
 
 
 def _phrases(target: str) -> dict[str, str]:
@@ -266,7 +265,7 @@ def _source(path: Path, name: str) -> _Source:
             source.imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             docstring = ast.get_docstring(node) or ""
-            source.phrases, source.summary = arguments(docstring), _plain(docstring.partition("\n\n")[0])
+            source.phrases, source.summary = arguments(docstring), without_markup(docstring.partition("\n\n")[0])
         if isinstance(node, ast.ClassDef) and node.name == name:
             bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
     inherited: dict[str, str] = {}
@@ -276,7 +275,7 @@ def _source(path: Path, name: str) -> _Source:
         if phrase.startswith("see ") and f"`{name}`" not in phrase:
             source.phrases[key] = _followed(phrase, key, path, source) or inherited.get(key) or phrase
     source.phrases = {**inherited, **source.phrases}
-    source.phrases = {key: _plain(phrase) for key, phrase in source.phrases.items()}
+    source.phrases = {key: without_markup(phrase) for key, phrase in source.phrases.items()}
     return source
 
 
@@ -298,30 +297,3 @@ def _referred(reference: str, path: Path, source: _Source) -> dict[str, str]:
     module, _, name = full.rpartition(".")
     file = _file_of(module, name) if full.startswith("mutoscope.") else None
     return {} if file is None else _source(file, name).phrases
-
-
-def arguments(docstring: str) -> dict[str, str]:
-    """Phrases of the ``Args:`` of a docstring, by argument."""
-    _, found, block = inspect.cleandoc(docstring).partition("\nArgs:\n")
-    entries: list[str] = []
-    for line in block.splitlines() if found else []:
-        if line and not line.startswith(" "):
-            break
-        if re.match(r"^    \S", line):
-            entries.append(line.strip())
-        elif line.strip() and entries:
-            entries[-1] += " " + line.strip()
-    phrases: dict[str, str] = {}
-    for entry in entries:
-        names, _, phrase = entry.partition(": ")
-        if re.fullmatch(r"[\w, *]+", names):
-            phrases |= {name.strip(): phrase for name in names.split(",")}
-    return phrases
-
-
-def _plain(phrase: str) -> str:
-    """Without the markup of docstrings."""
-    phrase = re.sub(r":\w+:`~?\.?(?:[\w.]+\.)?(\w+)`", r"\1", phrase)
-    # as it is typed
-    phrase = re.sub(r"\bNone\b", "null", phrase.replace("``", ""))
-    return " ".join(phrase.split()).rstrip(".")

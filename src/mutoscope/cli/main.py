@@ -34,7 +34,7 @@ from mutoscope.cli.sweeps import (
     sweep_id,
 )
 from mutoscope.cli.typed import hint, readable, typed_values
-from mutoscope.config.nodes import closest, config_dir, config_dirs, fitted
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS, closest, config_dir, config_dirs, fitted
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
 from mutoscope.kinds.settings import names_of
@@ -229,7 +229,9 @@ def _sentence(error: BaseException) -> str:
             key = str(cause.key) if cause.key is not None else key
             known = [str(k) for k in parent if where or k != "hydra"]
             beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
-            elsewhere = None if beside else hint(key, parent._get_root())
+            # those of a group that the model's kind will choose
+            later = {"recognizer": dict.fromkeys(RECOGNIZER_SETTINGS)} if "recognizer" in known else {}
+            elsewhere = None if beside else hint(key, parent._get_root(), later)
             near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
             return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
     if isinstance(error, MissingMandatoryValue):
@@ -237,8 +239,8 @@ def _sentence(error: BaseException) -> str:
     return sentence_of(error)
 
 
-def plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
-    """A composed config without Hydra's part, resolved, with those settings of kinds that somebody chose.
+def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
+    """A composed config as plain data, resolved, without Hydra's part and without settings of kinds that nobody chose.
 
     Raises:
         MissingMandatoryValue: for a setting that must be given.
@@ -251,7 +253,13 @@ def plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
         cfg.pop("hydra", None)
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in fitted(config).items()}
+    return {str(key): value for key, value in config.items()}
+
+
+def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
+    """The same, whole floats as whole numbers where those are asked for."""
+    config: dict[str, Any] = fitted(chosen_settings(cfg, verb))
+    return config
 
 
 def _settings_of_kinds(verb: str) -> list[str]:
@@ -273,7 +281,7 @@ def _train(cfg: DictConfig) -> float | None:
             return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = plain(cfg, "train")
+    config = _plain(cfg, "train")
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
@@ -283,7 +291,7 @@ def _train(cfg: DictConfig) -> float | None:
 
 def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
     """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = plain(cfg, "train")
+    config = _plain(cfg, "train")
     if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["ckpt"] = "last"
     return config
@@ -292,19 +300,19 @@ def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
 def _evaluate(cfg: DictConfig) -> None:
     from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(plain(cfg, "evaluate"), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+    evaluate(_plain(cfg, "evaluate"), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
 
 
 def _generate(cfg: DictConfig) -> None:
     from mutoscope.verbs.generate import generate
 
-    generate(plain(cfg, "generate"))
+    generate(_plain(cfg, "generate"))
 
 
 def _export(cfg: DictConfig) -> None:
     from mutoscope.verbs.export import run_export
 
-    run_export(plain(cfg, "export"), _explicit("dataset"))
+    run_export(_plain(cfg, "export"), _explicit("dataset"))
 
 
 def _explicit(group: str) -> dict[str, Any]:

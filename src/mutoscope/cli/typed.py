@@ -154,19 +154,19 @@ def typed_values(overrides: Sequence[str], group: str) -> dict[str, Any]:
     return found
 
 
-def hint(key: str, config: Any) -> str | None:
+def hint(key: str, *configs: Any) -> str | None:
     """Where a setting of this name stands that was typed without its place, e.g. ``trainer.max_steps``.
 
     Args:
         key: as typed; ``lr``, or with a place that does not exist.
-        config: composed.
+        configs: composed, and whatever else can be set.
 
     Returns:
         A sentence, or ``None`` where nothing is called alike.
     """
     name = key.rpartition(".")[2]
     places: dict[str, list[str]] = {}
-    for place in _places(config):
+    for place in (place for config in configs for place in _places(config)):
         places.setdefault(place.rpartition(".")[2], []).append(place)
     alike = [name] if name in places else difflib.get_close_matches(name, places, n=1, cutoff=0.75)
     if not alike:

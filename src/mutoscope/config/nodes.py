@@ -140,10 +140,11 @@ def check_known(keys: Iterable[Any], known: Sequence[str], where: str, what: str
             raise ConfigError(f"{name} is not {what}; {hint}The settings are {', '.join(known) or 'none'}.")
 
 
+RECOGNIZER_SETTINGS = ("max_steps", "batch_size", "model")
 #: nodes that are read by their keys, and nodes whose entries are all built; both by name in the config
 _PLAIN = {
     "measure": ("every_n_steps", "samples_per_class", "seed"),
-    "recognizer": ("max_steps", "batch_size", "model"),
+    "recognizer": RECOGNIZER_SETTINGS,
 }
 _GROUPS = ("metrics", "logger", "callbacks")
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from mutoscope.config.nodes import check_known
 from mutoscope.config.values import MisfitError, fit
 from mutoscope.kinds.registry import DataKind, every
+from mutoscope.runtime.docstrings import arguments, without_markup
 from mutoscope.runtime.errors import ConfigError
 
 #: verbs of which kinds have settings
@@ -43,9 +44,15 @@ def names_of(verb: str) -> list[str]:
 
 
 def paths_of(verb: str) -> list[str]:
-    """Those of them that are paths, also where they may be something else as well."""
+    """Those of them that are paths, or lists of paths, whatever else they may be; no mappings."""
     settings = [one for kind in every() for one in dataclasses.fields(declared(kind, verb))]
-    return list(dict.fromkeys(one.name for one in settings if "Path" in str(one.type)))
+    return list(dict.fromkeys(s.name for s in settings if "Path" in str(s.type) and "Mapping" not in str(s.type)))
+
+
+def phrases_of(cls: type[Any]) -> dict[str, str]:
+    """What a dataclass's docstring says of its fields."""
+    phrases = arguments(inspect.getdoc(cls) or "")
+    return {one.name: without_markup(phrases.get(one.name, "")) for one in dataclasses.fields(cls)}
 
 
 def fill(kind: DataKind, verb: str, chosen: Mapping[str, Any], whose: str) -> Any:
@@ -67,10 +74,12 @@ def fill(kind: DataKind, verb: str, chosen: Mapping[str, Any], whose: str) -> An
         if name not in settings:
             _refuse(name, kind, verb, list(settings), whose)
     types = types_of(cls)
-    try:
-        values = {name: fit(value, types[name], name) for name, value in chosen.items()}
-    except MisfitError as error:
-        raise ConfigError(str(error)) from error
+    values = {}
+    for name, value in chosen.items():
+        try:
+            values[name] = fit(value, types[name], name)
+        except MisfitError as error:
+            raise ConfigError(f"{error} {name}: {phrases_of(cls)[name]}.") from error
     if lacking := [n for n, one in settings.items() if default_of(one) is dataclasses.MISSING and n not in chosen]:
         raise ConfigError(f"{whose} makes {kind.title} and needs {lacking[0]}=<value>; it has no default.")
     return cls(**values)
@@ -94,7 +103,7 @@ def _refuse(name: str, kind: DataKind, verb: str, known: list[str], whose: str) 
         check_known([name], known, "", f"a setting for {kind.title}")
     titles = " and ".join(other.title for other in others)
     own = f"its settings are {', '.join(known)}" if known else "it has no settings of its own"
-    raise ConfigError(f"{name}= is for {titles}, but {whose} makes {kind.title}; {own}.")
+    raise ConfigError(f"{name}= is for models of {titles}, but {whose} makes {kind.title}; {own}.")
 
 
 def types_of(cls: type) -> dict[str, Any]:
