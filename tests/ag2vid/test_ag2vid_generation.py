@@ -234,11 +234,11 @@ def test_files_that_are_missing_or_no_pictures_are_named(make: Make, asked: dict
         make(**{**asked, "prompt": "nowhere.yaml"})
     with pytest.raises(ConfigError, match=r"There is no picture '.*nowhere\.png'"):
         make(**{**asked, "first_frame": "nowhere.png"})
-    with pytest.raises(ConfigError, match=r"graph\.yaml' cannot be read as a picture"):
+    with pytest.raises(ConfigError, match=r"graph\.yaml: it cannot be read as a picture"):
         make(**{**asked, "first_frame": asked["prompt"]})
     cut = tmp_path / "cut.png"
     cut.write_bytes(Path(asked["first_frame"]).read_bytes()[:60])
-    with pytest.raises(ConfigError, match=r"cut\.png' cannot be read as a picture"):
+    with pytest.raises(ConfigError, match=r"cut\.png: it cannot be read as a picture"):
         make(**{**asked, "first_frame": str(cut)})
     with pytest.raises(GraphError, match="is no action graph by its name"):
         make(**{**asked, "prompt": asked["first_frame"]})

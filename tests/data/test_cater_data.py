@@ -158,7 +158,7 @@ def test_items_are_the_same_in_every_run_and_process(whole_tree: Path, cache: st
     stream = iter(ready(whole_tree, cache, **settings).train_dataloader())
     batches = [next(stream) for _ in range(6)]
     resumed = ready(whole_tree, cache, num_workers=2, **settings)
-    resumed.start_batch = 3
+    resumed.start_sample = 3 * resumed.batch_size
     again = iter(resumed.train_dataloader())
     for expected in batches[3:]:
         found = next(again)

@@ -236,13 +236,12 @@ def rewritten(index: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("label", "class", r"index\.csv has no column label; expected file, label"),
+        ("label", "class", r"index\.csv: it has no column label; expected a first line with file, label"),
         ("walk/01_00.amc,walk", "walk/01_00.amc,", r"index\.csv, line 2: no value for label"),
         ("asf/01.asf,40,30", "asf/01.asf,40,fast", r"line 2: fps is 'fast' and frames '40', expected"),
         ("asf/01.asf,40,30", "asf/01.asf,4.5,30", r"line 2: fps is '30' and frames '4\.5', expected"),
         ("asf/01.asf,40,30", "asf/01.asf,40,0", r"line 2: fps is '0'"),
         ("walk/01_01", "walk/01_00", r"lists walk/01_00\.amc more than once"),
-        ("asf/01.asf,40,30", "asf/01.asf,41,30", r"01_00\.amc holds 40 frames, but the index says 41; is it cut short"),
         ("walk/01_00.amc", "walk/none.amc", r"Missing files: .*none\.amc"),
     ],
 )
@@ -287,8 +286,66 @@ def test_a_skeleton_of_another_layout_is_refused(tmp_path: Path) -> None:
     asf, amc = root / "asf/01.asf", root / "walk/01_00.amc"
     asf.write_text(asf.read_text().replace("lthumb", "lpinky"))
     amc.write_bytes(amc.read_bytes().replace(b"lthumb", b"lpinky"))
-    with pytest.raises(ValueError, match=r"skeleton of .*01_00\.amc lacks the bones lthumb of the CMU layout"):
+    with pytest.raises(ValueError, match=r"left for walk, wave .*01_00\.amc lacks the bones lthumb of the CMU layout"):
         module(root)
+
+
+def test_bad_recordings_are_left_out_counted_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_tree(tmp_path / "tree")
+    rewritten(root / "index.csv", "asf/01.asf,40,30", "asf/01.asf,41,30")
+    (root / "walk/01_01.amc").write_bytes(b"\x00\xff no motion")
+    data = module(root)
+    assert {one.name: one.reason for one in data.store.skipped} == {
+        "walk/01_00.amc": "cannot be read",
+        "walk/01_01.amc": "cannot be read",
+    }
+    listed = (data.store_path / "skipped.txt").read_text()
+    assert "01_00.amc holds 40 frames, but the index says 41; is it cut short" in listed
+    assert "2 recordings are left out (2 cannot be read)" in capsys.readouterr().out
+    assert "walk/01_00.amc" not in data.clips("train").names + data.clips("val").names
+    module(root)
+    assert "2 recordings are left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (
+            "0.0045",
+            r"124 m tall along their bones, expected 0\.5 to 3 m: about 100 times too large\. .*unit=0\.05",
+        ),
+        ("45", r"1\.24 cm tall .* about 100 times too small\. .*dataset\.unit=0\.05"),
+        ("0.1", r"5\.59 m tall .* times too large"),
+    ],
+)
+def test_lengths_that_make_giants_or_dwarfs(tmp_path: Path, length: str, said: str) -> None:
+    root = write_tree(tmp_path / "tree")
+    right = module(root).store.joints
+    for asf in (root / "asf").iterdir():
+        asf.write_text(asf.read_text().replace("length 0.45", f"length {length}"))
+    with pytest.raises(ValueError, match=said):
+        module(root)
+    np.testing.assert_allclose(module(root, unit=0.0254 / 0.45).store.joints, right, rtol=1e-5, atol=1e-6)
+
+
+def test_frames_in_steps_are_taken_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_tree(tmp_path / "tree")
+    file = root / "walk/01_00.amc"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(str(4 * int(one) - 3) if one.isdecimal() else one for one in lines))
+    whole = module(write_tree(tmp_path / "other")).store.joints
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(module(root).store.joints, whole)
+    assert "1 recordings number their frames in steps (walk/01_00.amc: 4)" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_index_from_a_spreadsheet(tmp_path: Path, encoding: str) -> None:
+    root = write_tree(tmp_path / "tree")
+    index = root / "index.csv"
+    expected = module(root).store.recordings
+    index.write_text(index.read_text().replace(",", " ; "), encoding=encoding)
+    assert module(root).store.recordings == expected
 
 
 SHARED = Path(os.environ.get("MUTOSCOPE_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))

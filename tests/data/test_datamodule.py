@@ -92,7 +92,7 @@ def test_workers_load_what_the_training_process_would() -> None:
         batches = []
         for workers in (0, 2):
             data = module(num_workers=workers)
-            data.start_batch = start
+            data.start_sample = start * data.batch_size
             batches.append(list(islice(data.train_dataloader(), 4)))
         for here, there in zip(*batches, strict=True):
             assert torch.equal(here.joints, there.joints)

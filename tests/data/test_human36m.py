@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -263,13 +265,16 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     broken = path_of(root, 5, "Eating 1")
     whole = broken.read_bytes()
     broken.write_bytes(whole[:1000])
-    with pytest.raises(ValueError, match=r"S5.*Eating 1\.h5 cannot be read as HDF5"):
-        module(root, classes=["Eating"])
+    data = module(root, classes=["Eating"])
+    (skipped,) = data.store.skipped
+    assert (skipped.name, skipped.reason) == ("S5/Eating 1", "cannot be read")
+    assert f"{broken}: it cannot be read as HDF5" in (data.store_path / "skipped.txt").read_text()
+    assert "S5/Eating 1" not in [one.name for one in data.store.recordings]
     broken.write_bytes(whole)
     module(root, classes=["Eating"])
     write_positions(broken, positions(FRAMES, 0) + np.array([0, 1e5, 0]))
-    with pytest.raises(ValueError, match=r"Eating 1\.h5: .* points lie behind camera 55011271"):
-        module(root, classes=["Eating"])
+    (skipped,) = module(root, classes=["Eating"]).store.skipped
+    assert re.search(r"Eating 1\.h5: .* points lie behind camera 55011271", skipped.detail)
     write_cameras(root / "cameras.h5", {})
     with pytest.raises(ValueError, match="has no cameras of subject 1; it has those of: none"):
         module(root, classes=["Eating"])
@@ -381,3 +386,24 @@ def test_hip_and_distance_are_taken_out() -> None:
     found = hip_relative(*camera.project(moved), 6000.0)
     wanted = (pose - pose[:, :1])[..., [0, 2]] * (1000 / 6000, -1000 / 6000)
     np.testing.assert_allclose(found, np.repeat(wanted, 3, axis=0), atol=1e-9)
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1e-3, "m"), (0.1, "cm"), (1e-3 / 0.3048, "ft")])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_another_unit_is_seen_and_can_be_said(tmp_path: Path, factor: float, unit: str, channels: int) -> None:
+    root = write_tree(tmp_path / "tree", frames=FRAMES, actions=["Eating"])
+    settings = {"classes": ["Eating"], "channels": channels}
+    right = module(root, **settings)
+    for path in root.glob("S*/MyPoses/3D_positions/*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["3D_positions"][...] *= factor
+    if factor < 0.05:
+        with pytest.raises(
+            ValueError,
+            match=r"None of the .* unlikely people.*too small.*dataset\.unit=",
+        ):
+            module(root, **settings)
+    found = module(root, unit=unit, **settings)
+    np.testing.assert_allclose(found.store.joints, right.store.joints, rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match="unit is 'miles', expected one of mm, cm"):
+        module(root, unit="miles", **settings)

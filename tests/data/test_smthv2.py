@@ -1,6 +1,7 @@
 """Something-Something V2 on small trees: webm videos or pictures, tables or the public JSON, filters, windows."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -234,7 +235,7 @@ def test_boxes_are_read_one_video_at_a_time(tmp_path: Path) -> None:
     assert dict(read_boxes(path, {"1"})) == {}
     for broken in (json.dumps(content)[:-9], "[1]", "", '{"1": [] "2": []}'):
         path.write_text(broken)
-        with pytest.raises(ValueError, match=r"boxes\.json is no JSON object of boxes"):
+        with pytest.raises(ValueError, match=r"boxes\.json, line 1: it is no JSON object of boxes"):
             list(read_boxes(path, {"1"}))
 
 
@@ -255,7 +256,7 @@ def test_bad_files_are_named(tree: Path, tmp_path: Path) -> None:
         ready(tree, tmp_path)
     path = tmp_path / "labels.csv"
     path.write_text("id,template\n1,x\n")
-    with pytest.raises(ValueError, match=r"labels\.csv, entry 1"):
+    with pytest.raises(ValueError, match=r"labels\.csv: it has no column placeholders"):
         read_labels(path)
     path = tmp_path / "mapping.json"
     for text, said in (("[", "no JSON"), ('{"a": 1}', "names to names"), ('{"a": "b"}', "does not map 'hand'")):
@@ -271,3 +272,59 @@ def test_a_video_cannot_be_in_two_splits(tree: Path, tmp_path: Path) -> None:
     (tree / "val.csv").write_text(table([good("11")]))
     with pytest.raises(ValueError, match="Video 11 is labelled twice"):
         ready(tree, tmp_path)
+
+
+def as_folder(tree: Path, name: str, pattern: str = "{:04d}.jpg", order: int = 1) -> Path:
+    """The frames of a video as pictures, in a folder."""
+    folder = tree / "frames" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, one in enumerate(pictures(name, VIDEOS[name][2])[::order], start=1):
+        Image.fromarray(one).save(folder / pattern.format(number), quality=95)
+    return folder
+
+
+def brightness(tree: Path, cache: Path, name: str) -> NDArray[np.float64]:
+    data = ready(tree, cache)
+    shown = data.cache.read(data.cache.number(name), np.arange(VIDEOS[name][2]))
+    return np.asarray(shown[:, 0, :, -8:].mean(axis=(1, 2)))
+
+
+def test_pictures_that_are_replaced_are_noticed_and_come_in_the_order_of_numbers(tree: Path, tmp_path: Path) -> None:
+    as_folder(tree, "11")
+    before = brightness(tree, tmp_path / "cache", "11")
+    assert (np.diff(before) > 0).all()
+    as_folder(tree, "11", order=-1)
+    np.testing.assert_allclose(brightness(tree, tmp_path / "cache", "11"), before[::-1], atol=1)
+    folder = as_folder(tree, "11", "frame{}.jpg")
+    (folder / "._frame1.jpg").write_bytes(b"left by another system")
+    np.testing.assert_allclose(brightness(tree, tmp_path / "cache", "11"), before, atol=1)
+    # one picture among them
+    Image.new("RGB", (64, 48), (255, 255, 255)).save(folder / "frame3.jpg")
+    assert brightness(tree, tmp_path / "cache", "11")[2] > 250
+
+
+def test_bad_pictures_and_pipes_cost_one_video_each(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(as_folder(tree, "11") / "0003.jpg", tree / "frames" / "11" / "0003.png")
+    Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(as_folder(tree, "12") / "0005.jpg")
+    (tree / "videos" / "21.webm").unlink()
+    os.mkfifo(tree / "videos" / "21.webm")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    SomethingV2(root=str(tree), cache_dir=str(tmp_path / "c"), **SETTINGS).prepare_data()
+    (report,) = (tmp_path / "c").rglob("skipped.txt")
+    listed = report.read_text()
+    assert "0003.jpg and 0003.png are the same frame; remove one" in listed
+    assert "0005.jpg: it has more than 0 million pixels" in listed
+    assert "21.webm: it is a pipe, expected a file" in listed
+    assert len(listed.splitlines()) == 3
+
+
+def test_a_damaged_file_of_boxes_costs_its_videos_alone(tree: Path, tmp_path: Path) -> None:
+    lost = set(json.loads((tree / "boxes" / "part2.json").read_text()))
+    (tree / "boxes" / "part2.json").write_text('{"11": [')
+    data = SomethingV2(root=str(tree), cache_dir=str(tmp_path / "c"), **SETTINGS)
+    data.prepare_data()
+    assert left_out(tmp_path / "c") == dict.fromkeys(lost, "no boxes") | {"part2.json": "file of boxes cannot be read"}
+    assert set(data.source.names) == set(VIDEOS) - lost

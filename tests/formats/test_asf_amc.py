@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mutoscope.formats.asf_amc import AmcMotion, AsfSkeleton, forward_kinematics, read_amc, read_asf
+from mutoscope.formats.asf_amc import AcclaimError, AmcMotion, AsfSkeleton, forward_kinematics, read_amc, read_asf
 
 ASF = """\
 # a comment
@@ -187,10 +187,11 @@ def test_radians(tmp_path: Path) -> None:
         ("lower 40 -50", "elbow 40 -50", r"line 8: the skeleton has no bone 'elbow'; its bones are root, upper"),
         ("lower 40 -50", "lower 40 x", r"line 8: 'lower' has the values '40 x', expected finite numbers\."),
         ("lower 40 -50", "lower 40 nan", r"line 8: 'lower' has the values '40 nan', expected finite numbers\."),
-        ("\n2\n", "\n3\n", r"line 9: frame 3 follows frame 1, expected frame 2\."),
+        ("\n2\n", "\n1\n", r"line 9: frame 1 follows frame 1, expected frame 2; is a part missing\?"),
+        (AMC, f"{AMC}5{AMC.split(chr(10) + '2')[1]}", r"line 13: frame 5 follows frame 2, expected frame 3"),
         ("lower 40 -50", "upper 1 2 3", r"line 8: bone 'upper' comes twice in frame 1\."),
         ("# a comment\n1\n", "", r"line 4: found 'root' before any frame number\."),
-        (AMC, ":DEGREES\n", r"a\.amc holds no frames"),
+        (AMC, ":DEGREES\n", r"a\.amc: it holds no frames"),
     ],
 )
 def test_what_is_wrong_with_a_motion(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -203,7 +204,7 @@ def test_what_is_wrong_with_a_motion(tmp_path: Path, old: str, new: str, message
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (":hierarchy", ":hier", r"a\.asf has no section ':hierarchy'"),
+        (":hierarchy", ":hier", r"a\.asf: it has no section ':hierarchy'"),
         ("length 0.5", "length 0", r"line 6: the length unit is 0, expected a positive number"),
         ("angle deg", "angle gon", r"line 7: the angle unit is 'gon'"),
         ("position 0 0 0", "position 0 1 0", r"line 13: the root rests at position 0 1 0, expected 0 0 0"),
@@ -238,3 +239,51 @@ def test_missing_files_and_foreign_motions(tmp_path: Path) -> None:
         read_amc(tmp_path / "none.amc", skeleton)
     with pytest.raises(ValueError, match="The motion moves 5 joints, but the skeleton has 4"):
         forward_kinematics(skeleton, AmcMotion(np.zeros((2, 3)), np.zeros((2, 5, 3))))
+
+
+def test_marks_comments_and_steps_of_other_programs(tmp_path: Path) -> None:
+    skeleton = skeleton_of(tmp_path)
+    plain = motion_of(tmp_path, skeleton)
+    assert plain.step == 1
+    for text, step in (
+        ("\ufeff" + AMC, 1),
+        (AMC.replace("\n2\n", "\n2 # second\n").replace("lower 0 90", "lower 0 90 #end"), 1),
+        (AMC.replace("\n2\n", "\n5\n"), 4),
+        (AMC.replace("\n", "\r"), 1),
+    ):
+        found = motion_of(tmp_path, skeleton, text)
+        np.testing.assert_array_equal(found.translation, plain.translation)
+        np.testing.assert_array_equal(found.angles, plain.angles)
+        assert found.step == step
+    (tmp_path / "a.amc").write_bytes(AMC.replace("# a comment", "# Bücken").encode("latin-1"))
+    np.testing.assert_array_equal(read_amc(tmp_path / "a.amc", skeleton).angles, plain.angles)
+    (tmp_path / "a.amc").write_bytes(AMC.encode("utf-16"))
+    np.testing.assert_array_equal(read_amc(tmp_path / "a.amc", skeleton).angles, plain.angles)
+
+
+def test_bones_without_length(tmp_path: Path) -> None:
+    text = ASF.replace("direction 0 -1 0\n     length 3", "direction 0 0 0\n     length 0")
+    skeleton = skeleton_of(tmp_path, text)
+    positions = forward_kinematics(skeleton, motion_of(tmp_path, skeleton))
+    np.testing.assert_array_equal(positions[:, 3], positions[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("length 3", "length -3", "line 39: the bone has length -3"),
+        ("length 3", "length 1e300", "line 39: 'length' .* none beyond"),
+        ("length 0.5", "length 1e-30", "line 6: the length unit is 1e-30"),
+        ("direction 0 -1 0\n     length 3", "direction 0 0 0\n     length 1e-9", "line 38: the direction has length 0"),
+    ],
+)
+def test_lengths_that_nobody_has(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(AcclaimError, match=message):
+        skeleton_of(tmp_path, ASF.replace(old, new))
+
+
+def test_another_unit_than_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "a.asf").write_text(ASF)
+    np.testing.assert_allclose(
+        read_asf(tmp_path / "a.asf", unit=0.01).offset, skeleton_of(tmp_path).offset * 0.01 / UNIT
+    )

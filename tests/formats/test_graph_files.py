@@ -88,5 +88,5 @@ def test_other_endings_and_missing_files(tmp_path: Path, graph: ActionGraph) -> 
         with pytest.raises(GraphError, match=r"g\.txt is no action graph by its name; expected one of \.yaml"):
             use(tmp_path / "g.txt")
     (tmp_path / "g.yaml").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(GraphError, match=r"g\.yaml: .*decode"):
+    with pytest.raises(GraphError, match=r"g\.yaml: it begins as UTF-16-LE"):
         read_action_graph(tmp_path / "g.yaml")

@@ -6,9 +6,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from mutations import damaged, refusal
 from safetensors.numpy import load_file
 
-from mutoscope.formats.human36m import Camera, position_files, read_camera, read_positions
+from mutoscope.formats.human36m import Camera, Human36mError, position_files, read_camera, read_positions
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(7, 32, 3))
@@ -17,9 +18,12 @@ VALUES = RNG.normal(size=(7, 32, 3))
 def camera_of(serial: str = "55011271") -> dict[str, np.ndarray]:
     """The parts of a camera as the file holds them, R transposed."""
     rotation = np.linalg.qr(RNG.normal(size=(3, 3)))[0]
+    rotation *= np.sign(np.linalg.det(rotation))
     name = np.array([[float(ord(digit))] for digit in serial])
     sizes = {"T": 3, "f": 2, "c": 2, "k": 3, "p": 2}
-    return {"R": rotation.T, "Name": name, **{part: RNG.normal(size=(n, 1)) for part, n in sizes.items()}}
+    scales = {"T": 3000, "f": 50, "c": 500, "k": 0.1, "p": 0.01}
+    parts = {part: scales[part] * (1 + RNG.uniform(0, 1, size=(n, 1))) for part, n in sizes.items()}
+    return {"R": rotation.T, "Name": name, **parts}
 
 
 def write(path: Path, content: dict[str, object]) -> Path:
@@ -93,7 +97,7 @@ def test_broken_cameras(tmp_path: Path) -> None:
     lacking = {key: values for key, values in parts.items() if not key.endswith("/k")}
     with pytest.raises(ValueError, match=r"has no data set 'subject1/camera1/k'"):
         read_camera(write(tmp_path / "a.h5", lacking), 1, "55011271")
-    with pytest.raises(ValueError, match=r"'subject1/camera1/f' in .* has shape \(3,\), expected 2 numbers"):
+    with pytest.raises(ValueError, match=r"'subject1/camera1/f' has shape \(3,\), expected 2 numbers"):
         read_camera(write(tmp_path / "b.h5", parts | {"subject1/camera1/f": np.ones(3)}), 1, "55011271")
     with pytest.raises(FileNotFoundError, match=r"There is no file .*c\.h5"):
         read_camera(tmp_path / "c.h5", 1, "55011271")
@@ -121,11 +125,11 @@ def test_broken_positions(tmp_path: Path, content: dict[str, object], message: s
 def test_what_is_no_hdf5_is_named(tmp_path: Path) -> None:
     text = tmp_path / "Eating.h5"
     text.write_text("no, this is text")
-    with pytest.raises(ValueError, match=r"Eating\.h5 cannot be read as HDF5"):
+    with pytest.raises(ValueError, match=r"Eating\.h5: it cannot be read as HDF5"):
         read_positions(text)
     cut = write(tmp_path / "Posing.h5", {"3D_positions": VALUES.reshape(7, 96).T})
     cut.write_bytes(cut.read_bytes()[:2500])
-    with pytest.raises(ValueError, match=r"Posing\.h5 cannot be read as HDF5"):
+    with pytest.raises(ValueError, match=r"Posing\.h5: it cannot be read as HDF5"):
         read_positions(cut)
 
 
@@ -163,3 +167,77 @@ def test_without_h5py_a_sentence_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'mutoscope\[human36m\]'"):
         read_positions(tmp_path / "Walking.h5")
+
+
+def test_little_files_that_claim_much_are_not_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("3D_positions", (96, 4_000_000), "f8", chunks=(96, 1000), compression="gzip")
+        file.create_dataset("subject1/camera1/R", (30_000, 30_000), "f8", chunks=(1000, 1000))
+    assert (tmp_path / "a.h5").stat().st_size < 10_000
+    with pytest.raises(
+        Human36mError, match=r"a\.h5: '3D_positions' has shape \(96, 4000000\), .* 200000 frames at most"
+    ):
+        read_positions(tmp_path / "a.h5")
+    with pytest.raises(Human36mError, match=r"'subject1/camera1/R' has shape \(30000, 30000\), expected 9 numbers"):
+        read_camera(tmp_path / "a.h5", 1, "55011271")
+
+
+def test_links_out_of_a_file_are_not_followed(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.h5", {"3D_positions": VALUES.reshape(7, 96).T})
+    values = tmp_path / "values.bin"
+    values.write_bytes(b"\0" * 96 * 8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["3D_positions"] = h5py.ExternalLink(str(whole), "3D_positions")
+        file["subject1"] = h5py.SoftLink("/other")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("3D_positions", (96, 1), "f8", external=[(str(values), 0, 96 * 8)])
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        layout = h5py.VirtualLayout((96, 7), "f8")
+        layout[:] = h5py.VirtualSource(str(whole), "3D_positions", (96, 7))
+        file.create_virtual_dataset("3D_positions", layout)
+    for name in "abc":
+        with pytest.raises(Human36mError, match="not followed; copy"):
+            read_positions(tmp_path / f"{name}.h5")
+    with pytest.raises(Human36mError, match="'subject1' is a link"):
+        read_camera(tmp_path / "a.h5", 1, "55011271")
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("R", np.eye(3) * 2, "'subject1/camera1/R' is no rotation"),
+        ("R", np.diag([1.0, 1, -1]), "is no rotation"),
+        ("R", np.zeros((3, 3)), "is no rotation"),
+        ("T", np.full((3, 1), 3.0), "5.19615 from the middle of the room; expected millimetres"),
+        ("f", np.array([[-1.0], [5]]), "expected focal lengths"),
+        ("c", np.array([[1e5], [2e5]]), "expected a place in pixels"),
+        ("k", np.full((3, 1), 1e4), "no lens bends"),
+        ("T", np.full((3, 1), 1e300), "expected nothing beyond"),
+    ],
+)
+def test_cameras_that_cannot_be(tmp_path: Path, part: str, value: np.ndarray, said: str) -> None:
+    parts = {f"subject1/camera1/{name}": values for name, values in (camera_of() | {part: value}).items()}
+    with pytest.raises(Human36mError, match=said):
+        read_camera(write(tmp_path / "c.h5", parts), 1, "55011271")
+
+
+def test_damaged_files_raise_nothing_else(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.h5",
+        {"3D_positions": VALUES.reshape(7, 96).T}
+        | {f"subject1/camera1/{name}": values for name, values in camera_of().items()},
+    )
+    whole = path.read_bytes()
+    # what describes the values lies among them, mostly zeros
+    places = [at for at in range(len(whole)) if whole[at] not in (0, 255)]
+    rng = np.random.default_rng(0)
+    flipped = []
+    for _ in range(150):
+        data = bytearray(whole)
+        data[places[rng.integers(min(len(places), 700))]] = rng.integers(256)
+        flipped.append(bytes(data))
+    for data in [*damaged(whole, 40), *flipped]:
+        path.write_bytes(data)
+        for read in (lambda: read_positions(path), lambda: read_camera(path, 1, "55011271")):
+            error, _ = refusal(Human36mError, read)
+            assert error is None or str(path) in str(error)

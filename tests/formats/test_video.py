@@ -98,13 +98,13 @@ def test_missing_foreign_and_cut_off_files_are_named(tmp_path: Path) -> None:
         read_video(tmp_path / "nowhere.mp4")
     foreign = tmp_path / "notes.mp4"
     foreign.write_text("hello")
-    with pytest.raises(ValueError, match=r"notes\.mp4' cannot be opened as a video"):
+    with pytest.raises(ValueError, match=r"notes\.mp4: it cannot be opened as a video"):
         read_video(foreign)
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3)).astype(np.uint8)
     whole = write_mp4(tmp_path / "whole.mp4", noise, 30).read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.mp4' ends early: \d+ of 30 frames"):
+    with pytest.raises(ValueError, match=r"cut\.mp4: it ends early: \d+ of 30 frames"):
         read_video(cut)
 
 

@@ -231,7 +231,8 @@ def _sentence(error: BaseException) -> str:
             beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
             # those of a group that the model's kind will choose
             later = {"recognizer": dict.fromkeys(RECOGNIZER_SETTINGS)} if "recognizer" in known else {}
-            elsewhere = None if beside else hint(key, parent._get_root(), later)
+            root = parent._get_root()
+            elsewhere = None if beside else hint(key, root, OmegaConf.create(later))
             near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
             return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
     if isinstance(error, MissingMandatoryValue):

@@ -8,24 +8,27 @@ in a journal, so that an interrupted preparation goes on where it stopped.
 import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
+from mutoscope.data.skipped import Skipped
+from mutoscope.formats.decoding import timed_frames
+from mutoscope.formats.frame_folders import FrameFolderError, folder_frames
+from mutoscope.formats.plain_files import parse_json
+from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import say
-from mutoscope.runtime.files import replacing
 from mutoscope.runtime.parallel import each
 
 _FORMAT = 1
-_PICTURES = (".jpg", ".jpeg", ".png")
+#: in the index, with names, counts and what was left out
+_MOST_VALUES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -34,28 +37,14 @@ class FrameSource:
 
     Args:
         name: what to call it; no two are alike.
-        path: a video file, or a folder of pictures, whose names sorted are the frames.
+        path: a video file, or a folder of pictures, see
+            :func:`~mutoscope.formats.frame_folders.frame_files`.
         frames: how many it must have, neither fewer nor more.
     """
 
     name: str
     path: Path
     frames: int
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that cannot be used.
-
-    Args:
-        name: what it is.
-        reason: in a few words, the same for all with this defect.
-        detail: one or two sentences.
-    """
-
-    name: str
-    reason: str
-    detail: str
 
 
 class FrameCache:
@@ -75,19 +64,22 @@ class FrameCache:
         self.path = path
         advice = f"delete the folder {path} and prepare the data again"
         try:
-            index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+            file = path / "index.json"
+            index = parse_json(read_text(file), str(file), max_values=_MOST_VALUES)
             if index["format"] != _FORMAT:
                 raise ValueError(f"its format is {index['format']}, expected {_FORMAT}")
             self.names: tuple[str, ...] = tuple(index["names"])
             self.frames: NDArray[np.int64] = np.array(index["frames"], dtype=np.int64)
             self.size: tuple[int, int] = (index["height"], index["width"])
+            if self.frames.shape != (len(self.names),) or (self.frames < 0).any() or min(self.size) < 1:
+                raise ValueError("its numbers of frames do not go with its names")
             self.skipped = tuple(Skipped(**entry) for entry in index["skipped"])
             self.shape = (int(self.frames.sum()), 3, *self.size)
             if (found := (path / "frames.bin").stat().st_size) != int(np.prod(self.shape)):
                 raise ValueError(f"frames.bin holds {found} bytes, expected {int(np.prod(self.shape))}")
         except KeyError as error:
             raise ValueError(f"The frame cache at {path} is damaged: no entry {error}; {advice}.") from error
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, OverflowError, AttributeError) as error:
             raise ValueError(f"The frame cache at {path} cannot be used: {error}; {advice}.") from error
         self._start = np.cumsum(self.frames) - self.frames
         unusable = {skipped.name for skipped in self.skipped}
@@ -140,43 +132,11 @@ def prepare_cache(
     return FrameCache(path)
 
 
-def video_frames(path: Path) -> Iterator[Image.Image]:
-    """Pictures of a video file one after the other, decoded by one thread.
-
-    Raises:
-        ValueError: if it is no video, or breaks off.
-    """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path} holds no video.")
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"
-            stream.codec_context.thread_count = 1
-            for frame in container.decode(stream):
-                yield Image.fromarray(frame.to_ndarray(format="rgb24"))
-    except av.error.FFmpegError as error:
-        raise ValueError(f"{path} cannot be decoded ({error.strerror}); fetch it again.") from error
-
-
 def picture(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture brought to (height, width) as PIL does it, bilinear and anti-aliased: ``[3, h, w]``."""
     height, width = size
     resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).transpose(2, 0, 1)
-
-
-def by_reason(skipped: Sequence[Skipped]) -> str:
-    """``3 no avi file, 1 wrong number of frames``: what was left out, most frequent reason first."""
-    return ", ".join(f"{count} {reason}" for reason, count in Counter(s.reason for s in skipped).most_common())
-
-
-def tell_skipped(skipped: Sequence[Skipped], dataset: str, report: Path) -> None:
-    """Say how many videos of a dataset are left out, if any, and list them in the file ``report``."""
-    if skipped:
-        with replacing(report) as temporary:
-            temporary.write_text("".join(f"{s.name}\t{s.reason}\t{s.detail}\n" for s in skipped), encoding="utf-8")
-        say(f"{dataset}: {len(skipped)} videos are left out ({by_reason(skipped)}), see {report}.")
 
 
 @dataclass(frozen=True)
@@ -236,7 +196,7 @@ def _done(journal: Path) -> dict[str, Skipped | None]:
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
         try:
             name, skipped = json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError):
             continue
         done[name] = Skipped(**skipped) if skipped else None
     return done
@@ -262,17 +222,18 @@ def _decode(task: _Task) -> Skipped | None:
     source = task.source
     if not source.path.exists():
         return Skipped(source.name, "no video", f"There is no video {source.path}.")
-    reader: Callable[[Path], Iterator[Image.Image]] = _folder_frames if source.path.is_dir() else video_frames
-    frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
     found = 0
     try:
-        for image in reader(source.path):
+        frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
+        for shown in folder_frames(source.path) if source.path.is_dir() else _video_frames(source.path):
             if found < source.frames:
-                frames[found] = picture(image, task.size)
+                frames[found] = picture(Image.fromarray(shown), task.size)
             found += 1
-    # Pillow complains of broken pictures with a SyntaxError
-    except (OSError, ValueError, SyntaxError) as error:
-        return Skipped(source.name, "video cannot be decoded", f"{source.path}, after {found} frames: {error}")
+    except FrameFolderError as error:
+        return Skipped(source.name, "folder of frames out of order", str(error))
+    except (OSError, ValueError, MemoryError) as error:
+        what = "it does not fit into memory" if isinstance(error, MemoryError) else error
+        return Skipped(source.name, "video cannot be decoded", f"{source.path}, after {found} frames: {what}")
     if found != source.frames:
         detail = f"{source.path} has {found} frames, expected {source.frames}; if it is cut off, fetch it again."
         return Skipped(source.name, "wrong number of frames", detail)
@@ -290,7 +251,7 @@ def _decode(task: _Task) -> Skipped | None:
     return None
 
 
-def _folder_frames(folder: Path) -> Iterator[Image.Image]:
-    for file in sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in _PICTURES):
-        with Image.open(file) as image:
-            yield image
+def _video_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Frames as they are stored, by one thread: boxes count them, however long each is shown."""
+    for shown, _ in timed_frames(path, threads=1):
+        yield shown

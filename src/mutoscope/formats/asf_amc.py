@@ -13,12 +13,23 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from mutoscope.formats.sources import FileError
+from mutoscope.formats.text import read_text
+
 Array = NDArray[np.float64]
 #: a line of a file: its number and its words
 Line = tuple[int, list[str]]
 
 _CHANNELS = ("tx", "ty", "tz", "rx", "ry", "rz")
 _METRES_PER_INCH = 0.0254
+#: bytes of an ASF file at most; those of CMU have 10 KB
+_ASF_LIMIT = 4 * 2**20
+#: bytes of an AMC file at most; an hour at 120 frames per second has a quarter
+_AMC_LIMIT = 2**31
+#: no length, angle or place of a person has a number beyond this, in any unit
+_LARGEST = 1e7
+#: of a frame number
+_DIGITS = 9
 #: ``_GENERATORS[a] @ x`` is the cross product of the unit vector along axis ``a`` with ``x``
 _GENERATORS = np.array(
     [
@@ -28,6 +39,10 @@ _GENERATORS = np.array(
     ],
     dtype=np.float64,
 )
+
+
+class AcclaimError(FileError):
+    """An ASF or AMC file that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -69,41 +84,51 @@ class AmcMotion:
     Args:
         translation: ``[f, 3]`` metres, position of the root.
         angles: ``[f, v, 3]`` radians about the x, y and z axis of every bone; 0 where a bone has no such freedom.
+        step: by how much the file's frame numbers grow; above 1 where frames were left out.
     """
 
     translation: Array
     angles: Array
+    step: int = 1
 
 
-def read_asf(path: str | Path) -> AsfSkeleton:
+def read_asf(path: str | Path, unit: float | None = None) -> AsfSkeleton:
     """Read a skeleton.
 
     Lengths become metres by CMU's rule: the ``length`` factor of the file is in inches, so ``metres = value * 0.0254 /
-    length``. Line ends may be CRLF, LF or mixed; comments and the sections that hold no geometry are passed over.
+    length``. Line ends may be CRLF, LF or mixed; comments and the sections that hold no geometry are passed over. A
+    bone of length 0 needs no direction.
+
+    Args:
+        path: the file.
+        unit: metres per length unit of the file, if its own factor is not to be believed.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the line, if the file is no skeleton, or holds what has no agreed meaning (translations or
+        AcclaimError: naming the line, if the file is no skeleton, or holds what has no agreed meaning (translations or
             lengths as freedoms of a bone, freedoms listed in another order than the axis, a root not resting at 0).
     """
     path = Path(path)
-    sections = _sections(path)
+    sections = _sections(_lines(path, _ASF_LIMIT))
     for needed in ("root", "bonedata", "hierarchy"):
         if needed not in sections:
-            raise ValueError(f"{path} has no section ':{needed}'; an ASF skeleton needs :root, :bonedata, :hierarchy.")
+            raise AcclaimError(
+                path, f"it has no section ':{needed}'; an ASF skeleton needs :root, :bonedata, :hierarchy."
+            )
     units = {words[0].lower(): (number, words[1:]) for number, words in sections.get("units", [])}
     metres, degrees = _METRES_PER_INCH, True
     if "length" in units:
         number, words = units["length"]
         (length,) = _numbers(path, number, "length", words, 1)
-        if length <= 0:
-            _fail(path, number, f"the length unit is {length:g}, expected a positive number.")
+        if length < 1e-6:
+            _fail(path, number, f"the length unit is {length:g}, expected a positive number as 0.45 (CMU's).")
         metres = _METRES_PER_INCH / length
     if "angle" in units:
         number, words = units["angle"]
         if not words or words[0].lower() not in ("deg", "rad"):
             _fail(path, number, f"the angle unit is '{' '.join(words)}', expected deg or rad.")
         degrees = words[0].lower() == "deg"
+    metres = metres if unit is None else unit
 
     root_order, root_channels = _root(path, sections["root"])
     joints, offsets, axes, orders, channels = ["root"], [np.zeros(3)], [np.zeros(3)], [root_order], [root_channels]
@@ -117,10 +142,13 @@ def read_asf(path: str | Path) -> AsfSkeleton:
             _fail(path, number, f"'{' '.join(words)}' is no new bone name; every bone needs one word of its own.")
         number, values = bone["direction"]
         direction = np.array(_numbers(path, number, "direction", values, 3))
-        if abs(np.linalg.norm(direction) - 1) > 0.01:
+        at, values = bone["length"]
+        (length,) = _numbers(path, at, "length", values, 1)
+        if length < 0:
+            _fail(path, at, f"the bone has length {length:g}, expected 0 or more.")
+        # a bone of no length points nowhere
+        if length and abs(np.linalg.norm(direction) - 1) > 0.01:
             _fail(path, number, f"the direction has length {np.linalg.norm(direction):.3g}, expected a unit vector.")
-        number, values = bone["length"]
-        (length,) = _numbers(path, number, "length", values, 1)
         number, values = bone["axis"]
         order = _axis_order(path, number, values[-1] if values else "")
         axes.append(np.array(_numbers(path, number, "axis", values[:-1], 3)))
@@ -147,11 +175,12 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton) -> AmcMotion:
     """Read a motion of a skeleton.
 
     Angles follow ``:DEGREES`` or ``:RADIANS`` of the file, or else the skeleton's unit; translations have the
-    skeleton's length unit. Frames may start at any number.
+    skeleton's length unit. Frames may start at any number and count in any step, always the same (1, 5, 9 where three
+    of four frames were left out). What follows a ``#`` is a comment.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the line, if a frame is cut short or out of turn, a bone is unknown, comes twice or has the
+        AcclaimError: naming the line, if a frame is cut short or out of turn, a bone is unknown, comes twice or has the
             wrong number of values, or a value is no finite number.
     """
     path = Path(path)
@@ -164,9 +193,9 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton) -> AmcMotion:
     width, degrees = 6 * len(columns), skeleton.degrees
     rows: list[list[float]] = []
     row: list[float] = []
-    frame = opened = 0
+    frame = opened = step = 0
     seen: set[str] = set()
-    for number, words in _lines(path):
+    for number, words in _lines(path, _AMC_LIMIT):
         name = words[0]
         if name[0] == ":":
             if name.upper() in (":DEGREES", ":RADIANS"):
@@ -174,8 +203,13 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton) -> AmcMotion:
         elif len(words) == 1 and name.isdecimal():
             if rows and len(seen) != len(moving):
                 _cut_short(path, opened, frame, moving - seen)
-            if rows and int(name) != frame + 1:
-                _fail(path, number, f"frame {name} follows frame {frame}, expected frame {frame + 1}.")
+            if len(name) > _DIGITS or not name.isascii():
+                _fail(path, number, f"'{name[:40]}' is no frame number.")
+            if len(rows) == 1:
+                step = int(name) - frame
+            if rows and (step < 1 or int(name) != frame + step):
+                expected = f"frame {frame + max(step, 1)}"
+                _fail(path, number, f"frame {name} follows frame {frame}, expected {expected}; is a part missing?")
             frame, opened = int(name), number
             row = [0.0] * width
             rows.append(row)
@@ -193,7 +227,7 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton) -> AmcMotion:
             if column:
                 seen.add(name)
     if not rows:
-        raise ValueError(f"{path} holds no frames; expected an AMC motion.")
+        raise AcclaimError(path, "it holds no frames; expected an AMC motion.")
     if len(seen) != len(moving):
         _cut_short(path, opened, frame, moving - seen)
     values = np.array(rows).reshape(len(rows), -1, 6)
@@ -201,6 +235,7 @@ def read_amc(path: str | Path, skeleton: AsfSkeleton) -> AmcMotion:
     return AmcMotion(
         translation=values[:, root, :3] * skeleton.metres,
         angles=values[:, :, 3:] * (math.pi / 180 if degrees else 1.0),
+        step=max(step, 1),
     )
 
 
@@ -241,21 +276,30 @@ def _rotations(angles: Array, order: NDArray[np.int64]) -> Array:
 
 
 def _fail(path: Path, number: int, message: str) -> NoReturn:
-    raise ValueError(f"{path}, line {number}: {message}")
+    raise AcclaimError(path, message, f"line {number}")
 
 
 def _cut_short(path: Path, number: int, frame: int, missing: set[str]) -> NoReturn:
     _fail(path, number, f"frame {frame} is cut short, it has no values for {', '.join(sorted(missing))}.")
 
 
-def _lines(path: Path) -> list[Line]:
+def _lines(path: Path, limit: int) -> list[Line]:
     """Numbered lines as words, without blank lines and comments."""
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; expected an Acclaim file (.asf or .amc) there.")
     # bytes that are no UTF-8 occur in comments only; in a value they fail to be a number
-    text = path.read_text(encoding="utf-8", errors="replace")
-    split = ((number, line.split()) for number, line in enumerate(text.split("\n"), start=1))
-    return [(number, words) for number, words in split if words and words[0][0] != "#"]
+    text = read_text(
+        path,
+        limit=limit,
+        fallback="latin-1",
+        error=AcclaimError,
+        missing=f"There is no file {path}; expected an Acclaim file (.asf or .amc) there.",
+    )
+    lines = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.split()
+        comment = next((i for i, word in enumerate(words) if word[0] == "#"), None)
+        if words[:comment]:
+            lines.append((number, words[:comment]))
+    return lines
 
 
 def _numbers(path: Path, number: int, what: str, words: Sequence[str], count: int) -> list[float]:
@@ -265,15 +309,19 @@ def _numbers(path: Path, number: int, what: str, words: Sequence[str], count: in
         values = [float(word) for word in words]
     except ValueError:
         values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        _fail(path, number, f"'{what}' has the values '{' '.join(words)}', expected finite numbers.")
+    # comparisons with NaN are false
+    if not all(abs(value) <= _LARGEST for value in values):
+        shown = " ".join(words)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        beyond = "" if not all(map(math.isfinite, values)) else f", none beyond {_LARGEST:g}"
+        _fail(path, number, f"'{what}' has the values '{shown}', expected finite numbers{beyond}.")
     return values
 
 
-def _sections(path: Path) -> dict[str, list[Line]]:
+def _sections(lines: Sequence[Line]) -> dict[str, list[Line]]:
     sections: dict[str, list[Line]] = {}
     current: list[Line] = []
-    for number, words in _lines(path):
+    for number, words in lines:
         if words[0][0] == ":":
             current = sections.setdefault(words[0][1:].lower(), [])
         else:
@@ -285,7 +333,7 @@ def _root(path: Path, lines: Sequence[Line]) -> tuple[list[int], tuple[int, ...]
     """Rotation order and channels of the root."""
     entries = {words[0].lower(): (number, words[1:]) for number, words in lines}
     if "order" not in entries:
-        raise ValueError(f"{path}: the section ':root' has no line 'order', e.g. 'order TX TY TZ RX RY RZ'.")
+        raise AcclaimError(path, "the section ':root' has no line 'order', e.g. 'order TX TY TZ RX RY RZ'.")
     for rest in ("position", "orientation"):
         if rest in entries:
             number, words = entries[rest]
@@ -356,5 +404,5 @@ def _parents(path: Path, lines: Sequence[Line], joints: Sequence[str]) -> tuple[
                 _fail(path, number, f"'{child}' gets a second parent, '{words[0]}'.")
             parents[at[child]] = at[words[0]]
     if loose := [name for name in joints if at[name] not in parents]:
-        raise ValueError(f"{path}: the hierarchy does not connect {', '.join(loose)} to the root.")
+        raise AcclaimError(path, f"the hierarchy does not connect {', '.join(loose)} to the root.")
     return tuple(parents[j] for j in range(len(joints)))

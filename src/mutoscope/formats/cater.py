@@ -1,7 +1,5 @@
 """CATER's scenes (JSON) and split lists (text); positions become boxes by AG2Vid's rules."""
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mutoscope.formats.plain_files import PlainFileError, parse_json
+from mutoscope.formats.sources import FileError, is_whole, vectors
+from mutoscope.formats.text import TextError, read_text
 from mutoscope.structures import CATER_VOCABULARY, ActionVocabulary
 
 #: width and height of CATER's pictures in pixels
@@ -19,6 +20,15 @@ PICTURE = (320, 240)
 RAW_FRAMES, RAW_FPS = 301, 24.0
 #: movements shorter than this many frames are no actions
 SHORTEST_ACTION = 12
+
+#: bytes of a scene at most; CATER's have 200 KB
+_SCENE_LIMIT = 16 * 2**20
+#: CATER's objects lie within 4 units of the middle; nothing that the camera sees lies beyond this
+_FARTHEST = 1e3
+#: no box lies or reaches farther from the picture than so many times its size
+_FAR_BOX = 10.0
+#: names become names of files
+_LONGEST_NAME = 200
 
 #: clip coordinates (X, Y, Z, W) of a point (x, y, z, 1) seen by CATER's camera
 CAMERA = np.array(
@@ -41,7 +51,7 @@ EXTENTS: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
 }
 
 
-class SceneError(ValueError):
+class SceneError(FileError):
     """A scene that cannot be used.
 
     Args:
@@ -51,8 +61,12 @@ class SceneError(ValueError):
     """
 
     def __init__(self, path: Path | str, reason: str, detail: str) -> None:
-        super().__init__(f"{path}: {detail}")
-        self.reason = reason
+        super().__init__(path, detail)
+        self.args, self.reason = (path, reason, detail), reason
+
+
+class ListError(FileError):
+    """A split list that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +138,15 @@ def read_scene(path: Path, frames: int = RAW_FRAMES) -> CaterScene:
         SceneError: if it is absent, no JSON, lacks something or contradicts itself.
     """
     try:
-        scene = json.loads(path.read_text(encoding="utf-8"))
+        scene = parse_json(read_text(path, limit=_SCENE_LIMIT), "the text")
     except FileNotFoundError as error:
         raise SceneError(path, "no scene file", "there is no such scene; every video needs one.") from error
-    except (OSError, ValueError) as error:
-        raise SceneError(path, "scene is no JSON", f"it cannot be read as JSON ({error}); fetch it again.") from error
+    except TextError as error:
+        raise SceneError(
+            path, "scene is no text", f"it cannot be read: {error.place}{' ' * bool(error.place)}{error.detail}"
+        ) from error
+    except PlainFileError as error:
+        raise SceneError(path, "scene is no JSON", f"it cannot be read as JSON; {error} Fetch it again.") from error
     return parse_scene(scene, path, frames)
 
 
@@ -146,7 +164,9 @@ def parse_scene(scene: Any, path: Path | str, frames: int = RAW_FRAMES) -> Cater
     entries = scene.get("objects") if isinstance(scene, Mapping) else None
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
         raise SceneError(path, "no objects", "it has no list 'objects' of one object or more.")
-    names = [str(entry.get("instance")) for entry in entries]
+    if not all(isinstance(entry.get("instance"), str) for entry in entries):
+        raise SceneError(path, "object without a name", "every object needs a text 'instance', its name.")
+    names = [entry["instance"] for entry in entries]
     if len(set(names)) < len(names):
         raise SceneError(path, "two objects of one name", f"objects need different names, found {', '.join(names)}.")
     attributes = [_attributes(entry, path) for entry in entries]
@@ -193,24 +213,21 @@ def read_list(path: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is no such list.
-        ValueError: if a line names no avi file, or the list names one twice or none.
+        ListError: if it is no text, a line names no avi file, or the list names one twice or none.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no split list {path}; expected a file of lines '<name>.avi <class ids>'.")
-    names = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    missing = f"There is no split list {path}; expected a file of lines '<name>.avi <class ids>'."
+    names: dict[str, int] = {}
+    for number, line in enumerate(read_text(path, error=ListError, missing=missing).split("\n"), start=1):
         if not line.strip():
             continue
-        file = line.split()[0]
-        if not re.fullmatch(r"[^/\\]+\.avi", file):
-            raise ValueError(f"{path}, line {number}: found '{file}', expected '<name>.avi <class ids>'.")
-        names.append(file.removesuffix(".avi"))
+        file = re.split(r"[\s,;]", line.strip(), maxsplit=1)[0]
+        if not re.fullmatch(r"[^/\\]+\.avi", file) or len(file) > _LONGEST_NAME:
+            raise ListError(path, f"found '{file[:80]}', expected '<name>.avi <class ids>'.", f"line {number}")
+        if (first := names.setdefault(file.removesuffix(".avi"), number)) != number:
+            raise ListError(path, f"it lists {file} twice, in line {first} too; remove one.", f"line {number}")
     if not names:
-        raise ValueError(f"{path} lists no videos; expected one per line, '<name>.avi <class ids>'.")
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"{path} lists {twice}.avi twice; remove one of the lines.")
-    return names
+        raise ListError(path, "it lists no videos; expected one per line, '<name>.avi <class ids>'.")
+    return list(names)
 
 
 def _attributes(entry: Mapping[str, Any], path: Path | str) -> list[int]:
@@ -235,12 +252,10 @@ def _places(entry: Mapping[str, Any], frames: int, path: Path | str) -> NDArray[
             f"object {name} has locations in {len(locations)} frames and none in frame {missing[0]}; expected "
             f"frames 0 to {frames - 1}.",
         )
-    try:
-        places = np.array([locations[str(frame)] for frame in range(frames)], dtype=np.float64)
-    except (TypeError, ValueError):
-        places = np.empty(0)
-    if places.shape != (frames, 3) or not np.isfinite(places).all():
-        raise SceneError(path, "malformed locations", f"object {name} has locations that are no three finite numbers.")
+    places = vectors([locations[str(frame)] for frame in range(frames)], 3, _FARTHEST)
+    if places is None:
+        detail = f"object {name} has locations that are no three finite numbers, none beyond {_FARTHEST:g}."
+        raise SceneError(path, "malformed locations", detail)
     return places
 
 
@@ -253,6 +268,11 @@ def _check_boxes(boxes: NDArray[np.float32], names: list[str], path: Path | str)
         raise SceneError(
             path, "object outside the picture", f"object {name} is never in the picture, or behind it in frame {frame}."
         )
+    far = (np.abs(boxes) > _FAR_BOX).any(axis=-1)
+    if far.any():
+        frame, number = (int(at[0]) for at in np.nonzero(far))
+        detail = f"object {names[number]} lies far outside the picture in frame {frame}; its locations cannot be right."
+        raise SceneError(path, "object far outside the picture", detail)
 
 
 def _actions(movements: Any, names: list[str], frames: int, path: Path | str) -> NDArray[np.int64]:
@@ -284,15 +304,16 @@ def _actions(movements: Any, names: list[str], frames: int, path: Path | str) ->
 
 def _movement(entry: Any, subject: str, path: Path | str) -> tuple[int, str, int, int]:
     """Action id, the other object (the subject itself where there is none), first and last frame."""
-    try:
+    if isinstance(entry, list) and len(entry) == 4:
         name, other, start, end = entry
-        if not all(math.isfinite(frame) and frame == int(frame) for frame in (start, end)):
-            raise ValueError("frames are whole numbers")
-        return CATER_VOCABULARY.action(name), subject if other is None else str(other), int(start), int(end)
-    except (TypeError, ValueError) as error:
-        raise SceneError(
-            path,
-            "malformed movements",
-            f"{subject} has the movement {entry!r}, expected [action, other object or null, start, end] with an "
-            f"action of {', '.join(CATER_VOCABULARY.action_names)}.",
-        ) from error
+        # files write some with an underscore before them
+        known = isinstance(name, str) and name.removeprefix("_") in CATER_VOCABULARY.action_names
+        if known and (other is None or isinstance(other, str)) and is_whole(start) and is_whole(end):
+            return CATER_VOCABULARY.action(name), subject if other is None else other, int(start), int(end)
+    shown = repr(entry)
+    raise SceneError(
+        path,
+        "malformed movements",
+        f"{subject} has the movement {shown if len(shown) <= 120 else shown[:117] + '...'}, expected [action, other "
+        f"object or null, start, end] with an action of {', '.join(CATER_VOCABULARY.action_names)} and whole frames.",
+    )

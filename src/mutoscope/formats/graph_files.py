@@ -19,7 +19,8 @@ from pathlib import Path
 
 import yaml
 
-from mutoscope.formats.plain_files import PlainFileError, parse_json, parse_yaml, read_bytes
+from mutoscope.formats.plain_files import MAX_BYTES, PlainFileError, parse_json, parse_yaml
+from mutoscope.formats.text import TextError, read_text
 from mutoscope.runtime.files import replacing
 from mutoscope.structures.action_graph import ActionGraph, GraphError
 
@@ -37,14 +38,11 @@ def read_action_graph(path: str | Path) -> ActionGraph:
     path = Path(path)
     # a JSON file is read as JSON, so that its errors speak of JSON
     parse = parse_json if _is_json(path) else parse_yaml
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; expected an action graph (.yaml or .json) there.")
+    missing = f"There is no file {path}; expected an action graph (.yaml or .json) there."
     try:
-        values = parse(read_bytes(path).decode("utf-8"), str(path))
-    except PlainFileError as error:
+        values = parse(read_text(path, limit=MAX_BYTES, missing=missing), str(path))
+    except (PlainFileError, TextError) as error:
         raise GraphError(str(error)) from None
-    except UnicodeDecodeError as error:
-        raise GraphError(f"{path}: {error}") from None
     try:
         return ActionGraph.from_dict(values)
     except GraphError as error:

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mutoscope.formats.sources import FileError, check_file, reason
+
 Array = NDArray[np.float64]
 
 FPS = 50.0
@@ -49,9 +51,25 @@ JOINT_IDS = {
     "right_elbow": 26,
     "right_wrist": 27,
 }
+#: bytes of a file at most; the published ones have 5 MB
+_LIMIT = 2**30
+#: frames of a recording at most: over an hour
+_MOST_FRAMES = 200_000
+#: no position of a person has a number beyond this, in any unit
+_FARTHEST = 1e6
+#: millimetres: how far cameras of a room stand from its middle
+_CAMERA_AWAY = (100.0, 1e5)
+#: pixels
+_FOCAL = (10.0, 1e5)
+#: coefficients of a lens are below one
+_BENT = 100.0
 _FILE = re.compile(r"(?P<action>\w+?)(?: (?P<trial>\d))?\.h5")
 #: parts of a camera and how many numbers they have
 _PARTS = {"R": 9, "T": 3, "f": 2, "c": 2, "k": 3, "p": 2, "Name": 8}
+
+
+class Human36mError(FileError):
+    """A file of positions or cameras that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -140,20 +158,22 @@ def position_files(root: Path, subject: int) -> list[PositionFile]:
 
 
 def read_positions(path: Path) -> Array:
-    """``[frames, 32, 3]`` world millimetres.
+    """``[frames, 32, 3]`` world coordinates, in millimetres as they are published.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it is no HDF5 file, is damaged, or holds something else.
+        Human36mError: if it is no HDF5 file, is damaged, or holds something else.
         ModuleNotFoundError: if h5py is missing.
     """
     with _opened(path) as file:
-        values = _numbers(file, "3D_positions", path)
-    if values.ndim != 2 or values.shape[0] != 3 * NUM_JOINTS or not values.shape[1]:
-        raise ValueError(
-            f"'3D_positions' in {path} has shape {values.shape}, expected ({3 * NUM_JOINTS}, frames): "
-            f"{NUM_JOINTS} joints of 3 coordinates."
-        )
+        found = _data_set(file, "3D_positions", path)
+        if len(found.shape) != 2 or found.shape[0] != 3 * NUM_JOINTS or not 0 < found.shape[1] <= _MOST_FRAMES:
+            raise Human36mError(
+                path,
+                f"'3D_positions' has shape {found.shape}, expected ({3 * NUM_JOINTS}, frames): {NUM_JOINTS} joints of "
+                f"3 coordinates, {_MOST_FRAMES} frames at most.",
+            )
+        values = _numbers(found, "3D_positions", path)
     return np.ascontiguousarray(values.T).reshape(-1, NUM_JOINTS, 3)
 
 
@@ -162,52 +182,100 @@ def read_camera(path: Path, subject: int, name: str) -> Camera:
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if the subject or the camera is not in it, or if it is damaged.
+        Human36mError: if the subject or the camera is not in it, it is damaged, or no camera can be so.
         ModuleNotFoundError: if h5py is missing.
     """
     with _opened(path) as file:
         group = f"subject{subject}"
-        if not hasattr(file.get(group), "keys"):
+        if not hasattr(_followed(file, group, path), "keys"):
             there = ", ".join(sorted(key for key in file if key.startswith("subject"))) or "none"
-            raise ValueError(f"{path} has no cameras of subject {subject}; it has those of: {there}.")
+            raise Human36mError(path, f"it has no cameras of subject {subject}; it has those of: {there}.")
         known = []
         for key in sorted(key for key in file[group] if key.startswith("camera")):
-            parts = {part: _numbers(file, f"{group}/{key}/{part}", path) for part in _PARTS}
+            parts: dict[str, Array] = {}
             for part, size in _PARTS.items():
-                if parts[part].size != size:
-                    raise ValueError(
-                        f"'{group}/{key}/{part}' in {path} has shape {parts[part].shape}, expected {size} numbers."
-                    )
+                where = f"{group}/{key}/{part}"
+                found = _data_set(file, where, path)
+                if found.size != size:
+                    raise Human36mError(path, f"'{where}' has shape {found.shape}, expected {size} numbers.")
+                parts[part] = _numbers(found, where, path)
             known.append("".join(chr(int(code)) for code in parts["Name"].ravel().clip(0, 127)))
             if known[-1] == name:
                 flat = {part: values.ravel() for part, values in parts.items()}
                 # stored column by column
                 rotation = parts["R"].reshape(3, 3).T
-                return Camera(name, rotation, flat["T"], flat["f"], flat["c"], flat["k"], flat["p"])
-    raise ValueError(f"{path} has no camera '{name}' of subject {subject}; it has {', '.join(known) or 'none'}.")
+                camera = Camera(name, rotation, flat["T"], flat["f"], flat["c"], flat["k"], flat["p"])
+                _check_camera(camera, path, f"{group}/{key}")
+                return camera
+    raise Human36mError(path, f"it has no camera '{name}' of subject {subject}; it has {', '.join(known) or 'none'}.")
+
+
+def _check_camera(camera: Camera, path: Path, where: str) -> None:
+    rotation = camera.rotation
+    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
+        raise Human36mError(path, f"'{where}/R' is no rotation; its rows must be of length 1, at right angles.")
+    away = float(np.linalg.norm(camera.centre))
+    if not _CAMERA_AWAY[0] <= away <= _CAMERA_AWAY[1]:
+        raise Human36mError(path, f"'{where}/T' is {away:g} from the middle of the room; expected millimetres.")
+    if not ((camera.focal >= _FOCAL[0]) & (camera.focal <= _FOCAL[1])).all():
+        raise Human36mError(path, f"'{where}/f' is {camera.focal.tolist()}, expected focal lengths in pixels.")
+    if np.abs(camera.principal).max() > _FOCAL[1]:
+        raise Human36mError(path, f"'{where}/c' is {camera.principal.tolist()}, expected a place in pixels.")
+    if max(np.abs(camera.radial).max(), np.abs(camera.tangential).max()) > _BENT:
+        raise Human36mError(path, f"'{where}/k' or '{where}/p' is beyond {_BENT:g}, which no lens bends.")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
+    h5py = _h5py()
+    check_file(path, _LIMIT, Human36mError)
     try:
-        with _h5py().File(path, "r") as file:
+        with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be read as HDF5 ({error}); it may be damaged or cut short.") from error
+    except Human36mError:
+        raise
+    # damaged files make h5py raise nearly everything
+    except Exception as error:
+        raise Human36mError(
+            path, f"it cannot be read as HDF5 ({reason(error)}); it may be damaged or cut short."
+        ) from None
 
 
-def _numbers(file: Any, key: str, path: Path) -> Array:
-    """A numeric data set as float64; a sentence where it is missing or holds anything but finite numbers."""
-    found = file.get(key)
-    if found is None or getattr(found, "shape", None) is None:
-        raise ValueError(f"{path} has no data set '{key}'; it has {', '.join(sorted(file)) or 'nothing'}.")
-    if found.dtype.kind not in "fiu":
-        raise ValueError(f"'{key}' in {path} holds {found.dtype}, expected numbers.")
-    values = np.asarray(found[()], dtype=np.float64)
+def _followed(file: Any, key: str, path: Path) -> Any:
+    """What lies at ``a/b/c``, or ``None``; links out of the file are not followed."""
+    found = file
+    for step in key.split("/"):
+        if not hasattr(found, "keys"):
+            return None
+        link = found.get(step, getlink=True)
+        if link is None:
+            return None
+        if type(link).__name__ != "HardLink":
+            raise Human36mError(path, f"'{key}' is a link to something else, which is not followed; copy it in.")
+        found = found[step]
+    return found
+
+
+def _data_set(file: Any, key: str, path: Path) -> Any:
+    """A numeric data set, not yet read; a sentence where it is missing, lies elsewhere or holds something else."""
+    found = _followed(file, key, path)
+    if getattr(found, "shape", None) is None or not hasattr(found, "is_virtual"):
+        raise Human36mError(path, f"it has no data set '{key}'; it has {', '.join(sorted(file)[:20]) or 'nothing'}.")
+    if found.is_virtual or found.external:
+        raise Human36mError(path, f"the values of '{key}' lie in other files, which are not followed; copy them in.")
+    if found.dtype.kind not in "fiu" or found.dtype.itemsize > 16:
+        raise Human36mError(path, f"'{key}' holds {found.dtype}, expected numbers.")
+    return found
+
+
+def _numbers(found: Any, key: str, path: Path) -> Array:
+    """The values of a data set as float64; a sentence where one is no finite number of sensible size."""
+    with np.errstate(over="ignore"):
+        values = np.asarray(found[()], dtype=np.float64)
     if not np.isfinite(values).all():
-        raise ValueError(f"'{key}' in {path} holds values that are no finite numbers.")
+        raise Human36mError(path, f"'{key}' holds values that are no finite numbers.")
+    if np.abs(values).max(initial=0) > _FARTHEST:
+        raise Human36mError(path, f"'{key}' holds {np.abs(values).max():g}, expected nothing beyond {_FARTHEST:g}.")
     return values
 
 

@@ -1,5 +1,6 @@
 """Video files: MP4 and GIF out, anything that PyAV decodes in. Frames are ``uint8 [t, h, w, 3]`` RGB throughout."""
 
+import logging
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,12 +10,18 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 from PIL import Image
 
+from mutoscope.formats.decoding import VideoError, at_constant_rate, open_video, timed_frames
+from mutoscope.formats.sources import size_of
 from mutoscope.runtime.files import replacing
 
 Frames = NDArray[np.uint8]
 
 #: H.273 code of BT.709, the matrix that players assume where a file names none and the picture is large
 _BT709 = 1
+#: of a decoded video at most
+_MOST_BYTES = 4 * 10**9
+
+log = logging.getLogger(__name__)
 
 
 def write_mp4(path: str | Path, frames: Frames, fps: float, crf: int = 18) -> Path:
@@ -90,7 +97,9 @@ def write_gif(path: str | Path, frames: Frames, fps: float) -> Path:
 
 
 def read_video(path: str | Path) -> tuple[Frames, float]:
-    """Decode a whole video.
+    """Decode a whole video: turned as it asks for, with square pixels, transparent parts white.
+
+    Where frames are shown for different times they are repeated or left out at a constant rate, which is said.
 
     Args:
         path: any file that FFmpeg's libraries decode (mp4, webm, avi, gif ...).
@@ -100,38 +109,41 @@ def read_video(path: str | Path) -> tuple[Frames, float]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no video, is corrupt or cut off, changes its size, or names no frame rate.
+        VideoError: it is no video, is corrupt or cut off, changes its size, names no frame rate, or is too large for
+            memory.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no video file at '{path}'.")
+    with open_video(path) as (_, stream):
+        promised, rate = stream.frames, stream.average_rate
+    frames: list[NDArray[np.uint8]] = []
+    times: list[float | None] = []
     try:
-        container = av.open(str(path))
-    except av.error.FFmpegError as error:
-        raise ValueError(
-            f"'{path}' cannot be opened as a video ({error.strerror}); the file may be corrupt."
-        ) from error
-    try:
-        if not container.streams.video:
-            raise ValueError(f"'{path}' holds no video stream, so there are no frames to read.")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        promised = stream.frames
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-        rate = stream.average_rate
-    except av.error.FFmpegError as error:
-        raise ValueError(f"'{path}' cannot be decoded ({error.strerror}); the file may be corrupt.") from error
-    finally:
-        container.close()
-    if len(frames) < (expected := max(promised, 1)):
-        raise ValueError(
-            f"'{path}' ends early: {len(frames)} of {expected} frames could be decoded; fetch or write it again."
-        )
-    if sizes := {f.shape for f in frames} - {frames[0].shape}:
-        raise ValueError(f"'{path}' changes its frame size from {frames[0].shape[:2]} to {sizes.pop()[:2]} on the way.")
-    if not rate:
-        raise ValueError(f"'{path}' does not say its frame rate; write it again with one.")
-    return np.stack(frames), float(rate)
+        for picture, time in timed_frames(path, square=True):
+            if max(promised, len(frames) + 1) * picture.nbytes > _MOST_BYTES:
+                raise MemoryError
+            frames.append(picture)
+            times.append(time)
+        if len(frames) < (expected := max(promised, 1)):
+            raise VideoError(
+                path, f"it ends early: {len(frames)} of {expected} frames could be decoded; fetch or write it again."
+            )
+        if sizes := {f.shape for f in frames} - {frames[0].shape}:
+            raise VideoError(path, f"it changes its frame size from {frames[0].shape[:2]} to {sizes.pop()[:2]}.")
+        if not rate:
+            raise VideoError(path, "it does not say its frame rate; write it again with one.")
+        shown, fps = at_constant_rate(times, float(rate))
+        if shown is None:
+            return np.stack(frames), fps
+        log.warning("%s shows its frames for different times; they are taken %g times a second.", path, fps)
+        if len(shown) * frames[0].nbytes > _MOST_BYTES:
+            raise MemoryError
+        return np.stack(frames)[shown], fps
+    except MemoryError:
+        raise VideoError(
+            path,
+            f"its {max(promised, len(frames))} or more frames take more memory than there is, or than the "
+            f"{size_of(_MOST_BYTES)} that a video may; cut it or make it smaller.",
+        ) from None
 
 
 def _rate(fps: float) -> Fraction:

@@ -25,7 +25,7 @@ def evaluation_command(config: Mapping[str, Any], explicit: Mapping[str, Mapping
     """
     usual = OmegaConf.to_container(OmegaConf.load(config_dir() / "evaluate.yaml"))
     assert isinstance(usual, dict)
-    defaults = {str(key): usual[key] for key in usual if key not in ("defaults", "hydra", "checkpoint")}
+    defaults = {str(key): usual[key] for key in usual if key not in ("defaults", "hydra", "checkpoint", *_GROUPS)}
     words = ["mutoscope", "evaluate", f"checkpoint={in_grammar(config['checkpoint'])}"]
     for group in _GROUPS:
         typed = dict(explicit.get(group, {}))

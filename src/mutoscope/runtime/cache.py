@@ -16,14 +16,21 @@ def default_cache() -> Path:
 def fingerprint(settings: Mapping[str, Any], files: Iterable[Path]) -> str:
     """Changes whenever a setting or the place, size or modification time of a file does.
 
+    Of a folder, names, sizes and times of the files in it count, but for hidden ones.
+
     Raises:
         FileNotFoundError: naming the first files that are missing.
     """
-    stamps, missing = [], []
+    stamps: list[list[Any]] = []
+    missing = []
     for file in sorted(set(files)):
         if file.is_file():
             stat = file.stat()
             stamps.append([str(file.resolve()), stat.st_size, stat.st_mtime_ns])
+        elif file.is_dir():
+            with os.scandir(file) as entries:
+                inside = sorted((e.name, e.stat()) for e in entries if not e.name.startswith("."))
+            stamps.append([str(file.resolve()), *([name, s.st_size, s.st_mtime_ns] for name, s in inside)])
         else:
             missing.append(str(file))
     if missing:

@@ -8,6 +8,8 @@ from mutoscope.structures.batches import (
     MotionBatch,
     MotionSample,
     Sample,
+    VideoBatch,
+    VideoSample,
 )
 from mutoscope.structures.clocked import ClockedGraph
 from mutoscope.structures.graph import partition_adjacency
@@ -43,6 +45,8 @@ __all__ = [
     "Sample",
     "Skeleton",
     "Timing",
+    "VideoBatch",
+    "VideoSample",
     "down_left",
     "early_late",
     "huddle",

@@ -16,6 +16,8 @@ from mutoscope.structures.vocabulary import ActionVocabulary
 
 __all__ = ["ActionEdge", "ActionGraph", "Box", "GraphError", "GraphObject"]
 
+#: frames of a clip at most
+_LONGEST = 100_000
 _FULL_FRAME: Box = (0.0, 0.0, 1.0, 1.0)
 #: who acts in Something-Something
 _HAND = "hand"
@@ -66,6 +68,8 @@ class ActionGraph:
         """
         if self.length < 1:
             raise GraphError(f"The graph has {self.length} frames; a clip needs at least 1.")
+        if self.length > _LONGEST:
+            raise GraphError(f"The graph has {self.length:.4g} frames; a clip has {_LONGEST} at most.")
         if not self.objects:
             raise GraphError("The graph has no objects; it needs at least one.")
         for name, count in Counter(self.names).items():

@@ -1,6 +1,6 @@
 """What flows from data to models (batches) and from models to metrics and pictures (samples)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -151,3 +151,87 @@ class ActionGraphSample(Sample):
     asked: ActionGraphBatch
     boxes: Tensor
     drawn: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoBatch:
+    """Clips of video, with what is known of the agent that moves in them.
+
+    What lies between two frames stands at the earlier one: entry ``i`` is about the way from frame ``i`` to ``i + 1``.
+
+    Args:
+        frames: ``[b, t, 3, h, w]`` uint8 RGB.
+        names: one per clip, ``<video>_<first>-<last frame>``.
+        masks: ``[b, t, 1, h, w]`` uint8, 255 where the agent is.
+        actions: ``[b, t - 1]`` int64 the local action, an index of the dataset's classes.
+        shifts: ``[b, t - 1, 2]`` float32 pixels by which the agent moves, right and down.
+        background_shifts: the same of the background's content.
+        sprites: ``[b]`` int64 who the agent is.
+    """
+
+    frames: Tensor
+    names: tuple[str, ...]
+    masks: Tensor | None = None
+    actions: Tensor | None = None
+    shifts: Tensor | None = None
+    background_shifts: Tensor | None = None
+    sprites: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def length(self) -> int:
+        """Frames per clip ``t``."""
+        return self.frames.shape[1]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "names"}
+        changed: dict[str, Any] = {name: change(x) for name, x in tensors.items() if x is not None}
+        return replace(self, **changed)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        return self._each(lambda x: x.to(*args, **kwargs))
+
+    def pin_memory(self) -> Self:
+        return self._each(lambda x: x.pin_memory())
+
+    @classmethod
+    def cat(cls, batches: "Sequence[VideoBatch]") -> "VideoBatch":
+        """All clips of the batches; what one of them does not know, the result does not."""
+        kept = {
+            f.name: torch.cat([getattr(b, f.name) for b in batches])
+            for f in fields(cls)
+            if f.name != "names" and all(getattr(b, f.name) is not None for b in batches)
+        }
+        return cls(names=tuple(name for b in batches for name in b.names), **kept)
+
+    def select(self, clips: Sequence[int]) -> Self:
+        """Some of the clips, in the order given."""
+        return replace(self._each(lambda x: x[list(clips)]), names=tuple(self.names[clip] for clip in clips))
+
+    def first(self, length: int) -> Self:
+        """The first frames of every clip, at most ``length`` of them."""
+        parts: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[:, : length - between]
+            for name, between in (("frames", 0), ("masks", 0), ("actions", 1), ("shifts", 1), ("background_shifts", 1))
+        }
+        return replace(self, **parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSample(Sample):
+    """Video generated from a first frame and what happens from then on; frame 0 is the given one.
+
+    Args:
+        asked: the clips it was made from.
+        masks: ``[b, t, 1, h, w]`` float32 in [0, 1], where the model saw or drew the agent.
+        actions: ``[b, t - 1]`` int64 the model's own local actions that were carried out.
+        shifts, background_shifts: ``[b, t - 1, 2]`` float32 pixels, right and down, that were carried out.
+    """
+
+    asked: VideoBatch
+    masks: Tensor
+    actions: Tensor
+    shifts: Tensor
+    background_shifts: Tensor

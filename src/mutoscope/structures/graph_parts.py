@@ -11,6 +11,10 @@ from mutoscope.structures.vocabulary import ActionVocabulary
 Box = tuple[float, float, float, float]
 #: no box in or near the frame has numbers beyond this, boxes in pixels have
 _FAR = 4
+#: what is smaller than this part of the frame cannot be seen
+_SMALLEST = 1e-6
+#: frames: no action is shorter, and none begins or ends later
+_SHORTEST, _LATEST = 1e-3, 1e6
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class GraphObject:
         if self.box is None and not needs_box:
             return
         box = self.need_box()
-        if not all(map(math.isfinite, box)) or not (box[2] > 0 and box[3] > 0):
+        if not all(map(math.isfinite, box)) or not min(box[2:]) > _SMALLEST:
             raise GraphError(
                 f"The box of object '{self.name}' is ({', '.join(f'{x:g}' for x in box)}); expected finite "
                 "(x0, y0, width, height) with width and height above 0."
@@ -107,12 +111,17 @@ class ActionEdge:
         """Progress at the first frame of a clip of ``length`` frames and one past its last (spec, section 1).
 
         Raises:
-            GraphError: times that are not finite, or an end that does not come after the start.
+            GraphError: times that are not finite or beyond any clip, or an end that does not come after the start.
         """
         if not (math.isfinite(self.start) and math.isfinite(self.end)):
             raise GraphError("start and end must be finite frame numbers.")
+        if max(abs(self.start), abs(self.end)) > _LATEST:
+            raise GraphError(f"it goes from frame {self.start:g} to {self.end:g}; frames go to {_LATEST:g} at most.")
         if not self.end > self.start:
             raise GraphError(f"it ends at frame {self.end:g}, but must end after its start, frame {self.start:g}.")
+        # its clock would not be finite
+        if self.end - self.start < _SHORTEST:
+            raise GraphError(f"it lasts {self.end - self.start:g} frames, expected {_SHORTEST:g} or more.")
         return -self.start / (self.end - self.start), (length - self.start) / (self.end - self.start)
 
     def with_clock(self, first: float, last: float, length: int) -> "ActionEdge":

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+#: nothing in a graph comes near
+_LARGEST = 10**15
+
 
 class GraphError(ValueError):
     """An action graph that cannot mean anything; the message names the edge or object and what to do."""
@@ -42,10 +45,10 @@ def number(value: object, what: str) -> float:
     # True is an int
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GraphError(f"{what} is {_shown(value)}, expected a number.")
-    try:
-        return float(value)
-    except OverflowError:
-        raise GraphError(f"{what} is an enormous number, expected one of fewer than 300 digits.") from None
+    # whole numbers have no largest, floats do
+    if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+        raise GraphError(f"{what} is an enormous number, expected a number of sensible size.")
+    return float(value)
 
 
 def numbers(value: object, what: str, count: int) -> tuple[float, ...]:
@@ -110,12 +113,17 @@ def check_keys(values: Mapping[Any, Any], what: str, needed: Sequence[str], opti
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no numbers of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
     """The sentence that says that there is no such name, which ones there are, and which is the closest."""
+    name = name if len(name) <= 60 else f"{name[:57]}..."
     hint = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     meant = f" Did you mean '{hint[0]}'?" if hint else ""
     return f"There is no {what} '{name}'; known: {', '.join(known)}.{meant}"

@@ -155,7 +155,7 @@ def test_comes_from_the_cache_afterwards(
     monkeypatch.setattr("mutoscope.evaluators.trained.make_trainer", None)
     again = track_classifier_for(datamodule, CONFIG, cache)
     assert (again.sha256, again.accuracy) == (trained.sha256, trained.accuracy)
-    assert (datamodule.batch_size, datamodule.start_batch) == (4, 0)
+    assert (datamodule.batch_size, datamodule.start_sample) == (4, 0)
     clips = scenes(0, 5)
     assert torch.equal(again.network(clips.graph, clips.boxes), trained.network(clips.graph, clips.boxes))
 

@@ -12,8 +12,9 @@ from mutoscope.data.action_graph.cater_scenes import STRIDE, SceneTable
 from mutoscope.data.action_graph.clips import ActionGraphDataModule
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import existing_folder
-from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
+from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
+from mutoscope.data.skipped import Skipped, by_reason
 from mutoscope.formats.cater import RAW_FPS, RAW_FRAMES, CaterScene, SceneError, read_list, read_scene
 from mutoscope.runtime.cache import fingerprint
 from mutoscope.runtime.files import replacing

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.action_graph.clips import Clip, ClipSource
+from mutoscope.formats.arrays import read_arrays
 from mutoscope.formats.cater import CaterScene, window_actions
 from mutoscope.runtime.files import replacing
 from mutoscope.structures import CATER_VOCABULARY
@@ -61,13 +63,14 @@ class SceneTable(ClipSource):
         if not path.is_file():
             raise FileNotFoundError(f"There are no prepared scenes at {path}; call prepare_data() first.")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in _ARRAYS}
-        except (OSError, KeyError, ValueError) as error:
+            arrays: dict[str, Any] = read_arrays(path, _ARRAYS)
+            table = cls(**arrays | {"names": tuple(arrays["names"].tolist())})
+            table._check()
+        except ValueError as error:
             raise ValueError(
                 f"The scenes at {path} are damaged ({error}); delete the file and prepare again."
             ) from error
-        return cls(**arrays | {"names": tuple(arrays["names"].tolist())})
+        return table
 
     def save(self, path: Path) -> None:
         """Write the table, atomically."""
@@ -81,6 +84,29 @@ class SceneTable(ClipSource):
                 boxes=self.boxes,
                 actions=self.actions,
             )
+
+    def _check(self) -> None:
+        """Whether the arrays fit together and mean something; a ``ValueError`` says what does not."""
+        whole = (self.nodes, self.edges, self.attributes, self.actions)
+        if any(array.dtype != np.int64 for array in whole) or self.boxes.dtype != np.float32:
+            raise ValueError("its numbers are of another type than were written")
+        v, n, a = len(self.names), len(self.attributes), len(self.actions)
+        if self.nodes.shape != (v,) or self.edges.shape != (v,) or min(self.nodes.min(), self.edges.min()) < 1:
+            raise ValueError("its counts do not go with its names")
+        if (self.nodes.sum(), self.edges.sum()) != (n, a) or self.boxes.ndim != 3 or len(self.boxes) != n:
+            raise ValueError("its counts do not go with what they count")
+        words = [len(values) for _, values in CATER_VOCABULARY.attributes]
+        if self.attributes.shape[1:] != (len(words),) or self.boxes.shape[2:] != (4,) or self.actions.shape[1:] != (5,):
+            raise ValueError("its arrays have other shapes than were written")
+        if (self.attributes < 0).any() or (self.attributes >= words).any() or not np.isfinite(self.boxes).all():
+            raise ValueError("it holds attributes or boxes that there cannot be")
+        subject, action, other, first, last = self.actions.T
+        nodes = np.repeat(self.nodes, self.edges)
+        most = np.stack(
+            [nodes, np.full(a, len(CATER_VOCABULARY.actions)), nodes, last + 1, np.full(a, self.raw_frames)]
+        )
+        if (self.actions < 0).any() or (np.stack([subject, action, other, first, last]) >= most).any():
+            raise ValueError("it holds actions that there cannot be")
 
     @property
     def raw_frames(self) -> int:

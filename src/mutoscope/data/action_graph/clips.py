@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mutoscope.data.datamodule import DataModule, Split
-from mutoscope.data.frame_cache import FrameCache, Skipped, tell_skipped
+from mutoscope.data.frame_cache import FrameCache
+from mutoscope.data.skipped import Skipped, tell_skipped
 from mutoscope.runtime.cache import default_cache
 from mutoscope.runtime.console import say
 from mutoscope.structures import (

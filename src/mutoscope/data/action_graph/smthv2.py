@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import av
+import numpy as np
 from filelock import FileLock
-from PIL import Image
 
 from mutoscope.data.action_graph.clips import ActionGraphDataModule
 from mutoscope.data.action_graph.something_table import SomethingTable, SomethingVideo, action_of
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import existing_folder
-from mutoscope.data.frame_cache import FrameCache, FrameSource, Skipped, by_reason, prepare_cache
+from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
+from mutoscope.data.skipped import Skipped, by_reason
+from mutoscope.formats.decoding import probe_video
+from mutoscope.formats.frame_folders import probe_folder
 from mutoscope.formats.something_else import (
     HAND,
     RAW_FPS,
     TEMPLATES,
     BoxError,
+    BoxFileError,
     BoxTrack,
     Row,
     parse_boxes,
@@ -28,6 +31,7 @@ from mutoscope.formats.something_else import (
     read_labels,
     read_mapping,
 )
+from mutoscope.formats.sources import FileError
 from mutoscope.runtime.cache import fingerprint
 from mutoscope.runtime.files import replacing
 from mutoscope.runtime.parallel import each, usable_cores
@@ -48,7 +52,6 @@ _LABELS: dict[Split, tuple[str, ...]] = {
 _BOXES = ("boxes/*.json", "bounding_box_smthsmth*.json", "boxes.json")
 #: AG2Vid's validation and test rows are the public validation split divided so
 _VAL_SHARE = 0.3
-_PICTURES = (".jpg", ".jpeg", ".png")
 #: raise whenever reading makes something else of the same files
 _PREPARATION = 1
 
@@ -179,6 +182,9 @@ class SomethingV2(ActionGraphDataModule):
                 elif probed[2] <= track.frames.max():
                     detail = f"{paths[i]} has {probed[2]} frames, but boxes go to frame {track.frames.max() + 1}."
                     skipped.append(Skipped(row.name, "wrong number of frames", detail))
+                elif not _near(track, probed[:2]):
+                    detail = f"Boxes of video {row.name} lie far outside its {probed[0]}x{probed[1]} pixels."
+                    skipped.append(Skipped(row.name, "boxes outside the picture", detail))
                 else:
                     action = action_of(row.template)
                     videos.append(SomethingVideo(row.name, split, action, TEMPLATES[row.template], probed[:2], track))
@@ -240,19 +246,23 @@ class SomethingV2(ActionGraphDataModule):
         wanted = {row.name: row for _, row in rows}
         tracks: dict[str, BoxTrack] = {}
         skipped: dict[str, Skipped] = {}
+        damaged: list[Skipped] = []
         for file in self._box_files:
-            for name, records in read_boxes(file, wanted):
-                try:
-                    track = parse_boxes(name, records, self._mapping)
-                    if (problem := _unfit_boxes(wanted[name], track)) is not None:
-                        skipped[name] = problem
-                    else:
-                        tracks[name] = track
-                except BoxError as error:
-                    skipped[name] = Skipped(name, error.reason, str(error))
+            try:
+                for name, records in read_boxes(file, wanted):
+                    try:
+                        track = parse_boxes(name, records, self._mapping)
+                        if (problem := _unfit_boxes(wanted[name], track)) is not None:
+                            skipped[name] = problem
+                        else:
+                            tracks[name] = track
+                    except BoxError as error:
+                        skipped[name] = Skipped(name, error.reason, f"{file}: {error}")
+            except BoxFileError as error:
+                damaged.append(Skipped(file.name, "file of boxes cannot be read", str(error)))
         for name in wanted.keys() - tracks.keys() - skipped.keys():
             skipped[name] = Skipped(name, "no boxes", "It is in none of the files of boxes.")
-        return tracks, [skipped[name] for name in wanted if name in skipped]
+        return tracks, [*(skipped[name] for name in wanted if name in skipped), *damaged]
 
     @cached_property
     def _labelled(self) -> dict[Split, list[Row]]:
@@ -310,7 +320,7 @@ class SomethingV2(ActionGraphDataModule):
         if self.mapping is not None:
             files.append(self._root / Path(self.mapping).expanduser())
         videos = [self._video(row.name) for _, row in self._rows[0]]
-        files += [video for video in videos if video is not None and video.is_file()]
+        files += [video for video in videos if video is not None and (video.is_file() or video.is_dir())]
         names = [[split, row.name] for split, row in self._rows[0]]
         return fingerprint({"preparation": _PREPARATION, "names": names, "mapping": self.mapping}, files)
 
@@ -352,21 +362,15 @@ def _unfit_boxes(row: Row, track: BoxTrack) -> Skipped | None:
     return None
 
 
+def _near(track: BoxTrack, size: tuple[int, int]) -> bool:
+    """Whether all corners lie in the picture or no farther beside it than it is large."""
+    corners = track.box.reshape(-1, 2) / np.array(size)
+    return bool(((corners >= -1) & (corners <= 2)).all())
+
+
 def _probe(path: Path) -> tuple[int, int, int] | str:
     """Width, height and number of frames of a video or a folder of pictures, or what is wrong with it."""
     try:
-        if path.is_dir():
-            pictures = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _PICTURES)
-            if not pictures:
-                return f"{path} holds no pictures."
-            with Image.open(pictures[0]) as image:
-                return (*image.size, len(pictures))
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return f"{path} holds no video."
-            stream = container.streams.video[0]
-            # the end of the file comes as a packet without content
-            frames = sum(packet.size > 0 for packet in container.demux(stream))
-            return stream.width, stream.height, frames
-    except (OSError, av.error.FFmpegError) as error:
-        return f"{path} cannot be read ({error})."
+        return probe_folder(path) if path.is_dir() else probe_video(path)
+    except (OSError, FileError) as error:
+        return str(error)

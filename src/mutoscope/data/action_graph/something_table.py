@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.action_graph.clips import Clip, ClipSource
+from mutoscope.formats.arrays import read_arrays
 from mutoscope.formats.something_else import HAND, TEMPLATES, BoxTrack
 from mutoscope.runtime.files import replacing
 from mutoscope.structures import ActionVocabulary, something_vocabulary
@@ -102,20 +103,42 @@ class SomethingTable(ClipSource):
         if not path.is_file():
             raise FileNotFoundError(f"There are no prepared boxes at {path}; call prepare_data() first.")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays: dict[str, Any] = {name: file[name] for name in _ARRAYS}
-        except (OSError, KeyError, ValueError) as error:
+            arrays: dict[str, Any] = read_arrays(path, _ARRAYS)
+            words = {name: tuple(arrays[name].tolist()) for name in ("names", "categories")}
+            table = cls(**arrays | words, stride=stride)
+            table._check()
+        except ValueError as error:
             raise ValueError(
                 f"The boxes at {path} are damaged ({error}); delete the file and prepare again."
             ) from error
-        words = {name: tuple(arrays[name].tolist()) for name in ("names", "categories")}
-        return cls(**arrays | words, stride=stride)
+        return table
 
     def save(self, path: Path) -> None:
         """Write the table, atomically."""
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
+
+    def _check(self) -> None:
+        """Whether the arrays fit together and mean something; a ``ValueError`` says what does not."""
+        whole = (self.facts, self.records, self.category, self.labels)
+        if any(array.dtype != np.int64 for array in whole) or self.boxes.dtype != np.float32:
+            raise ValueError("its numbers are of another type than were written")
+        shapes = [array.shape[1:] for array in (*whole, self.boxes)]
+        if shapes != [(6,), (2,), (), (2,), (4,)] or len(self.facts) != len(self.names) or not len(self.names):
+            raise ValueError("its arrays have other shapes than were written")
+        counts = self.facts[:, 3:]
+        if (self.facts < 0).any() or (counts < 1).any() or len(self.boxes) != len(self.labels):
+            raise ValueError("its counts do not go with its names")
+        if counts.sum(axis=0).tolist() != [len(self.records), len(self.category), len(self.labels)]:
+            raise ValueError("its counts do not go with what they count")
+        if (self.facts[:, :2] >= (len(_PURPOSES), len(TEMPLATES))).any() or (self.records < 0).any():
+            raise ValueError("it holds splits, actions or frames that there cannot be")
+        most = np.repeat(counts[:, :2], counts[:, 2], axis=0)
+        if (self.labels < 0).any() or (self.labels >= most).any() or not np.isfinite(self.boxes).all():
+            raise ValueError("it holds boxes of nothing, or that are no numbers")
+        if (self.category < 1).any() or (self.category > len(self.categories)).any() or HAND not in self.categories:
+            raise ValueError("it holds categories that there cannot be")
 
     @cached_property
     def vocabulary(self) -> ActionVocabulary:

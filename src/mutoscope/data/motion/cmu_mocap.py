@@ -1,10 +1,10 @@
 """Real motion capture: labelled recordings of the CMU Graphics Lab Motion Capture Database, or any ASF/AMC tree."""
 
-import csv
 import hashlib
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,12 @@ from mutoscope.data.motion.retarget import retarget, retarget_matrix
 from mutoscope.data.motion.scaling import Scaling
 from mutoscope.data.motion.store import Recording, prepare_store, split_by_group
 from mutoscope.data.motion.stored import StoredMotionDataModule
+from mutoscope.data.motion.units import check_people, metres_per_unit
 from mutoscope.data.motion.windows import MotionClips, ShortRule
 from mutoscope.data.registry import register
 from mutoscope.formats.asf_amc import AsfSkeleton, forward_kinematics, read_amc, read_asf
+from mutoscope.formats.sources import FileError
+from mutoscope.formats.text import read_table
 from mutoscope.runtime.cache import default_cache, fingerprint
 from mutoscope.structures import CMU31, RootRule
 from mutoscope.structures import skeleton as named_skeleton
@@ -35,7 +38,13 @@ _WANTED = (
     "Set dataset.root=<that folder>"
 )
 #: raise whenever reading, retargeting or resampling changes what it makes of the same files
-_PREPARATION = 1
+_PREPARATION = 2
+#: frames per second of any motion capture
+_SLOWEST, _FASTEST = 0.1, 10_000.0
+
+
+class RecordingsError(FileError):
+    """An index of recordings that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class CmuMocap(StoredMotionDataModule):
         fps: frames per second to bring all recordings to.
         length, stride, short, root_rule, align_heading, channels, scaling: see :class:`MotionDataModule`.
         val_fraction: share of each class's takes held out for validation; a class with one take has none.
+        unit: of the ASF and AMC files, where the ``length`` that an ASF file states is not to be believed: mm, cm, m,
+            in, ft, or how many metres. By default ``0.0254 / length`` metres, as CMU's files have it.
         cache_dir: where prepared data go; ``default_cache()`` by default.
         batch_size, num_workers, balance: see :class:`DataModule`.
         split_seed: of the split.
@@ -92,6 +103,7 @@ class CmuMocap(StoredMotionDataModule):
         root_rule: RootRule = "relative",
         align_heading: bool = True,
         channels: int = 3,
+        unit: str | float | None = None,
         cache_dir: str | None = None,
         batch_size: int = 32,
         num_workers: int = 0,
@@ -120,6 +132,7 @@ class CmuMocap(StoredMotionDataModule):
         if not 0 <= val_fraction < 1:
             raise ValueError(f"val_fraction is {val_fraction}, expected a number from 0 to below 1.")
         self.folder = existing_folder(root, "cmu_mocap", _WANTED)
+        self.unit = None if unit is None else metres_per_unit(unit)
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self._matrix = retarget_matrix(CMU31, self.skeleton)
@@ -152,15 +165,20 @@ class CmuMocap(StoredMotionDataModule):
 
         Raises:
             FileNotFoundError: if a file that the index names is missing.
-            ValueError: naming file and line, if one cannot be read.
+            ValueError: naming file and line of the first, if none can be used.
         """
         skeletons: dict[str, AsfSkeleton] = {}
+        #: of recordings whose frame numbers do not count one by one
+        steps: dict[str, int] = {}
 
         def read(i: int) -> NDArray[np.float64]:
             row = self._rows[i]
             if row.asf not in skeletons:
-                skeletons[row.asf] = read_asf(self.folder / row.asf)
-            joints = _positions(self.folder / row.file, skeletons[row.asf], row.frames)
+                skeletons[row.asf] = read_asf(self.folder / row.asf, self.unit)
+            joints, step = _positions(self.folder / row.file, skeletons[row.asf], row.frames)
+            check_people(self.folder / row.file, joints, CMU31, row.fps, skeletons[row.asf].metres)
+            if step > 1:
+                steps[row.file] = step
             return resample(retarget(joints, self._matrix), row.fps, self.fps)
 
         prepare_store(
@@ -173,6 +191,15 @@ class CmuMocap(StoredMotionDataModule):
             fingerprint=self.sources,
             title=f"Preparing {self.registered_name}",
         )
+        if steps:
+            name, step = next(iter(steps.items()))
+            log.warning(
+                "%d recordings number their frames in steps (%s: %d); fps in the index is taken as that of the frames "
+                "in the file, not of their numbers.",
+                len(steps),
+                name,
+                step,
+            )
 
     def clips(self, split: Split) -> MotionClips:
         train, val = self._split
@@ -184,7 +211,7 @@ class CmuMocap(StoredMotionDataModule):
         log.info(
             "%s: %d recordings, %d training and %d validation windows of %d frames at %g fps",
             self.registered_name,
-            len(self._rows),
+            len(self.store.recordings),
             len(train),
             len(val),
             self.length,
@@ -212,6 +239,7 @@ class CmuMocap(StoredMotionDataModule):
             "skeleton": self.skeleton.to_dict(),
             "matrix": self._matrix.tolist(),
             "fps": float(self.fps),
+            "unit": self.unit,
         }
         return fingerprint(settings, [self.folder / name for row in self._rows for name in (row.file, row.asf)])
 
@@ -221,37 +249,34 @@ class CmuMocap(StoredMotionDataModule):
 
 
 def _read_index(path: Path) -> list[_Row]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no index {path}; {_WANTED}.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; expected {', '.join(_COLUMNS)}.")
-        rows = [_row(path, reader.line_num, entry) for entry in reader]
+    missing = f"There is no index {path}; {_WANTED}."
+    table = read_table(path, _COLUMNS, error=RecordingsError, missing=missing)
+    rows = [_row(path, row.line, row.cells) for row in table]
     if not rows:
-        raise ValueError(f"{path} lists no recordings.")
+        raise RecordingsError(path, "it lists no recordings.")
     name, times = Counter(row.file for row in rows).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"{path} lists {name} more than once; a recording has one label.")
+        raise RecordingsError(path, f"it lists {name} more than once; a recording has one label.")
     return rows
 
 
-def _row(path: Path, line: int, entry: dict[str, str | None]) -> _Row:
-    values = {column: (entry[column] or "").strip() for column in _COLUMNS}
-    if empty := [column for column, value in values.items() if not value]:
-        raise ValueError(f"{path}, line {line}: no value for {', '.join(empty)}.")
-    frames = (entry.get("frames") or "").strip()
+def _row(path: Path, line: int, cells: Mapping[str, str]) -> _Row:
+    if empty := [column for column in _COLUMNS if not cells[column]]:
+        raise RecordingsError(path, f"no value for {', '.join(empty)}.", f"line {line}")
+    frames = cells.get("frames", "")
     try:
-        fps, count = float(values["fps"]), int(frames) if frames else None
+        fps, count = float(cells["fps"]), int(frames) if frames else None
     except ValueError:
         fps, count = 0.0, None
-    if not 0 < fps < float("inf"):
-        raise ValueError(
-            f"{path}, line {line}: fps is '{values['fps']}' and frames '{frames}', expected a positive number and a "
-            "whole number or nothing."
+    if not _SLOWEST <= fps <= _FASTEST or (count is not None and count < 1):
+        raise RecordingsError(
+            path,
+            f"fps is '{cells['fps'][:40]}' and frames '{frames[:40]}', expected a number from {_SLOWEST:g} to "
+            f"{_FASTEST:g} (with a point, not a comma) and a whole number or nothing.",
+            f"line {line}",
         )
-    take = f"{values['subject']}_{values['trial']}"
-    return _Row(values["file"], values["label"], take, values["asf"], fps, count)
+    take = f"{cells['subject']}_{cells['trial']}"
+    return _Row(cells["file"], cells["label"], take, cells["asf"], fps, count)
 
 
 def _chosen(classes: list[str] | None, known: list[str]) -> tuple[str, ...]:
@@ -264,11 +289,12 @@ def _chosen(classes: list[str] | None, known: list[str]) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _positions(file: Path, skeleton: AsfSkeleton, frames: int | None) -> NDArray[np.float64]:
-    """``[f, 31, 3]`` metres in the order of ``CMU31``."""
+def _positions(file: Path, skeleton: AsfSkeleton, frames: int | None) -> tuple[NDArray[np.float64], int]:
+    """``[f, 31, 3]`` metres in the order of ``CMU31``, and the step of the frame numbers."""
     if missing := [joint for joint in CMU31.joints if joint not in skeleton.joints]:
         raise ValueError(f"The skeleton of {file} lacks the bones {', '.join(missing)} of the CMU layout.")
     motion = read_amc(file, skeleton)
     if frames is not None and len(motion.angles) != frames:
         raise ValueError(f"{file} holds {len(motion.angles)} frames, but the index says {frames}; is it cut short?")
-    return forward_kinematics(skeleton, motion)[:, [skeleton.joints.index(joint) for joint in CMU31.joints]]
+    order = [skeleton.joints.index(joint) for joint in CMU31.joints]
+    return forward_kinematics(skeleton, motion)[:, order], motion.step

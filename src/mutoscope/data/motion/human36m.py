@@ -17,6 +17,7 @@ from mutoscope.data.motion.human36m_files import find_recordings
 from mutoscope.data.motion.scaling import Scaling, fit_normaliser
 from mutoscope.data.motion.store import Recording, prepare_store
 from mutoscope.data.motion.stored import StoredMotionDataModule
+from mutoscope.data.motion.units import WITHIN_A_POWER_OF_TEN, check_people, metres_per_unit
 from mutoscope.data.motion.windows import MotionClips, MotionWindows
 from mutoscope.data.registry import register
 from mutoscope.formats.human36m import (
@@ -28,6 +29,7 @@ from mutoscope.formats.human36m import (
     read_camera,
     read_positions,
 )
+from mutoscope.formats.sources import FileError
 from mutoscope.runtime.cache import default_cache, fingerprint
 from mutoscope.structures import Normaliser, RootRule
 from mutoscope.structures import skeleton as named_skeleton
@@ -38,7 +40,7 @@ Array = NDArray[np.float64]
 
 _SKELETONS = ("h36m15", "h36m16")
 #: raise whenever reading or projecting changes what it makes of the same files
-_PREPARATION = 1
+_PREPARATION = 2
 
 
 def hip_relative(pixels: Array, depth: Array, mean_depth: float) -> Array:
@@ -82,6 +84,8 @@ class Human36m(StoredMotionDataModule):
         val_window_stride: frames at 50 Hz between validation windows.
         root_rule, align_heading: see :class:`MotionDataModule`; in two dimensions ``none`` and false.
         scaling: see :func:`~mutoscope.data.motion.scaling.fit_normaliser`.
+        unit: of the positions in the files: mm as they are published, cm, m, in, ft, or how many metres; that of the
+            cameras is always mm.
         cache_dir: where prepared data go; ``default_cache()`` by default.
         batch_size, num_workers, balance: see :class:`DataModule`.
         seed: of the order of batches.
@@ -109,6 +113,7 @@ class Human36m(StoredMotionDataModule):
         root_rule: RootRule = "none",
         align_heading: bool = False,
         scaling: Scaling = "joint",
+        unit: str | float = "mm",
         cache_dir: str | None = None,
         batch_size: int = 100,
         num_workers: int = 0,
@@ -144,6 +149,7 @@ class Human36m(StoredMotionDataModule):
             shift=True,
             val_stride=val_window_stride,
         )
+        self.unit = metres_per_unit(unit)
         self.skip, self.camera = skip, _checked_camera(camera)
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
         self.recordings = find_recordings(root, train_subjects, val_subjects, classes)
@@ -177,13 +183,13 @@ class Human36m(StoredMotionDataModule):
         Raises:
             FileNotFoundError: if a file is missing.
             ModuleNotFoundError: if h5py is missing.
-            ValueError: naming the file, if one cannot be read.
+            ValueError: naming the first file, if none can be used.
         """
         ids = [JOINT_IDS[joint] for joint in self.skeleton.joints]
 
         def read(i: int) -> Array:
             file = self.recordings.files[i]
-            positions = read_positions(file.path)
+            positions = self._positions(file)
             if self.channels == 3:
                 # z up in millimetres -> y up in metres
                 return positions[:, ids][..., [0, 2, 1]] * (1e-3, 1e-3, -1e-3)
@@ -229,7 +235,7 @@ class Human36m(StoredMotionDataModule):
         if absent := self.recordings.absent():
             log.warning(
                 "%d recordings of %s are used; absent trials: %s.",
-                len(self.recordings.files),
+                len(self.store.recordings),
                 self.recordings.folder,
                 ", ".join(absent),
             )
@@ -244,6 +250,14 @@ class Human36m(StoredMotionDataModule):
         held_out = set(self.dataset("val").label.tolist())
         if lacking := [name for i, name in enumerate(self.classes) if i not in held_out]:
             log.warning("No validation window for %s.", ", ".join(lacking))
+
+    def _positions(self, file: PositionFile) -> Array:
+        """``[f, 32, 3]`` world millimetres of somebody who is as large as people are."""
+        metres = read_positions(file.path) * self.unit
+        body = named_skeleton("h36m16")
+        joints = metres[:, [JOINT_IDS[joint] for joint in body.joints]]
+        check_people(file.path, joints, body, FPS, self.unit, allowed=WITHIN_A_POWER_OF_TEN)
+        return metres * 1000
 
     def _projected(self, file: PositionFile, positions: Array) -> tuple[Array, Array]:
         try:
@@ -262,11 +276,14 @@ class Human36m(StoredMotionDataModule):
     def _mean_depth(self) -> float:
         """Of the hip over all training frames, in millimetres."""
         hip = JOINT_IDS["hip"]
-        depths = [
-            self._cameras[file.subject].to_camera(read_positions(file.path)[:, hip])[:, 2]
-            for file in self.recordings.files
-            if file.subject in self.recordings.train
-        ]
+        depths = []
+        for file in self.recordings.files:
+            if file.subject in self.recordings.train:
+                try:
+                    depths.append(self._cameras[file.subject].to_camera(self._positions(file)[:, hip])[:, 2])
+                except FileError:
+                    # left out where it is prepared, with its reason
+                    continue
         return float(np.concatenate(depths).mean())
 
     @cached_property
@@ -281,6 +298,7 @@ class Human36m(StoredMotionDataModule):
             "skeleton": self.skeleton.to_dict(),
             "channels": self.channels,
             "camera": self.camera if self.channels == 2 else None,
+            "unit": self.unit,
         }
         files = [file.path for file in self.recordings.files]
         return fingerprint(settings, files if self.channels == 3 else [*files, self.recordings.folder / "cameras.h5"])

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from mutoscope.data.motion.units import UnitError
 from mutoscope.data.motion.windows import MotionClips
+from mutoscope.data.skipped import Skipped, by_reason, tell_skipped
+from mutoscope.formats.plain_files import parse_json
+from mutoscope.formats.sources import is_number, is_whole
+from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import progress_bar
 from mutoscope.structures import Skeleton
 
@@ -54,6 +59,7 @@ class MotionStore:
         skeleton: joint layout.
         fps: frames per second.
         fingerprint: of the sources and settings it was made from.
+        skipped: recordings that could not be used.
     """
 
     path: Path
@@ -65,6 +71,7 @@ class MotionStore:
     skeleton: Skeleton
     fps: float
     fingerprint: str
+    skipped: tuple[Skipped, ...] = ()
 
     def clips(self, chosen: Sequence[int]) -> MotionClips:
         """The recordings with these indices."""
@@ -88,7 +95,9 @@ def prepare_store(
 ) -> MotionStore:
     """Open the store at ``path``, or make it first.
 
-    Several processes may call this at once: all end up with the same store.
+    Several processes may call this at once: all end up with the same store. Recordings that cannot be used (reading
+    raises a ``ValueError``, they have no frames, the wrong shape, or values that are no finite numbers) are left out,
+    counted, and listed in ``skipped.txt`` in the store.
 
     Args:
         path: folder of the store; let its name carry the fingerprint.
@@ -98,18 +107,23 @@ def prepare_store(
         title: of the progress bar.
 
     Raises:
-        ValueError: if a recording has no frames, the wrong shape or a value that is no finite number; if two have the
-            same name; if there are none; if the store at ``path`` is damaged.
+        FileNotFoundError: if reading does.
+        ValueError: if no recording can be used; if two have the same name; if there are none; if the store at ``path``
+            is damaged.
     """
     if path.exists():
-        return open_store(path, fingerprint)
+        return _told(open_store(path, fingerprint), title)
     if not recordings:
         raise ValueError(f"There are no recordings to prepare for {path}.")
     if len({recording.name for recording in recordings}) != len(recordings):
         raise ValueError(f"Two recordings for {path} have the same name; names must differ.")
     parts = path.with_name(f"{path.name}.parts")
     try:
-        frames = _write_parts(parts, recordings, read, (skeleton.num_joints, channels), title)
+        frames, skipped = _write_parts(parts, recordings, read, (skeleton.num_joints, channels), title)
+        if not frames:
+            raise ValueError(
+                f"None of the {len(recordings)} recordings can be used: {by_reason(skipped)}. {skipped[0].detail}"
+            )
         description = {
             "format": _FORMAT,
             "fingerprint": fingerprint,
@@ -117,7 +131,8 @@ def prepare_store(
             "channels": channels,
             "classes": list(classes),
             "skeleton": skeleton.to_dict(),
-            "recordings": [asdict(r) | {"frames": f} for r, f in zip(recordings, frames, strict=True)],
+            "recordings": [asdict(recordings[i]) | {"frames": count} for i, count in frames.items()],
+            "skipped": [asdict(one) for one in skipped],
         }
         _assemble(path, parts, frames, (skeleton.num_joints, channels), description)
     except FileNotFoundError:
@@ -125,7 +140,13 @@ def prepare_store(
         if not path.exists():
             raise
     shutil.rmtree(parts, ignore_errors=True)
-    return open_store(path, fingerprint)
+    return _told(open_store(path, fingerprint), title)
+
+
+def _told(store: MotionStore, title: str) -> MotionStore:
+    """Say what was left out, now or when the store was made."""
+    tell_skipped(store.skipped, title, store.path / "skipped.txt", "recordings")
+    return store
 
 
 def open_store(path: Path, fingerprint: str | None = None) -> MotionStore:
@@ -143,12 +164,17 @@ def open_store(path: Path, fingerprint: str | None = None) -> MotionStore:
         raise FileNotFoundError(f"There are no prepared recordings at {path}; call prepare_data() first.")
     advice = f"delete the folder {path} and prepare the data again"
     try:
-        index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+        file = path / "index.json"
+        index = parse_json(read_text(file), str(file))
         joints = np.load(path / "joints.npy", mmap_mode="r", allow_pickle=False)
         if index["format"] != _FORMAT:
             raise ValueError(f"its format is {index['format']}, expected {_FORMAT}")
         if fingerprint is not None and index["fingerprint"] != fingerprint:
             raise ValueError(f"its fingerprint is {index['fingerprint']}, expected {fingerprint}")
+        if not all(is_whole(entry["frames"]) and entry["frames"] > 0 for entry in index["recordings"]):
+            raise ValueError("its recordings have numbers of frames that there cannot be")
+        if not is_number(index["fps"]) or index["fps"] <= 0:
+            raise ValueError(f"its frames per second are {index['fps']}")
         frames = np.array([entry["frames"] for entry in index["recordings"]], dtype=np.int64)
         skeleton = Skeleton.from_dict(index["skeleton"])
         # stores made before there was motion in two dimensions do not say
@@ -168,10 +194,12 @@ def open_store(path: Path, fingerprint: str | None = None) -> MotionStore:
             skeleton=skeleton,
             fps=index["fps"],
             fingerprint=index["fingerprint"],
+            skipped=tuple(Skipped(**entry) for entry in index.get("skipped", ())),
         )
     except KeyError as error:
         raise ValueError(f"The prepared recordings at {path} are damaged: no entry {error}; {advice}.") from error
-    except (OSError, ValueError, TypeError) as error:
+    # damaged headers of arrays raise nearly everything
+    except Exception as error:
         raise ValueError(f"The prepared recordings at {path} cannot be used: {error}; {advice}.") from error
 
 
@@ -214,31 +242,35 @@ def _write_parts(
     read: Callable[[int], NDArray[np.floating[Any]]],
     pose: tuple[int, int],
     title: str,
-) -> list[int]:
-    """Write the recordings that are not there yet, each atomically; answer the frames of all."""
+) -> tuple[dict[int, int], list[Skipped]]:
+    """Write the recordings that are not there yet, each atomically; answer the frames of each, and what is no use."""
     parts.mkdir(parents=True, exist_ok=True)
-    frames = []
+    frames: dict[int, int] = {}
+    skipped: list[Skipped] = []
     with progress_bar() as progress:
         for i in progress.track(range(len(recordings)), description=title):
             part = _part(parts, i)
             if not part.exists():
-                joints = np.asarray(read(i), dtype=np.float32)
-                _check(joints, recordings[i].name, pose)
+                try:
+                    joints = _checked(read(i), recordings[i].name, pose)
+                except ValueError as error:
+                    skipped.append(Skipped(recordings[i].name, _reason(error), str(error)))
+                    continue
                 with tempfile.NamedTemporaryFile(dir=parts, suffix=".tmp", delete=False) as file:
                     np.save(file, joints, allow_pickle=False)
                 Path(file.name).replace(part)
-            frames.append(len(np.load(part, mmap_mode="r", allow_pickle=False)))
-    return frames
+            frames[i] = len(np.load(part, mmap_mode="r", allow_pickle=False))
+    return frames, skipped
 
 
 def _assemble(
-    path: Path, parts: Path, frames: Sequence[int], pose: tuple[int, int], description: dict[str, Any]
+    path: Path, parts: Path, frames: Mapping[int, int], pose: tuple[int, int], description: dict[str, Any]
 ) -> None:
     """Build the store in a folder of its own, then rename it into place; a store that is there already stays."""
     building = Path(tempfile.mkdtemp(dir=parts, prefix="building-"))
-    joints = open_memmap(building / "joints.npy", mode="w+", dtype=np.float32, shape=(sum(frames), *pose))
+    joints = open_memmap(building / "joints.npy", mode="w+", dtype=np.float32, shape=(sum(frames.values()), *pose))
     end = 0
-    for i, count in enumerate(frames):
+    for i, count in frames.items():
         joints[end : end + count] = np.load(_part(parts, i), allow_pickle=False)
         end += count
     joints.flush()
@@ -255,8 +287,16 @@ def _part(parts: Path, i: int) -> Path:
     return parts / f"{i:06d}.npy"
 
 
-def _check(joints: NDArray[np.float32], name: str, pose: tuple[int, int]) -> None:
+def _checked(joints: NDArray[np.floating[Any]], name: str, pose: tuple[int, int]) -> NDArray[np.float32]:
+    # what is too large for float32 becomes infinite, and is refused
+    with np.errstate(over="ignore"):
+        joints = np.asarray(joints, dtype=np.float32)
     if joints.ndim != 3 or joints.shape[1:] != pose or len(joints) == 0:
         raise ValueError(f"Recording '{name}' has shape {joints.shape}, expected (frames, {pose[0]}, {pose[1]}).")
     if not np.isfinite(joints).all():
         raise ValueError(f"Recording '{name}' holds values that are no finite numbers.")
+    return joints
+
+
+def _reason(error: ValueError) -> str:
+    return "unlikely people" if isinstance(error, UnitError) else "cannot be read"

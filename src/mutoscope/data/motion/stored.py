@@ -36,6 +36,13 @@ class StoredMotionDataModule(MotionDataModule):
             self.report()
 
     @property
+    def left_out(self) -> str:
+        if not (skipped := self.store.skipped):
+            return ""
+        report = self.store_path / "skipped.txt"
+        return f" {len(skipped)} recordings could not be used, see {report}; the first: {skipped[0].detail}"
+
+    @property
     def store_path(self) -> Path:
         return self.cache_dir / f"{self.registered_name}-{self.skeleton.name}-{self.sources}"
 

@@ -1,7 +1,9 @@
 """Motion data: recordings end to end in one array, windows of T frames gathered from it without any parsing."""
 
+import logging
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -12,7 +14,10 @@ from torch.utils.data import Dataset
 
 from mutoscope.data.datamodule import DataModule, Split
 from mutoscope.data.motion.scaling import Scaling, fit_normaliser
+from mutoscope.data.motion.units import doubt
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Normaliser, RootRule, Skeleton
+
+log = logging.getLogger(__name__)
 
 ShortRule = Literal["drop", "loop", "pad"]
 
@@ -292,20 +297,38 @@ class MotionDataModule(DataModule):
                 self.frame_stride,
                 self.shift and training,
             )
+        self._doubt_units()
         train = self._windows["train"]
         present = set(train.label.tolist())
         if missing := [name for i, name in enumerate(self.classes) if i not in present]:
             raise ValueError(
                 f"No training window of {self.length} frames is left for "
                 f"{', '.join(missing)} in '{self.registered_name}'; "
-                "use a smaller dataset.length or dataset.short=loop."
+                f"use a smaller dataset.length or dataset.short=loop.{self.left_out}"
             )
         self._normaliser = self.fit_normaliser(train)
+
+    def _doubt_units(self) -> None:
+        """Say where people in metres are not as large as people are, whatever files they come from."""
+        clips = self._windows["train"].clips
+        if self.skeleton.units != "m" or clips.joints.shape[-1] != 3 or self._rank()[0] != 0:
+            return
+        chosen = zip(clips.start.tolist(), clips.frames.tolist(), clips.names, strict=True)
+        for start, frames, name in islice(chosen, 32):
+            odd = doubt(np.asarray(clips.joints[start : start + min(frames, 64)]), self.skeleton)
+            if odd is not None:
+                log.warning("%s, '%s': %s.", self.registered_name, name, odd)
+                return
 
     def fit_normaliser(self, train: MotionWindows) -> Normaliser:
         """The scaling asked for, from the training windows."""
         parts = [train.__getitems__(list(range(i, min(i + 1024, len(train))))) for i in range(0, len(train), 1024)]
         return fit_normaliser([part.joints for part in parts], [part.mask for part in parts], self.scaling)
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on recordings that could not be used, after a blank, or nothing."""
+        return ""
 
     def dropped(self) -> dict[str, int]:
         """Recordings too short for one window, per class name, over both splits."""

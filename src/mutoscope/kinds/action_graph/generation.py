@@ -19,6 +19,7 @@ from mutoscope.kinds.task import LoadedModel
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import ActionGraph, ActionGraphBatch, ActionGraphSample, DatasetInfo
+from mutoscope.structures.plain import located
 
 
 def generate_video(model: LoadedModel, request: ActionGraphRequest, seed: int) -> GeneratedVideo:
@@ -103,7 +104,8 @@ def _variants(
     if request.length is not None:
         graphs = [replace(v, graph=v.graph.with_length(request.length)) for v in graphs]
     for variant in graphs:
-        variant.graph.validate(vocabulary)
+        with located(f"prompt '{variant.name}'"):
+            variant.graph.validate(vocabulary)
         if variant.graph.length < 2:
             raise ConfigError(f"'{variant.name}' asks for {variant.graph.length} frame(s); ask for at least 2.")
     shifts = _listed(request.shift)

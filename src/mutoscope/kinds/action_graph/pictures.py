@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from mutoscope.formats.pictures import PictureError, read_picture
 from mutoscope.runtime.errors import ConfigError
 
 #: a ``PIL`` image, ``[h, w, 3]`` uint8 array or ``[3, h, w]`` uint8 tensor
@@ -22,15 +23,12 @@ def first_frame_of(given: str | Path | Picture, size: tuple[int, int]) -> Tensor
     """
     if isinstance(given, str | Path):
         path = Path(given)
-        if not path.is_file():
-            raise ConfigError(f"There is no picture '{path}'; first_frame= names the frame to start from.")
         try:
-            with Image.open(path) as image:
-                return _resized(image, size)
-        except (UnidentifiedImageError, OSError) as error:
-            raise ConfigError(
-                f"'{path}' cannot be read as a picture ({type(error).__name__}); give a PNG or JPEG."
-            ) from error
+            return _resized(Image.fromarray(read_picture(path)), size)
+        except FileNotFoundError:
+            raise ConfigError(f"There is no picture '{path}'; first_frame= names the frame to start from.") from None
+        except PictureError as error:
+            raise ConfigError(str(error)) from error
     if isinstance(given, Image.Image):
         return _resized(given, size)
     array = given.detach().cpu().movedim(0, -1).numpy() if isinstance(given, Tensor) and given.ndim else given

@@ -22,9 +22,10 @@ from mutoscope.models.ag2vid.losses import (
     flow_loss,
     generator_adversarial_loss,
 )
-from mutoscope.models.ag2vid.settings import BACKBONES, Perceptual, check_choices, find_perceptual, load_perceptual
+from mutoscope.models.ag2vid.settings import WITHOUT_FILE, Perceptual, check_choices
 from mutoscope.models.base import OptimizerFactory, SchedulerFactory
 from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
 from mutoscope.models.seeding import seeded
 from mutoscope.nn.perceptual import FrozenFeatures, perceptual_loss
 from mutoscope.nn.spade import Upsampling
@@ -110,7 +111,7 @@ class AG2Vid(GenerativeModule):
         """
         perceptual = settings.get("perceptual", "vgg19")
         if settings.get("frames", True) and perceptual in BACKBONES:
-            find_perceptual(perceptual, settings.get("perceptual_weights"))
+            find_perceptual(perceptual, settings.get("perceptual_weights"), WITHOUT_FILE)
 
     def __init__(
         self,
@@ -284,7 +285,7 @@ class AG2Vid(GenerativeModule):
             MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
         """
         if stage == "fit" and isinstance(self._generator, Generator) and self.perceptual in ("vgg19", "squeezenet"):
-            self.features = load_perceptual(self.perceptual, self.perceptual_weights)
+            self.features = load_perceptual(self.perceptual, self.perceptual_weights, WITHOUT_FILE)
 
     # --- training ----------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,13 @@
-"""What the settings of AG2Vid may be, and the networks behind one of them."""
+"""What the settings of AG2Vid may be, and which of them go together."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, get_args
 
-from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
 from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED
-from mutoscope.nn.perceptual import FrozenFeatures, SqueezeFeatures, Vgg19Features
 
 Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
-#: networks of the perceptual loss whose weights are files, as torchvision calls them
-BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
+#: what needs no file of weights, for messages
+WITHOUT_FILE = "model.perceptual=discriminator and model.perceptual=none need"
 
 
 def check_choices(
@@ -49,25 +46,3 @@ def check_choices(
             f"frames is false and the layout '{layout}' does not learn, so there is nothing to train; choose one that "
             f"does: {', '.join(LEARNED)}."
         )
-
-
-def load_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> FrozenFeatures:
-    """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
-    weights = backbone_weights(BACKBONES[name], find_perceptual(name, path))
-    return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
-
-
-def find_perceptual(name: Literal["vgg19", "squeezenet"], path: str | None) -> Path:
-    """The file with the weights of the network of a perceptual loss.
-
-    Raises:
-        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
-    """
-    try:
-        return find_backbone(BACKBONES[name], path)
-    except MissingBackboneError as error:
-        raise MissingBackboneError(
-            f"{error} The setting is model.perceptual_weights=<file>; model.perceptual=discriminator and "
-            "model.perceptual=none need no file.",
-            error.named,
-        ) from error

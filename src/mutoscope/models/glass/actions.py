@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.models.glass.layers import Residual, activate
+from mutoscope.models.glass.layers import Residual, activate, precise
 
 #: how directions in feature space become one of K actions
 Quantiser = Literal["vq", "gumbel"]
@@ -65,7 +65,7 @@ class VectorQuantiser(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``x: [n, d] -> code [n, d], index [n], squared distances [n, k], loss``; float32."""
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
+            x = precise(x)
             distance = (x[:, None] - self.codes).square().sum(2)
             index = distance.argmin(1)
             code = self.codes[index]
@@ -152,7 +152,7 @@ class ActionNetwork(nn.Module):
         if self.settings.quantiser == "vq":
             code, index, distance, loss = self.quantiser(projected)
             return Actions(code, index, (-distance).softmax(1), loss, direction, projected)
-        scores = projected.float().log_softmax(1)
+        scores = precise(projected).log_softmax(1)
         index = scores.argmax(1)
         if self.training:
             shares = F.gumbel_softmax(scores, tau=temperature)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.models.glass.layers import Conv3x3, Residual, Same, Up, activate
+from mutoscope.models.glass.layers import Conv3x3, Residual, Same, Up, activate, precise
 
 #: what a masked pixel is painted with before it is inpainted: outside of every colour
 PATCH = -1.1
@@ -52,7 +52,7 @@ class MaskNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         x = self.blocks(activate(self.stem_norm(self.stem(frames))))
-        return self.head(x).float().sigmoid()
+        return precise(self.head(x)).sigmoid()
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class ShiftRegressor(nn.Module):
         x = activate(self.first_norm(self.first(x)))
         x = activate(self.second_norm(self.second(x)))
         with torch.autocast(x.device.type, enabled=False):
-            return F.linear(x.float(), self.last.weight, self.last.bias)
+            return F.linear(precise(x), self.last.weight, self.last.bias)
 
     def between(self, pictures: Tensor) -> Tensor:
         """``[b, t, 3, h, w] -> [b, t - 1, 2]``."""
@@ -143,9 +143,9 @@ def translate(
         ``[n, c, h, w]`` float32.
     """
     height, width = images.shape[-2:]
-    images, shifts = images.float(), shifts.float()
-    x = (2 * torch.arange(width, device=images.device) + 1) / width - 1
-    y = (2 * torch.arange(height, device=images.device) + 1) / height - 1
+    images, shifts = precise(images), precise(shifts)
+    x = (2 * torch.arange(width, device=images.device, dtype=images.dtype) + 1) / width - 1
+    y = (2 * torch.arange(height, device=images.device, dtype=images.dtype) + 1) / height - 1
     columns = (x[None] - shifts[:, :1])[:, None, :].expand(-1, height, -1)
     rows = (y[None] - shifts[:, 1:])[:, :, None].expand(-1, -1, width)
     grid = torch.stack([columns, rows], dim=-1)
@@ -253,6 +253,6 @@ def panned(background: Tensor, shifts: Tensor) -> Tensor:
     Returns:
         ``[b, t, 3, h, w]``.
     """
-    total = shifts.float().cumsum(dim=1)
+    total = precise(shifts).cumsum(dim=1)
     clips = background[:, None].expand(-1, shifts.shape[1], -1, -1, -1)
     return translate_clips(clips, total, outside="border", interpolation="nearest")

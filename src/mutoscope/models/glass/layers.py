@@ -14,6 +14,11 @@ from mutoscope.nn.convolution import conv2d, pooled_conv3x3
 SLOPE = 0.2
 
 
+def precise(x: Tensor) -> Tensor:
+    """At least float32: for shifts, heads, codes and norms, which half precision cannot hold."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def activate(x: Tensor) -> Tensor:
     """Leaky ReLU."""
     return F.leaky_relu(x, SLOPE)
@@ -142,9 +147,9 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """``condition: [n, style]``."""
-        weight = self.weight.float()
+        weight = precise(self.weight)
         weight = weight * weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
-        style = self.style(condition).float()
+        style = precise(self.style(condition))
         style = style * style.square().mean().rsqrt()
         energy = weight.square().sum((2, 3))
         strength = (style.square() @ energy.T + 1e-8).rsqrt()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mutoscope.models.glass.actions import ActionNetwork, Actions, ActionSettings
-from mutoscope.models.glass.layers import Conv3x3, ConvLSTM, Head, Modulated, Residual, Same, Up, activate
+from mutoscope.models.glass.layers import Conv3x3, ConvLSTM, Head, Modulated, Residual, Same, Up, activate, precise
 
 #: how shift and action reach the recurrent network: each its own blocks as released, both all blocks, or all of them
 #: concatenated instead of modulating kernels (Table 3)
@@ -173,14 +173,14 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor) -> Drawn:
         quarter = self.to_quarter(x)
         half = self.to_half(quarter)
-        full = self.full_head(self.to_full(half)).float()
+        full = precise(self.full_head(self.to_full(half)))
         return Drawn(
-            full[:, :3], self.half_head(half).float(), self.quarter_head(quarter).float(), (full[:, 3:] + 1) / 2
+            full[:, :3], precise(self.half_head(half)), precise(self.quarter_head(quarter)), (full[:, 3:] + 1) / 2
         )
 
     def at_full_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Foreground and mask at full scale alone, for what nobody trains."""
-        full = self.full_head(self.to_full(self.to_half(self.to_quarter(x)))).float()
+        full = precise(self.full_head(self.to_full(self.to_half(self.to_quarter(x)))))
         return full[:, :3], (full[:, 3:] + 1) / 2
 
 

@@ -1,0 +1,319 @@
+"""GLASS's training, told once (paper section 3; schedules and details as released, spec section 6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from mutoscope.models.base import OptimizerFactory, SchedulerFactory
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings
+from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
+from mutoscope.models.glass.losses import (
+    GlobalMotionWeights,
+    LocalMotionWeights,
+    global_motion_losses,
+    local_motion_losses,
+    weighted,
+)
+from mutoscope.models.glass.network import GlassNetwork, Settings, generated
+from mutoscope.models.glass.schedules import LinearSchedule
+from mutoscope.models.glass.session import Decoded, Session, to_bytes, to_pixels, to_unit
+from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
+from mutoscope.nn.perceptual import FrozenFeatures
+from mutoscope.structures import DatasetInfo, Kind, VideoBatch, VideoSample
+
+Perceptual = Literal["vgg19", "squeezenet", "none"]
+#: which half learns: one of them may have been trained before
+Trained = Literal["both", "global_motion", "local_motion"]
+#: what the recurrent network sees from the second step on: real foregrounds, or those it drew itself
+Unroll = Literal["autoregressive", "teacher_forced"]
+_WITHOUT_FILE = "model.perceptual=none needs"
+#: what takes the place of infinite gradients
+_HUGE = 1e5
+
+
+@dataclass
+class _Part:
+    """What the two steps of one mini-batch, or a part of it, hand to each other.
+
+    Args:
+        frames: ``[b, t, 3, h, w]`` in [-1, 1].
+        found: set by the step of global motion analysis, before its weights move.
+    """
+
+    frames: Tensor
+    found: GlobalMotionOutput | None = None
+
+
+class Glass(GenerativeModule):
+    """Davtyan and Favaro, "Controllable Video Generation through Global and Local Motion Dynamics", ECCV 2022.
+
+    Every iteration moves global motion analysis; when its pretraining is over, also local motion analysis, on what
+    the former found before it moved. No gradient flows between the halves, so that two optimisers do what the
+    original's single one does.
+
+    Args:
+        info: frame size and clip length of the data.
+        optimizers: factories named ``global_motion`` and ``local_motion``.
+        global_motion, local_motion: widths and variants of the networks.
+        global_weights, local_weights: of the losses.
+        length: frames of a clip that are used; clips are loaded at the dataset's length.
+        teacher_forced: steps that see the real foreground; later ones see what was drawn.
+        temperature: of the Gumbel-softmax variant.
+        pretraining: iterations of global motion analysis alone.
+        decay_untrained: let the weight decay shrink local motion analysis during pretraining as released, where its
+            losses were multiplied by 0 and Adam saw nothing else; it starts from nearly nothing then.
+        trained: ``both`` halves, or one of them while the other stays as it is.
+        perceptual: whose features compare pictures: ``vgg19`` (the paper's), ``squeezenet``, or ``none``.
+        perceptual_weights: a file with the weights of that network; torchvision's cache by default.
+        schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
+
+    Raises:
+        ValueError: for settings that contradict each other or do not fit the data.
+    """
+
+    takes: ClassVar[Kind] = "video"
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Whether the weights of the perceptual network are there.
+
+        Raises:
+            MissingBackboneError: saying where they are looked for, and what does without.
+        """
+        perceptual = settings.get("perceptual", "vgg19")
+        if perceptual in BACKBONES:
+            find_perceptual(perceptual, settings.get("perceptual_weights"), _WITHOUT_FILE)
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        *,
+        optimizers: Mapping[str, OptimizerFactory],
+        global_motion: GlobalMotionSettings = GlobalMotionSettings(),
+        local_motion: LocalMotionSettings = LocalMotionSettings(),
+        global_weights: GlobalMotionWeights = GlobalMotionWeights(),
+        local_weights: LocalMotionWeights = LocalMotionWeights(),
+        length: LinearSchedule = LinearSchedule(6, 12, 50_000, 30_000),
+        teacher_forced: LinearSchedule = LinearSchedule(5, 1, 0, 25_000),
+        temperature: LinearSchedule = LinearSchedule(1.0, 0.4, 3_000, 30_000),
+        pretraining: int = 3_000,
+        decay_untrained: bool = False,
+        trained: Trained = "both",
+        perceptual: Perceptual = "vgg19",
+        perceptual_weights: str | None = None,
+        schedulers: Mapping[str, SchedulerFactory] | None = None,
+        ema_half_life: float | None = None,
+        micro_batches: int = 1,
+        clip_norm: float | None = None,
+        compile_networks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        for name, value, choices in (("perceptual", perceptual, Perceptual), ("trained", trained, Trained)):
+            if value not in get_args(choices):
+                raise ValueError(f"{name} is '{value}', expected one of {', '.join(get_args(choices))}.")
+        halves = ("global_motion", "local_motion") if trained == "both" else (trained,)
+        super().__init__(
+            info,
+            optimizers={name: factory for name, factory in optimizers.items() if name in halves},
+            schedulers={name: factory for name, factory in (schedulers or {}).items() if name in halves},
+            ema_half_life=ema_half_life,
+            micro_batches=micro_batches,
+            clip_norm=clip_norm,
+            compile_networks=compile_networks,
+            seed=seed,
+        )
+        if (longest := int(max(length.start, length.end))) > info.length:
+            raise ValueError(
+                f"Clips of up to {longest} frames are to be used, but the dataset's have {info.length}; set "
+                f"dataset.length={longest}, or model.length.start and model.length.end."
+            )
+        if min(length.start, length.end) < 2 or min(teacher_forced.start, teacher_forced.end) < 1:
+            raise ValueError(
+                f"Clips have {length.start:g} to {length.end:g} frames and {teacher_forced.start:g} to "
+                f"{teacher_forced.end:g} teacher-forced steps; expected at least 2 frames and 1 step."
+            )
+        self.network = GlassNetwork(Settings(global_motion, local_motion), info.need_frame_size())
+        self.global_weights, self.local_weights = global_weights, local_weights
+        self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
+        self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
+        self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
+        #: loaded when training starts: a trained model generates without them
+        self.features: FrozenFeatures | None = None
+        self.ready()
+
+    @property
+    def generator(self) -> GlassNetwork:
+        return self.network
+
+    @property
+    def shown(self) -> GlassNetwork:
+        """The network to generate with: the average where one is kept."""
+        network = self.averaged
+        assert isinstance(network, GlassNetwork)
+        return network
+
+    def networks(self) -> Mapping[str, Sequence[nn.Module]]:
+        halves: dict[str, Sequence[nn.Module]] = {}
+        if self.trained != "local_motion":
+            halves["global_motion"] = [self.network.global_motion]
+        if self.trained != "global_motion":
+            halves["local_motion"] = [self.network.local_motion]
+        return halves
+
+    def setup(self, stage: str) -> None:
+        """Load the network behind the perceptual losses.
+
+        Raises:
+            MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
+        """
+        if stage == "fit" and self.perceptual != "none":
+            self.features = load_perceptual(self.perceptual, self.perceptual_weights, _WITHOUT_FILE)
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: VideoBatch, batch_idx: int) -> None:
+        frames = to_unit(batch.frames[:, : self.length.whole_at(self.iterations)])
+        parts = [_Part(part) for (part,) in self.parts(frames)]
+        if self.trained == "local_motion":
+            self._look(parts)
+        else:
+            losses = [partial(self._global_loss, part) for part in parts]
+            self.latest["loss/global_motion"] = self.update("global_motion", losses)
+        if self.trained == "global_motion":
+            return
+        if self.trained == "local_motion" or self.iterations >= self.pretraining:
+            losses = [partial(self._local_loss, part) for part in parts]
+            self.latest["loss/local_motion"] = self.update("local_motion", losses)
+        elif self.decay_untrained:
+            self.update("local_motion", [self._nothing])
+
+    def _look(self, parts: Sequence[_Part]) -> None:
+        """What global motion analysis finds when it is not trained: with its running statistics."""
+        with torch.no_grad():
+            self.network.global_motion.eval()
+            for part in parts:
+                part.found = self.network.global_motion(part.frames)
+            self.network.global_motion.train(self.training)
+
+    def _global_loss(self, part: _Part) -> Tensor:
+        part.found = found = self.network.global_motion(part.frames)
+        losses = global_motion_losses(found, self.global_weights, self.features)
+        self._note(losses)
+        self.latest |= {
+            "health/mask_size": found.masks.detach().mean(),
+            "health/foreground_shift": found.foreground_shifts.detach().abs().mean(),
+            "health/background_shift": found.background_shifts.detach().abs().mean(),
+        }
+        return weighted(losses, self.global_weights)
+
+    def _local_loss(self, part: _Part) -> Tensor:
+        assert part.found is not None
+        steps = part.frames.shape[1] - 1
+        teacher_forced = min(self.teacher_forced.whole_at(self.iterations), steps)
+        drawn = self.network.draw(part.found, teacher_forced, self.temperature.at(self.iterations))
+        losses = local_motion_losses(drawn, part.found, self.local_weights, self.features)
+        self._note(losses)
+        self.latest["health/actions_used"] = self._perplexity(drawn)
+        return weighted(losses, self.local_weights)
+
+    def _nothing(self) -> Tensor:
+        """A loss whose gradients are 0, and there."""
+        return torch.stack([(0.0 * p).sum() for p in self.network.local_motion.parameters()]).sum()
+
+    def _note(self, losses: Mapping[str, Tensor]) -> None:
+        self.latest |= {f"loss/{name}": loss.detach() for name, loss in losses.items()}
+
+    def _perplexity(self, drawn: LocalMotionOutput) -> Tensor:
+        """How many actions are in use, from 1 to K: the exponential of the entropy of their shares."""
+        codes = self.network.settings.local_motion.actions.codes
+        shares = F.one_hot(drawn.actions.index, codes).float().mean(0)
+        return torch.special.entr(shares).sum().exp()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Replace what is not finite among the gradients, as released, and log how many numbers that were."""
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.latest["health/gradients_replaced"] = torch.stack([(~x.isfinite()).sum() for x in gradients]).sum()
+        for gradient in gradients:
+            gradient.nan_to_num_(nan=0.0, posinf=_HUGE, neginf=-_HUGE)
+        super().on_before_optimizer_step(optimizer)
+
+    # --- generating ---------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def generate(self, batch: VideoBatch, *, unroll: Unroll = "autoregressive", seed: int = 0) -> VideoSample:
+        """Clips again, from their first frames and the motion that is found in them (spec section 9).
+
+        Args:
+            batch: real clips.
+            unroll: ``teacher_forced`` shows the recurrent network the real foreground at every step, as the paper's
+                tables do; ``autoregressive`` the first one only.
+            seed: not needed, nothing is drawn at random.
+        """
+        frames = to_unit(batch.frames.to(self.device))
+        network, steps = self.shown.eval(), frames.shape[1] - 1
+        found, drawn = network(frames, steps if unroll == "teacher_forced" else 1)
+        if self.training:
+            network.train()
+        size = (frames.shape[-2], frames.shape[-1])
+        return VideoSample(
+            fake=torch.cat([batch.frames[:, :1].to(self.device), to_bytes(generated(found, drawn))], dim=1),
+            info=self.info.with_length(frames.shape[1]),
+            real=batch.frames.to(self.device),
+            asked=batch,
+            masks=torch.cat([found.masks[:, :1], drawn.drawn.mask], dim=1),
+            actions=drawn.actions.index.unflatten(0, (len(frames), steps)),
+            shifts=to_pixels(found.foreground_shifts, size),
+            background_shifts=to_pixels(found.background_shifts, size),
+        )
+
+    @torch.inference_mode()
+    def decode(self, frames: Tensor) -> Decoded:
+        """The motion in clips ``[b, t, 3, h, w]`` uint8, as :meth:`start` takes it."""
+        network = self.shown.eval()
+        found, drawn = network(to_unit(frames.to(self.device)), frames.shape[1] - 1)
+        if self.training:
+            network.train()
+        size, shape = (frames.shape[-2], frames.shape[-1]), (frames.shape[0], frames.shape[1] - 1)
+        return Decoded(
+            shifts=to_pixels(found.foreground_shifts, size),
+            background_shifts=to_pixels(found.background_shifts, size),
+            actions=drawn.actions.index.unflatten(0, shape),
+            confidence=drawn.actions.confidence.unflatten(0, shape),
+            masks=found.masks,
+        )
+
+    def start(self, image: Tensor) -> Session:
+        """A session that plays on from a picture ``[3, h, w]`` or several ``[n, 3, h, w]`` uint8."""
+        return Session(self.shown, image.to(self.device))
+
+    @torch.inference_mode()
+    def play(self, batch: VideoBatch, actions: Tensor, shifts: Tensor, background_shifts: Tensor) -> VideoSample:
+        """Clips that begin with the first frames of ``batch`` and do what is asked.
+
+        Args:
+            batch: its first frames are read.
+            actions: ``[b, t - 1]`` int64 in 0..K - 1.
+            shifts, background_shifts: ``[b, t - 1, 2]`` pixels, right and down.
+        """
+        session = self.start(batch.frames[:, 0])
+        frames, masks = [batch.frames[:, 0].to(self.device)], [session.mask]
+        for step in range(actions.shape[1]):
+            frames.append(session.advance(actions[:, step], shifts[:, step], background_shifts[:, step]))
+            masks.append(session.mask)
+        return VideoSample(
+            fake=torch.stack(frames, dim=1),
+            info=self.info.with_length(len(frames)),
+            real=None,
+            asked=batch,
+            masks=torch.stack(masks, dim=1),
+            actions=actions,
+            shifts=shifts,
+            background_shifts=background_shifts,
+        )

@@ -1,0 +1,180 @@
+"""Playing: one picture, then frame after frame as somebody steers (paper section 4.3; spec section 8)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mutoscope.models.glass.global_motion import compose, translate
+from mutoscope.models.glass.local_motion import DynamicsState
+from mutoscope.models.glass.network import GlassNetwork
+
+
+def to_unit(frames: Tensor) -> Tensor:
+    """uint8 -> float32 in [-1, 1]."""
+    return frames.to(torch.float32) / 127.5 - 1
+
+
+def to_bytes(frames: Tensor) -> Tensor:
+    """[-1, 1] -> uint8, clamped and rounded: inpainted backgrounds may lie outside."""
+    return ((frames.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def to_pixels(shifts: Tensor, size: tuple[int, int]) -> Tensor:
+    """Half extents ``[..., 2]`` -> pixels, right and down, of frames of (height, width)."""
+    return shifts * shifts.new_tensor([size[1] / 2, size[0] / 2])
+
+
+def from_pixels(shifts: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pixels ``[..., 2]``, right and down -> half extents of frames of (height, width)."""
+    shifts = shifts.float()
+    return shifts * shifts.new_tensor([2 / size[1], 2 / size[0]])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The motion in clips of ``t`` frames.
+
+    Args:
+        shifts, background_shifts: ``[b, t - 1, 2]`` pixels, right and down.
+        actions: ``[b, t - 1]`` int64 local actions in 0..K - 1.
+        confidence: ``[b, t - 1, K]`` how near each action is, summing to 1.
+        masks: ``[b, t, 1, h, w]`` in (0, 1).
+    """
+
+    shifts: Tensor
+    background_shifts: Tensor
+    actions: Tensor
+    confidence: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything a session goes on from; tensors are never changed in place, so that moments can be kept.
+
+    Args:
+        memory: of the recurrent network.
+        foreground: ``[n, 3, h, w]`` the real one at first, then what was drawn.
+        mask: ``[n, 1, h, w]``.
+        pan: ``[n, 2]`` sum of all background shifts so far, half extents.
+        frame: ``[n, 3, h, w]`` uint8.
+    """
+
+    memory: DynamicsState
+    foreground: Tensor
+    mask: Tensor
+    pan: Tensor
+    frame: Tensor
+
+
+class Session:
+    """Steers one picture, or several side by side; many sessions may share a model.
+
+    Args:
+        network: in evaluation mode from here on.
+        image: ``[3, h, w]`` or ``[n, 3, h, w]`` uint8 of the model's frame size.
+
+    Raises:
+        ValueError: for a picture of another size or type.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, network: GlassNetwork, image: Tensor) -> None:
+        self.single = image.ndim == 3
+        images = image[None] if self.single else image
+        height, width = network.frame_size
+        if images.dtype != torch.uint8 or images.shape[1:] != (3, height, width):
+            raise ValueError(
+                f"The picture is {image.dtype} of shape {list(image.shape)}, expected uint8 of [3, {height}, {width}] "
+                f"or [n, 3, {height}, {width}]; resize it to the frames the model was trained on."
+            )
+        self.network = network.eval()
+        frames = to_unit(images)[:, None]
+        masks = network.global_motion.masks_of(frames)
+        #: ``[n, 3, h, w]`` what lies behind the agent in the picture
+        self.background = network.global_motion.backgrounds_of(frames, masks)[:, 0]
+        memory = network.local_motion.dynamics.initial(len(images))
+        still = torch.zeros(len(images), 2, device=images.device)
+        self._now = Moment(memory, (masks * frames)[:, 0], masks[:, 0], still, images)
+        self._past: list[Moment] = []
+
+    @property
+    def actions(self) -> int:
+        """How many local actions there are."""
+        return len(self.network.local_motion.actions.codes)
+
+    @property
+    def frame(self) -> Tensor:
+        """What is shown now, uint8, shaped as the picture was."""
+        return self._now.frame[0] if self.single else self._now.frame
+
+    @property
+    def mask(self) -> Tensor:
+        """``[n, 1, h, w]`` where the agent is now."""
+        return self._now.mask
+
+    def step(self, dx: float, dy: float, action: int, camera: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+        """The next frame, uint8, shaped as the picture was.
+
+        Args:
+            dx, dy: pixels by which the agent moves, right and down.
+            action: its local action, 0..K - 1.
+            camera: pixels by which the background moves, right and down.
+
+        Raises:
+            ValueError: for an action that does not exist, or shifts that are no numbers.
+        """
+        numbers = torch.tensor([[dx, dy], list(camera)], dtype=torch.float32)
+        if not bool(numbers.isfinite().all()):
+            raise ValueError(f"The shifts are {dx}, {dy} and {camera}, expected finite numbers of pixels.")
+        n, device = len(self._now.frame), self._now.frame.device
+        actions = torch.full((n,), action, device=device)
+        frame = self.advance(actions, numbers[:1].expand(n, -1).to(device), numbers[1:].expand(n, -1).to(device))
+        return frame[0] if self.single else frame
+
+    @torch.inference_mode()
+    def advance(self, actions: Tensor, shifts: Tensor, camera: Tensor) -> Tensor:
+        """The next frames ``[n, 3, h, w]`` uint8 of all pictures, each as it is told.
+
+        Args:
+            actions: ``[n]`` int64 in 0..K - 1.
+            shifts, camera: ``[n, 2]`` pixels, right and down, of agent and background.
+
+        Raises:
+            ValueError: for an action that does not exist.
+        """
+        if bool(((actions < 0) | (actions >= self.actions)).any()):
+            raise ValueError(f"There is no local action {actions.tolist()}; the model has 0 to {self.actions - 1}.")
+        now, size = self._now, self.network.frame_size
+        local = self.network.local_motion
+        code = local.actions.codes[actions]
+        foreground, mask, memory = local.step(now.memory, now.foreground, code, from_pixels(shifts, size))
+        pan = now.pan + from_pixels(camera, size)
+        behind = translate(self.background, pan, outside="border", interpolation="nearest")
+        frame = to_bytes(compose(foreground, mask, behind))
+        self._past.append(now)
+        self._now = Moment(memory, foreground, mask, pan, frame)
+        return frame
+
+    def undo(self, steps: int = 1) -> Tensor:
+        """Back to an earlier frame, which is returned.
+
+        Raises:
+            ValueError: if there were fewer steps.
+        """
+        if not 1 <= steps <= len(self._past):
+            raise ValueError(f"{steps} steps are to be undone, but {len(self._past)} were made.")
+        self._now = self._past[-steps]
+        del self._past[-steps:]
+        return self.frame
+
+    def save(self) -> Moment:
+        """The present moment, to come back to with :meth:`restore`, in this session or another of the same model."""
+        return replace(self._now)
+
+    def restore(self, moment: Moment) -> Tensor:
+        """Go on from a moment that was saved; its frame is returned. What was done since can be undone."""
+        self._past.append(self._now)
+        self._now = moment
+        return self.frame

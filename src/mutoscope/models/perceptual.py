@@ -1,0 +1,36 @@
+"""The networks behind perceptual losses, and where their weights lie."""
+
+from pathlib import Path
+from typing import Literal
+
+from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
+from mutoscope.nn.perceptual import FrozenFeatures, SqueezeFeatures, Vgg19Features
+
+#: networks whose weights are files, as torchvision calls them
+BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
+Backbone = Literal["vgg19", "squeezenet"]
+
+
+def load_perceptual(name: Backbone, path: str | None, without: str) -> FrozenFeatures:
+    """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
+    weights = backbone_weights(BACKBONES[name], find_perceptual(name, path, without))
+    return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
+
+
+def find_perceptual(name: Backbone, path: str | None, without: str) -> Path:
+    """The file with the weights of the network of a perceptual loss.
+
+    Args:
+        name: of the network.
+        path: the file; torchvision's cache by default.
+        without: the settings that need no file, for the message.
+
+    Raises:
+        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
+    """
+    try:
+        return find_backbone(BACKBONES[name], path)
+    except MissingBackboneError as error:
+        raise MissingBackboneError(
+            f"{error} The setting is model.perceptual_weights=<file>; {without} no file.", error.named
+        ) from error

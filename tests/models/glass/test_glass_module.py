@@ -1,0 +1,257 @@
+"""GLASS's training: which half moves when, what schedules say, and what a session remembers."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.models.glass.actions import ActionSettings
+from mutoscope.models.glass.global_motion import (
+    GlobalMotionSettings,
+    InpaintingSettings,
+    MaskSettings,
+    ShiftSettings,
+    translate,
+)
+from mutoscope.models.glass.local_motion import (
+    DecoderSettings,
+    DynamicsSettings,
+    EncoderSettings,
+    LocalMotionSettings,
+)
+from mutoscope.models.glass.losses import global_motion_losses, local_motion_losses, weighted
+from mutoscope.models.glass.module import Glass
+from mutoscope.models.glass.schedules import LinearSchedule
+from mutoscope.models.glass.session import from_pixels, to_bytes, to_pixels, to_unit
+from mutoscope.structures import DatasetInfo, VideoBatch
+from mutoscope.training.trainer import make_trainer
+
+SIZE = (32, 48)
+INFO = DatasetInfo(name="made up", kind="video", classes=(), fps=10.0, length=5, channels=3, frame_size=SIZE)
+GLOBAL = GlobalMotionSettings(
+    MaskSettings(stem=4, trunk=6, up=4, depth=1), InpaintingSettings(4, 5, 6), ShiftSettings((4, 5, 6, 7), (6, 5))
+)
+LOCAL = LocalMotionSettings(
+    EncoderSettings(4, 5, 6, state=6),
+    ActionSettings(codes=3, code_size=4),
+    DynamicsSettings(4, 5),
+    DecoderSettings(8, 6, 5),
+)
+ADAM = partial(torch.optim.Adam, lr=1e-3, weight_decay=1e-6)
+
+
+def model(seed: int = 0, **settings: Any) -> Glass:
+    torch.manual_seed(seed)
+    chosen: dict[str, Any] = {
+        "optimizers": {"global_motion": ADAM, "local_motion": ADAM},
+        "global_motion": GLOBAL,
+        "local_motion": LOCAL,
+        "length": LinearSchedule(3, 5, 2, 2),
+        "teacher_forced": LinearSchedule(2, 1, 0, 3),
+        "pretraining": 1,
+        "perceptual": "none",
+    }
+    return Glass(INFO, **(chosen | settings))
+
+
+def batch(seed: int = 0, clips: int = 2, length: int = 5) -> VideoBatch:
+    random = torch.Generator().manual_seed(seed)
+    frames = torch.randint(0, 256, (clips, length, 3, *SIZE), generator=random, dtype=torch.uint8)
+    return VideoBatch(frames=frames, names=tuple(map(str, range(clips))))
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Callable[..., Glass]:
+    """Train on batches and hand the model back."""
+
+    def fitted(module: Glass, batches: list[VideoBatch]) -> Glass:
+        trainer = make_trainer(
+            max_steps=len(batches), callbacks=[], loggers=[], run_dir=str(tmp_path), accelerator="cpu", progress=False
+        )
+        trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
+        return module
+
+    return fitted
+
+
+def weights(module: Glass) -> dict[str, Tensor]:
+    return {name: x.detach().clone() for name, x in module.network.state_dict().items()}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor], part: str) -> bool:
+    return any(not torch.equal(before[name], after[name]) for name in before if name.startswith(part))
+
+
+def test_pretraining_leaves_local_motion_analysis_alone(fit: Callable[..., Glass]) -> None:
+    module = model(pretraining=2)
+    before = weights(module)
+    fit(module, [batch(), batch(1)])
+    after = weights(module)
+    assert moved(before, after, "global_motion.")
+    assert not moved(before, after, "local_motion.")
+    assert "loss/local_motion" not in module.latest
+    decayed = fit(model(pretraining=2, decay_untrained=True), [batch(), batch(1)])
+    shrunk = weights(decayed)
+    name = "local_motion.actions.quantiser.codes"
+    assert (shrunk[name].abs() < before[name].abs()).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("trained", ["both", "global_motion", "local_motion"])
+def test_only_what_is_trained_moves(fit: Callable[..., Glass], trained: str) -> None:
+    module = model(trained=trained, pretraining=0)
+    before = weights(module)
+    fit(module, [batch()])
+    after = weights(module)
+    for half in ("global_motion", "local_motion"):
+        assert moved(before, after, f"{half}.") == (trained in ("both", half))
+
+
+def test_two_optimisers_do_what_one_does(fit: Callable[..., Glass]) -> None:
+    module = fit(model(pretraining=0), [batch()])
+    alone = model(pretraining=0).network.train()
+    optimizer = ADAM(alone.parameters())
+    frames = to_unit(batch().frames[:, :3])
+    found, drawn = alone(frames, 2)
+    of_global = global_motion_losses(found, module.global_weights, None)
+    of_local = local_motion_losses(drawn, found, module.local_weights, None)
+    total = weighted(of_global, module.global_weights) + weighted(of_local, module.local_weights)
+    total.backward()
+    optimizer.step()
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(module.network.state_dict()[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_schedules_reach_the_networks(fit: Callable[..., Glass], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    module = model()
+    draw = module.network.draw
+
+    def noted(found: Any, teacher_forced: int, temperature: float) -> Any:
+        seen.append((module.iterations, found.frames.shape[1], teacher_forced))
+        return draw(found, teacher_forced, temperature)
+
+    monkeypatch.setattr(module.network, "draw", noted)
+    fit(module, [batch(i) for i in range(5)])
+    # pretraining is one iteration; 3 frames allow two steps
+    assert seen == [(1, 3, 2), (2, 3, 2), (3, 4, 1), (4, 5, 1)]
+
+
+def test_gradients_that_are_no_numbers_are_replaced_and_counted(
+    fit: Callable[..., Glass], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = model()
+    weight = module.network.global_motion.mask.head.weight
+    weight.register_hook(lambda gradient: gradient.index_fill(3, torch.tensor([0]), torch.nan))
+    fit(module, [batch()])
+    assert module.latest["health/gradients_replaced"] == weight.numel() / 3
+    assert all(bool(p.isfinite().all()) for p in module.parameters())
+
+
+def test_actions_in_use_are_counted_from_one_to_all(fit: Callable[..., Glass]) -> None:
+    module = fit(model(pretraining=0), [batch()])
+    assert 1 <= module.latest["health/actions_used"] <= LOCAL.actions.codes + 1e-5
+
+
+@pytest.mark.parametrize("unroll", ["autoregressive", "teacher_forced"])
+def test_generated_clips_begin_with_the_given_frame(unroll: str) -> None:
+    module, clips = model().eval(), batch()
+    sample = module.generate(clips, unroll=unroll)  # type: ignore[arg-type]
+    assert sample.fake.shape == clips.frames.shape
+    assert sample.fake.dtype == torch.uint8
+    assert torch.equal(sample.fake[:, 0], clips.frames[:, 0])
+    assert sample.masks.shape == (2, 5, 1, *SIZE)
+    assert sample.actions.shape == (2, 4)
+    again = module.generate(clips, unroll=unroll)  # type: ignore[arg-type]
+    assert torch.equal(sample.fake, again.fake)
+
+
+def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session() -> None:
+    module, clips = model().eval(), batch()
+    near, real = (module.generate(clips, unroll=u) for u in ("autoregressive", "teacher_forced"))  # type: ignore[arg-type]
+    assert (near.fake[:, 1].int() - real.fake[:, 1].int()).abs().max() <= 1
+    decoded = module.decode(clips.frames)
+    played = module.play(clips, decoded.actions, decoded.shifts, decoded.background_shifts)
+    difference = (played.fake.int() - near.fake.int()).abs().float()
+    # nearest sampling of the background may fall on either side of a pixel
+    assert difference.mean() < 0.5
+    assert torch.equal(decoded.actions, near.actions)
+    torch.testing.assert_close(decoded.confidence.sum(-1), torch.ones(2, 4))
+
+
+def test_sessions_keep_apart_go_back_and_come_again() -> None:
+    module = model().eval()
+    first, second = module.start(batch().frames[0, 0]), module.start(batch(1).frames[:, 0])
+    a = first.step(3, -2, 1)
+    second.step(0, 0, 0)
+    assert a.shape == (3, *SIZE)
+    saved = first.save()
+    b = first.step(0, 0, 2, camera=(4, 0))
+    assert torch.equal(first.undo(), a)
+    assert torch.equal(first.step(0, 0, 2, camera=(4, 0)), b)
+    assert torch.equal(first.restore(saved), a)
+    assert torch.equal(first.step(0, 0, 2, camera=(4, 0)), b)
+    alone = module.start(batch().frames[0, 0])
+    alone.step(3, -2, 1)
+    assert torch.equal(alone.step(0, 0, 2, camera=(4, 0)), b)
+    with pytest.raises(ValueError, match="9 steps are to be undone"):
+        first.undo(9)
+    with pytest.raises(ValueError, match="There is no local action"):
+        first.step(0, 0, 3)
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        first.step(float("nan"), 0, 0)
+    with pytest.raises(ValueError, match=r"expected uint8 of \[3, 32, 48\]"):
+        module.start(torch.zeros(3, 16, 16))
+
+
+def test_pixels_and_half_extents() -> None:
+    shifts = torch.tensor([[3.0, -2.0]])
+    assert torch.equal(to_pixels(from_pixels(shifts, SIZE), SIZE), shifts)
+    image = torch.rand(1, 3, *SIZE)
+    moved_image = translate(image, from_pixels(shifts, SIZE), outside="zeros")
+    torch.testing.assert_close(moved_image[..., :-2, 3:], image[..., 2:, :-3])
+    assert to_bytes(torch.tensor([-3.0, -1.0, 0.0, 1.0, 7.0])).tolist() == [0, 0, 128, 255, 255]
+    frames = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_bytes(to_unit(frames)), frames)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"length": LinearSchedule(3, 6)}, "Clips of up to 6 frames are to be used, but the dataset's have 5"),
+        ({"length": LinearSchedule(1, 5)}, "expected at least 2 frames"),
+        ({"perceptual": "vgg"}, "perceptual is 'vgg', expected one of vgg19, squeezenet, none"),
+        ({"trained": "none"}, "trained is 'none', expected one of both"),
+    ],
+)
+def test_settings_that_cannot_be_meant(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model(**settings)
+
+
+def test_weights_of_the_perceptual_network_are_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MissingBackboneError, match=r"model\.perceptual=none needs no file"):
+        Glass.check_settings({"perceptual": "vgg19"})
+    Glass.check_settings({"perceptual": "none"})
+
+
+@pytest.mark.parametrize("conditioning", ["joint", "concatenated"])
+@pytest.mark.parametrize(("quantiser", "directions"), [("gumbel", "bilinear"), ("vq", "plain")])
+def test_variants_learn(fit: Callable[..., Glass], conditioning: Any, quantiser: Any, directions: Any) -> None:
+    local = LocalMotionSettings(
+        LOCAL.encoder,
+        ActionSettings(3, 4, quantiser, directions),
+        DynamicsSettings(4, 5, noise=2, conditioning=conditioning),
+        LOCAL.decoder,
+    )
+    module = model(local_motion=local, pretraining=0)
+    before = weights(module)
+    fit(module, [batch()])
+    after = weights(module)
+    assert moved(before, after, "local_motion.actions.quantiser.codes")
+    assert moved(before, after, "local_motion.actions.project")
