@@ -43,4 +43,4 @@ class ActionGraphEvaluation(Evaluation):
 
     def publish(self, out: Path) -> list[Path]:
         """``media/`` with generated clips beside true ones, and ``report.html``, which shows them."""
-        return [out / "media", write_report(out, self)]
+        return [out / "media", write_report(out, self, self.sample)]

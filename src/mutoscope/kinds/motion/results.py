@@ -34,7 +34,7 @@ class MotionEvaluation(Evaluation):
 
     def publish(self, out: Path) -> list[Path]:
         """``report.html``, and ``media/`` with generated clips beside real ones."""
-        report = write_report(out, self)
+        report = write_report(out, self, self.fake, self.real, self.beside)
         media, info = out / "media", self.task.info
         save_motion_gallery(media, self.fake, self.real.label, info, real=self.real.joints, per_class=2)
         return [media, report]
