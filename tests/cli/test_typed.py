@@ -122,7 +122,11 @@ def run(verb: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int
         ("train", ["model.latent=oops"], "model.latent is 'oops', expected a whole number."),
         ("train", ["model.widths=[16,a]"], "model.widths[1] is 'a', expected a whole number."),
         ("train", ["model.use_skip=3"], "model.use_skip is 3, expected true or false."),
-        ("train", ["model.schedule=epch"], "model.schedule is 'epch', expected run or epoch."),
+        (
+            "train",
+            ["model.critic_streams=[jonts]"],
+            "model.critic_streams[0] is 'jonts', expected joints, bones or velocities.",
+        ),
         ("train", ["dataset.batch_size=many"], "dataset.batch_size is 'many', expected a whole number."),
         (
             "train",
@@ -132,7 +136,7 @@ def run(verb: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int
         ("train", ["recognizer=tracks"], "looks at action_graph data, but the model makes motion; choices of recog"),
         (
             "train",
-            ["model=ag2vid", "dataset=toy_blocks", "metrics=motion", "model.perceptual=none"],
+            ["model=ag2vid", "dataset=toy_blocks", "metrics=motion", "model.frames.perceptual=none"],
             "metrics.motion_fid measures joints, label, real, which action_graph data do not have; choices of metrics",
         ),
         ("generate", ["checkpoint=runs/epoch=3-step=10.ckpt"], "There is no checkpoint at runs/epoch=3-step=10.ckpt."),

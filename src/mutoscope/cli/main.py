@@ -34,7 +34,9 @@ from mutoscope.cli.sweeps import (
     sweep_id,
 )
 from mutoscope.cli.typed import hint, readable, typed_values
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS, closest, config_dir, config_dirs, fitted
+from mutoscope.config.names import closest
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
+from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
 from mutoscope.kinds.settings import names_of
@@ -160,7 +162,7 @@ def _register() -> None:
         if (config_dir() / "dataset" / f"{name}.yaml").is_file():
             continue
         node: dict[str, Any] = {"name": name}
-        for key, parameter in inspect.signature(datamodule_class(name)).parameters.items():
+        for key, parameter in parameters(datamodule_class(name)).items():
             node[key] = "???" if parameter.default is inspect.Parameter.empty else parameter.default
         if "seed" in node:
             node["seed"] = "${seed}"

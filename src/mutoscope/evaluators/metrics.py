@@ -1,6 +1,5 @@
 """Metrics from their config nodes, with what they look through."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from torchmetrics import Metric
 
 from mutoscope.config.nodes import build, locate
+from mutoscope.config.signatures import parameters
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
@@ -55,7 +55,7 @@ class Provided:
             ConfigError: naming what a metric asks for and neither its node nor the data have.
         """
         found: dict[str, Any] = {}
-        for name, parameter in inspect.signature(locate(node["_target_"], where)).parameters.items():
+        for name, parameter in parameters(locate(node["_target_"], where)).items():
             given, needed = node.get(name), parameter.default is parameter.empty
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 continue

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from mutoscope.config.nodes import check_known
+from mutoscope.config.names import check_known
 from mutoscope.config.values import MisfitError, fit
 from mutoscope.kinds.registry import DataKind, every
 from mutoscope.runtime.docstrings import arguments, without_markup

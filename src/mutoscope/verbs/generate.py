@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mutoscope import kinds
-from mutoscope.config.nodes import check_known
+from mutoscope.config.names import check_known
 from mutoscope.kinds.results import Generated
 from mutoscope.kinds.settings import fill, names_of
 from mutoscope.kinds.task import LoadedModel

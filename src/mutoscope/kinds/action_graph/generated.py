@@ -68,7 +68,7 @@ class GeneratedVideo(Generated):
                 np.save(file, boxes.numpy(), allow_pickle=False)
         if not sample.drawn:
             say(
-                "This model lays out boxes and draws no frames (model.frames=false); videos show boxes on the first "
+                "This model lays out boxes and draws no frames (model.frames=null); videos show boxes on the first "
                 "frame."
             )
         paths = save_variants(out, sample, [variant.graph for variant in self.variants], gif=gif)

@@ -62,7 +62,7 @@ def generate_video(model: LoadedModel, request: ActionGraphRequest, seed: int) -
 
 
 def _made(module: GenerativeModule, batch: ActionGraphBatch, seed: int, real: Tensor | None) -> ActionGraphSample:
-    sample: ActionGraphSample = module.generate(batch, seed=seed)  # type: ignore[assignment]
+    sample: ActionGraphSample = module.generate(batch, seed=seed)
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=batch, real=real)
 
 

@@ -1,7 +1,7 @@
 """``evaluate`` for motion: models beside foils and floors, in one table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from mutoscope.kinds.motion.settings import MotionOptions
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask, LoadedModel, one_or_several
 from mutoscope.metrics.protocol import protocol_of
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GeneratesMotion, GenerativeModule
 from mutoscope.runtime.console import progress_bar, say
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo, MotionBatch
@@ -102,7 +102,7 @@ def _generated(
     for model, what in models:
         for seed in task.settings.seeds:
             say(f"Generating {len(real.held_out)} clips: {name}{_which(task, models, model, seed)} ...")
-            placed = model.to(task.device)
+            placed = cast(GeneratesMotion, model.to(task.device))
             sample = placed.generate(real.held_out, seed=seed, truncation=task.settings.options.truncation)
             fake = sample.fake.cpu()
             fakes.setdefault(name, fake)

@@ -67,7 +67,7 @@ def _sweep(model: GenerativeModule, wish: Sweep, how: dict[str, Any]) -> Generat
 
 
 def _generated(model: GenerativeModule, wanted: Tensor, how: dict[str, Any]) -> MotionSample:
-    sample: MotionSample = model.generate(wanted, **how)  # type: ignore[assignment]
+    sample: MotionSample = model.generate(wanted, **how)
     return replace(sample, fake=sample.fake.cpu(), label=sample.label.cpu())
 
 

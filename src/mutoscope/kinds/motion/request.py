@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mutoscope.config.nodes import closest
+from mutoscope.config.names import closest
 from mutoscope.kinds.motion.settings import MotionRequest
 from mutoscope.kinds.motion.wishes import Classes, Mixture, Sweep, Wish
 from mutoscope.models.generative import Attentive, GenerativeModule
