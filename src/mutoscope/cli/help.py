@@ -36,6 +36,8 @@ _THEIRS = {
     "start_factor": "share of the step size to begin with",
     "end_factor": "share of the step size at the end",
     "total_iters": "steps until the end is reached",
+    "milestones": "steps after which the step size shrinks",
+    "gamma": "factor by which it shrinks each time",
 }
 _NAME, _TARGET = "registered name of the dataset", "what is built"
 

@@ -374,4 +374,6 @@ def build_dataset(node: Mapping[str, Any]) -> Any:
     """Build the registered DataModule that a dataset node names."""
     check_dataset(node)
     cls = datamodule_class(node["name"])
-    return cls(**{key: value for key, value in _fit_settings(node, cls, "dataset").items() if key != "name"})
+    datamodule = cls(**{key: value for key, value in _fit_settings(node, cls, "dataset").items() if key != "name"})
+    datamodule.node = dict(node)
+    return datamodule

@@ -56,7 +56,7 @@ def evaluate(config: Mapping[str, Any], explicit: Explicit | None = None) -> Eva
     models = [LoadedModel.open(path, config["accelerator"]) for path in several(config["checkpoint"], "checkpoint")]
     settings = settings_for(models[0], config, explicit)
     first = models[0]
-    dataset = _dataset(
+    dataset = cut_as_trained(
         config.get("dataset"), first.config["dataset"], explicit.get("dataset", {}), f"{config['checkpoint']}"
     )
     datamodule = prepared(dataset)
@@ -136,7 +136,7 @@ def _seeds(seeds: Any) -> list[int] | None:
     return list(listed)
 
 
-def _dataset(
+def cut_as_trained(
     chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any], whose: str
 ) -> dict[str, Any]:
     typed = {name: value for name, value in explicit.items() if name}
