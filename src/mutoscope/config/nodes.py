@@ -7,7 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -33,6 +33,7 @@ FOREIGN_PACKAGES = ("mutoscope", "torch.optim", "torch.nn")
 #: what may be built beside classes
 _FUNCTIONS = ("mutoscope.training.trainer.make_trainer",)
 
+SettingsT = TypeVar("SettingsT")
 _DIRECTIVES = {"_target_", "_partial_"}
 
 
@@ -368,6 +369,20 @@ def _settings(node: Mapping[str, Any], cls: type, where: str, foreign: bool) -> 
         return cls(**given)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def settings_from(node: Mapping[str, Any] | None, cls: type[SettingsT], where: str) -> SettingsT:
+    """A dataclass of settings from the node ``where``.
+
+    Raises:
+        ConfigError: for a setting that it does not have, with the closest it has, or one of another kind.
+    """
+    try:
+        fits = fit({} if node is None else node, cls, where)
+    except MisfitError as error:
+        raise ConfigError(str(error)) from error
+    built: SettingsT = _settings(fits, cls, where, foreign=False)
+    return built
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mutoscope.data.datamodule import DataModule
 
 ENTRY_POINT_GROUP = "mutoscope.datamodules"
-#: groups in which packages of other people announce what they bring
-ENTRY_POINT_GROUPS = (ENTRY_POINT_GROUP, "mutoscope.kinds", "mutoscope.models")
 
 _classes: dict[str, type["DataModule"]] = {}
 D = TypeVar("D", bound="DataModule")
@@ -69,7 +67,13 @@ def import_plugins() -> None:
 
 def plugin_packages() -> list[str]:
     """Top packages of other people: those with entry points, and those in ``$MUTOSCOPE_PLUGINS``."""
-    installed = {point.module for group in ENTRY_POINT_GROUPS for point in entry_points(group=group)}
+    points = entry_points()
+    installed = {
+        point.module
+        for group in points.groups
+        if group.startswith("mutoscope.")
+        for point in points.select(group=group)
+    }
     return sorted({name.split(".")[0] for name in installed | set(plugins())})
 
 
