@@ -87,7 +87,6 @@ def compose() -> Compose:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf, open_dict
 
     from mutoscope.cli import main as cli
     from mutoscope.config.nodes import config_dir
@@ -96,12 +95,10 @@ def compose() -> Compose:
         cli._register()
         GlobalHydra.instance().clear()
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
+            cfg = hydra.compose(verb, cli.as_added(verb, overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
         try:
-            with open_dict(cfg):
-                del cfg["hydra"]
-            return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            return cli.chosen_settings(cfg, verb)
         finally:
             HydraConfig.instance().cfg = None
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from mutoscope.cli.typed import typed_values
 from mutoscope.config.nodes import build_dataset
 from mutoscope.data.sampling import clips_of
 from mutoscope.formats.checkpoints import CheckpointError
 from mutoscope.kinds.command import evaluation_command, in_grammar
-from mutoscope.kinds.motion.results import Evaluation
+from mutoscope.kinds.motion.results import MotionEvaluation as Evaluation
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.evaluate import evaluate
 from mutoscope.verbs.export import export
@@ -32,18 +33,13 @@ def run(compose: Compose, trained: Path, tmp_path_factory: pytest.TempPathFactor
     cache = tmp_path_factory.mktemp("cache")
 
     def ran(*overrides: str, explicit: Explicit = None, **changes: Any) -> Evaluation:
-        config = compose(
-            "checkpoint=x",
-            "recognizer.max_steps=2",
-            "samples_per_class=3",
-            "accelerator=cpu",
-            *overrides,
-            verb="evaluate",
-        )
+        typed = ["checkpoint=x", "recognizer.max_steps=2", "samples_per_class=3", "accelerator=cpu", *overrides]
+        config = compose(*typed, verb="evaluate")
         config |= {"checkpoint": str(trained / "checkpoints" / "last.ckpt"), **changes}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MUTOSCOPE_CACHE", str(cache))
-            return evaluate(config, {"dataset": explicit or {}})
+            chosen = {group: typed_values(typed, group) for group in ("metrics", "recognizer")}
+            return evaluate(config, {**chosen, "dataset": explicit or {}})
 
     return ran
 

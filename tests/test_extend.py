@@ -110,7 +110,7 @@ def test_a_model_in_one_folder(compose: Compose, plugin: Path, tmp_path: Path, m
     resumed, straight = (read_checkpoint(d / "checkpoints" / "last.ckpt") for d in (run_dir, tmp_path / "straight"))
     torch.testing.assert_close(resumed["state_dict"], straight["state_dict"], rtol=0, atol=0)
     folder = export(checkpoint, tmp_path / "exported")
-    monkeypatch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
+    monkeypatch.setattr("mutoscope.kinds.motion.generated.save_motion_gallery", lambda *args, **kwargs: [])
     made = []
     for number, source in enumerate((checkpoint, folder)):
         config = compose("checkpoint=x", "n=1", "label=wave", "accelerator=cpu", verb="generate")

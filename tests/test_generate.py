@@ -29,7 +29,7 @@ def make(compose: Compose, trained: Path, tmp_path: Path) -> Make:
         config |= {"checkpoint": str(checkpoint), "out": str(tmp_path / "out"), **changes}
         with pytest.MonkeyPatch.context() as patch:
             if not pictures:
-                patch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
+                patch.setattr("mutoscope.kinds.motion.generated.save_motion_gallery", lambda *args, **kwargs: [])
             return generate(config)
 
     return made
@@ -74,10 +74,10 @@ def test_classes_are_asked_for_by_name_or_index(make: Make, asked: str, labels: 
         ("label=-2", "There is no class '-2'"),
         ("label=[]", "label is empty; name classes among walk, wave, kick, or all"),
         ("n=0", "n is 0, expected the number of sequences per class, at least 1"),
-        ("n=1.5", "n is 1.5, expected the number"),
+        ("n=1.5", "n is 1.5, expected a whole number"),
         ("length=0", "length is 0, expected a whole number of frames"),
-        ("length=20.5", "length is 20.5, expected a whole number of frames"),
-        ("trajectories=maybe", "trajectories is maybe, expected true or false"),
+        ("length=20.5", "length is 20.5, expected a whole number"),
+        ("trajectories=maybe", "trajectories is 'maybe', expected true or false"),
         (
             "mix={walk:0.5,wave:0.5}",
             "mix= is for models that take mixtures of classes, as SAGCN does; Kinetic",

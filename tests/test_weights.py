@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision import models
 
-from mutoscope.evaluators.metrics import build_metrics
+from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.evaluators.published import PretrainedLPIPS
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.metrics import LayoutIoU
@@ -41,7 +41,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
         "lpips": {"_target_": "mutoscope.evaluators.published.PretrainedLPIPS"},
         "miou": {"_target_": "mutoscope.metrics.LayoutIoU"},
     }
-    metrics = build_metrics(nodes, INFO)
+    metrics = build_metrics(nodes, Provided(INFO))
     assert list(metrics) == ["miou"]
     assert isinstance(metrics["miou"], LayoutIoU)
     said = " ".join(capsys.readouterr().out.split())
@@ -52,7 +52,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
 def test_weights_that_are_named_must_be_there() -> None:
     nodes = {"lpips": {"_target_": "mutoscope.evaluators.published.PretrainedLPIPS", "weights": "mistyped.pth"}}
     with pytest.raises(MissingBackboneError, match=r"There is no file mistyped\.pth"):
-        build_metrics(nodes, INFO)
+        build_metrics(nodes, Provided(INFO))
 
 
 def test_unknown_backbone_is_refused() -> None:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from mutoscope.formats.video import read_video
 from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
+from mutoscope.kinds.task import EvaluationTask
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.evaluate import evaluate
 from mutoscope.verbs.export import export
@@ -164,9 +166,12 @@ def test_metrics_of_motion_give_way_to_those_of_video(
 ) -> None:
     """Nobody chose metrics or recogniser: they are the model's kind's, not the defaults of the command."""
     asked = {}
-    monkeypatch.setattr(
-        "mutoscope.kinds.action_graph.tools.ActionGraphTools.evaluate", lambda self, task: asked.update(task.config)
-    )
+
+    def note(self: object, task: EvaluationTask) -> Mock:
+        asked.update(vars(task.settings))
+        return Mock()
+
+    monkeypatch.setattr("mutoscope.kinds.action_graph.tools.ActionGraphTools.evaluate", note)
     config = compose("checkpoint=x", "accelerator=cpu", verb="evaluate")
     config |= {"checkpoint": str(trained_ag2vid / "checkpoints" / "last.ckpt"), "out": str(tmp_path)}
     evaluate(config, {})
@@ -194,5 +199,7 @@ def test_the_test_split_is_measured_where_asked(run: Run, tmp_path: Path) -> Non
 
 def test_models_of_video_are_not_measured_beside_one_another(run: Run, trained_ag2vid: Path, tmp_path: Path) -> None:
     last = str(trained_ag2vid / "checkpoints" / "last.ckpt")
-    with pytest.raises(ConfigError, match=r"beside compares models of motion, but .* holds one of action_graph data"):
+    with pytest.raises(
+        ConfigError, match=r"beside= is for models of skeleton motion, but .*last\.ckpt makes video from"
+    ):
         run(beside={"a": last}, out=str(tmp_path))

@@ -38,10 +38,10 @@ def ask(compose: Compose, trained_ag2vid: Path) -> Callable[..., ActionGraphSamp
     def asked(out: Path, *overrides: str, pictures: bool = False, **changes: Any) -> ActionGraphSample:
         typed = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mutoscope.verbs.generate.load_model", lambda path: loaded)
+            patch.setattr("mutoscope.kinds.task.load_model", lambda path: loaded)
             if not pictures:
                 for drawn in ("save_variants", "save_comparison"):
-                    patch.setattr(f"mutoscope.kinds.action_graph.generation.{drawn}", lambda *args, **kwargs: [])
+                    patch.setattr(f"mutoscope.kinds.action_graph.generated.{drawn}", lambda *args, **kwargs: [])
             return generate({**defaults, **typed, **changes, "out": str(out)})  # type: ignore[dict-item,return-value]
 
     return asked
@@ -185,18 +185,18 @@ def test_what_is_asked_with_is_never_written_over(make: Make, asked: dict[str, A
         (["prompt=x.yaml", "clip=0", "first_frame=x.png"], "Give one first frame"),
         (["clip=4"], "clip is 4; the validation split of 'cater' has clips 0 to 3"),
         (["clip=-1"], "clip is -1; the validation split"),
-        (["clip=first"], "clip is first; the validation split"),
-        (["clip=true"], "clip is True; the validation split"),
+        (["clip=first"], "clip is 'first', expected a whole number. clip: instead of a picture: number of"),
+        (["clip=true"], "clip is True, expected a whole number"),
         (["clip=0", "seed=first"], "seed is first, expected a whole number"),
-        (["clip=0", "n=3"], "n= is for models of motion"),
+        (["clip=0", "n=3"], "n= is for models of skeleton motion"),
         (["clip=0", "length=1"], r"asks for 1 frame\(s\); ask for at least 2"),
-        (["clip=0", "length=2.5"], "length is 2.5, expected a whole number of frames"),
-        (["clip=0", "shift=later"], "shift is later, expected frames"),
-        (["clip=0", "label=slide"], "label is slide, but label= is for models of motion"),
-        (["clip=0", "mix={slide: 1}"], "mix= is for models of motion; this one makes video from action graphs"),
-        (["clip=0", "between=[slide,rotate]"], "between= is for models of motion"),
-        (["clip=0", "attention=true"], "attention= is for models of motion"),
-        (["clip=0", "trajectories=true"], "trajectories= is for models of motion"),
+        (["clip=0", "length=2.5"], "length is 2.5, expected a whole number"),
+        (["clip=0", "shift=later"], "shift is 'later', expected a number or .*shift: frames by which"),
+        (["clip=0", "label=slide"], "label= is for models of skeleton motion, but .* makes video from action graphs"),
+        (["clip=0", "mix={slide: 1}"], r"mix= is for models of skeleton motion, but .*last\.ckpt makes video from"),
+        (["clip=0", "between=[slide,rotate]"], "between= is for models of skeleton motion"),
+        (["clip=0", "attention=true"], "attention= is for models of skeleton motion"),
+        (["clip=0", "trajectories=true"], "trajectories= is for models of skeleton motion"),
         (["clip=0", "dataset.length=6"], "The dataset's length is 6, but checkpoint .* was made with 8"),
         (["clip=0", "dataset.lenght=6"], r"dataset\.lenght is not a setting of Cater; did you mean 'length'"),
         (["promt=x"], "promt is not a setting here; did you mean 'prompt'"),
@@ -249,7 +249,9 @@ def test_files_that_are_missing_or_no_pictures_are_named(make: Make, asked: dict
 def test_a_model_of_motion_takes_no_graphs(compose: Compose, trained: Path, tmp_path: Path, wish: str) -> None:
     config = compose("accelerator=cpu", "checkpoint=x", wish, verb="generate")
     config |= {"checkpoint": str(trained / "checkpoints" / "last.ckpt"), "out": str(tmp_path / "out")}
-    with pytest.raises(ConfigError, match=f"{wish.partition('=')[0]}= is for models of video; this one makes motion"):
+    with pytest.raises(
+        ConfigError, match=f"{wish.partition('=')[0]}= is for models of video from action graphs, but .* makes skeleton"
+    ):
         generate(config)
 
 

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 
 import hydra
 import pytest
+from omegaconf import OmegaConf
 
 from mutoscope.cli import main as cli
-from mutoscope.cli.help import _comments_of_choices, arguments, explained, help_text
+from mutoscope.cli.help import _comments_of_choices, explained, help_text
+from mutoscope.config.assembly import model_class
 from mutoscope.config.nodes import choices, config_dir
+from mutoscope.data.registry import datamodule_class
+from mutoscope.runtime.docstrings import arguments
 
 
 @contextmanager
@@ -24,11 +28,13 @@ def composed(verb: str, *overrides: str) -> Iterator[object]:
 
 
 def fitting() -> list[list[str]]:
-    motion, video = ("cmu_mocap", "human36m", "toy_motion"), ("cater", "smthv2", "toy_blocks")
+    files = {model: OmegaConf.load(config_dir() / "model" / f"{model}.yaml") for model in choices("model")}
+    takes = {model: model_class(file.get("model", file)).takes for model, file in files.items()}
+    yields = {dataset: datamodule_class(dataset).kind for dataset in choices("dataset")}
     return [
         [f"model={model}", f"dataset={dataset}"]
-        for model, dataset in itertools.product(choices("model"), choices("dataset"))
-        if dataset in (video if model in ("ag2vid", "track_classifier") else motion)
+        for model, dataset in itertools.product(takes, yields)
+        if takes[model] == yields[dataset]
     ]
 
 
@@ -62,7 +68,7 @@ def test_the_help_shows_groups_values_and_phrases_soon() -> None:
     text = help_text("train", ["model=sa_gcn", "dataset=human36m", "trainer.max_steps=7"])
     assert time.monotonic() - began < 5
     lines = text.splitlines()
-    assert "model: ag2vid, clip_recognizer, kinetic_gan, recognizer, sa_gcn, track_classifier" in lines
+    assert "model: ag2vid, clip_recognizer, glass, kinetic_gan, recognizer, sa_gcn, track_classifier" in lines
     (steps,) = [line for line in lines if line.startswith("trainer.max_steps=7 ")]
     assert steps.endswith("iterations, one mini-batch each")
     (heads,) = [line for line in lines if line.startswith("model.generator.heads=3 ")]

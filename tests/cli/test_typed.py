@@ -128,7 +128,11 @@ def run(verb: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int
             "model.critic_streams[0] is 'jonts', expected joints, bones or velocities.",
         ),
         ("train", ["dataset.batch_size=many"], "dataset.batch_size is 'many', expected a whole number."),
-        ("train", ["metrics=action_graph"], "which motion data do not have; choices of metrics for them: motion, none"),
+        (
+            "train",
+            ["metrics=action_graph"],
+            "choices of metrics for them: kinetic_gan, motion",
+        ),
         ("train", ["recognizer=tracks"], "looks at action_graph data, but the model makes motion; choices of recog"),
         (
             "train",

@@ -132,7 +132,7 @@ def test_joints_of_toy_people_are_scaled_one_by_one(
     # where the root is held it does not vary
     assert normaliser.scale[0][0] == 1.0  # type: ignore[index]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mutoscope.kinds.motion.generation.save_motion_gallery", lambda *args, **kwargs: [])
+        patch.setattr("mutoscope.kinds.motion.generated.save_motion_gallery", lambda *args, **kwargs: [])
         sample = generated(checkpoint, tmp_path / "out", compose)
         again = generated(export(checkpoint, tmp_path / "model"), tmp_path / "again", compose)
     assert torch.equal(again.fake, sample.fake)

@@ -8,7 +8,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.config.nodes import choices, config_dir
 from mutoscope.data.registry import datamodule_class, names_without_import, source_of
+from mutoscope.kinds import DataKind, every
+from mutoscope.kinds.settings import VERBS, declared, default_of, phrases_of
+from mutoscope.runtime.docstrings import arguments, without_markup
 
 #: arguments of torch's optimisers and schedules, whose own words are longer
 _THEIRS = {
@@ -33,6 +36,8 @@ _THEIRS = {
     "start_factor": "share of the step size to begin with",
     "end_factor": "share of the step size at the end",
     "total_iters": "steps until the end is reached",
+    "milestones": "steps after which the step size shrinks",
+    "gamma": "factor by which it shrinks each time",
 }
 _NAME, _TARGET = "registered name of the dataset", "what is built"
 
@@ -64,15 +69,34 @@ def help_text(verb: str, overrides: Sequence[str]) -> str:
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
     comments = _comments_of_choices(verb, cfg)
+    of_kinds = [name for kind in every() for name in _phrases_of(kind, verb)]
     lines = [
         _line(place, value, phrase)
         for place, value, phrase in explained(cfg, comments)
-        if not place.endswith("_partial_")
+        if not place.endswith("_partial_") and place.split(".")[0] not in of_kinds
     ]
     template = str(cfg.hydra.help._get_node("template")._value())
-    for part, filled in {"$APP_CONFIG_GROUPS": _groups(cfg), "$CONFIG": lines}.items():
+    parts = {"$APP_CONFIG_GROUPS": _groups(cfg), "$CONFIG": lines, "$KINDS": _of_kinds(verb, cfg)}
+    for part, filled in parts.items():
         template = template.replace(part, "".join(f"{line}\n" for line in filled))
     return re.sub(r"\n{3,}", "\n\n", template).rstrip() + "\n"
+
+
+def _of_kinds(verb: str, cfg: DictConfig) -> Iterator[str]:
+    """Settings that only some kinds of data have, by kind."""
+    for kind in every():
+        phrases = _phrases_of(kind, verb)
+        if phrases:
+            yield f"\n== For models of {kind.title} =="
+        for name, phrase in phrases.items():
+            default = default_of(next(one for one in fields(declared(kind, verb)) if one.name == name))
+            usual = "???" if default is MISSING else _shown_value(default)
+            yield _line(name, usual if OmegaConf.is_missing(cfg, name) else _shown(cfg._get_node(name)), phrase)
+
+
+def _phrases_of(kind: DataKind, verb: str) -> dict[str, str]:
+    """Of the settings that a kind has of a verb."""
+    return phrases_of(declared(kind, verb)) if verb in VERBS else {}
 
 
 def _line(place: str, value: str, phrase: str) -> str:
@@ -133,6 +157,10 @@ def _shown(node: Any) -> str:
         value = content if content is None or isinstance(content, str) else OmegaConf.to_container(node, resolve=False)
     else:
         value = node._value()
+    return _shown_value(value)
+
+
+def _shown_value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     return str(value).replace("'", "") if isinstance(value, list) else str(value)
@@ -143,6 +171,8 @@ def _shown(node: Any) -> str:
 
 def _comments_of_choices(verb: str, cfg: DictConfig) -> dict[str, str]:
     found = _comments(config_dir() / f"{verb}.yaml", "")
+    for kind in every():
+        found |= _phrases_of(kind, verb)
     # of a group of which several can be chosen Hydra does not say which were
     several = {"logger": choices("logger")} if "logger" in cfg else {}
     for group, chosen in {**several, **cfg.hydra.runtime.choices}.items():
@@ -200,7 +230,9 @@ def _dataset_phrases(name: str) -> dict[str, str]:
     if (found := source_of(name)) is not None:
         return _source(*found).phrases
     # a plug-in's has been imported already
-    return {key: _plain(phrase) for key, phrase in arguments(inspect.getdoc(datamodule_class(name)) or "").items()}
+    return {
+        key: without_markup(phrase) for key, phrase in arguments(inspect.getdoc(datamodule_class(name)) or "").items()
+    }
 
 
 def _described(target: str) -> _Source:
@@ -241,7 +273,7 @@ def _source(path: Path, name: str) -> _Source:
             source.imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             docstring = ast.get_docstring(node) or ""
-            source.phrases, source.summary = arguments(docstring), _plain(docstring.partition("\n\n")[0])
+            source.phrases, source.summary = arguments(docstring), without_markup(docstring.partition("\n\n")[0])
         if isinstance(node, ast.ClassDef) and node.name == name:
             plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
             bases = [base.id for base in plain if isinstance(base, ast.Name)]
@@ -254,7 +286,7 @@ def _source(path: Path, name: str) -> _Source:
         if phrase.startswith("see ") and f"`{name}`" not in phrase:
             source.phrases[key] = _followed(phrase, key, path, source) or inherited.get(key) or phrase
     source.phrases = {**inherited, **source.phrases}
-    source.phrases = {key: _plain(phrase) for key, phrase in source.phrases.items()}
+    source.phrases = {key: without_markup(phrase) for key, phrase in source.phrases.items()}
     return source
 
 
@@ -299,30 +331,3 @@ def _referred(reference: str, path: Path, source: _Source) -> dict[str, str]:
     module, _, name = full.rpartition(".")
     file = _file_of(module, name) if full.startswith("mutoscope.") else None
     return {} if file is None else _source(file, name).phrases
-
-
-def arguments(docstring: str) -> dict[str, str]:
-    """Phrases of the ``Args:`` of a docstring, by argument."""
-    _, found, block = inspect.cleandoc(docstring).partition("\nArgs:\n")
-    entries: list[str] = []
-    for line in block.splitlines() if found else []:
-        if line and not line.startswith(" "):
-            break
-        if re.match(r"^    \S", line):
-            entries.append(line.strip())
-        elif line.strip() and entries:
-            entries[-1] += " " + line.strip()
-    phrases: dict[str, str] = {}
-    for entry in entries:
-        names, _, phrase = entry.partition(": ")
-        if re.fullmatch(r"[\w, *]+", names):
-            phrases |= {name.strip(): phrase for name in names.split(",")}
-    return phrases
-
-
-def _plain(phrase: str) -> str:
-    """Without the markup of docstrings."""
-    phrase = re.sub(r":\w+:`~?\.?(?:[\w.]+\.)?(\w+)`", r"\1", phrase)
-    # as it is typed
-    phrase = re.sub(r"\bNone\b", "null", phrase.replace("``", ""))
-    return " ".join(phrase.split()).rstrip(".")

@@ -4,16 +4,19 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -32,9 +35,11 @@ from mutoscope.cli.sweeps import (
 )
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import config_dir, fitted
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
+from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
+from mutoscope.kinds.settings import names_of
 from mutoscope.runtime.console import first_process, outlive_pipes
 from mutoscope.runtime.errors import ConfigError, sentence_of
 from mutoscope.runtime.files import remove_empty
@@ -76,9 +81,7 @@ def _run(verb: str) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # jobs run elsewhere, but record the command that a person typed
     record_command(verb)
-    if verb in ("evaluate", "generate"):
-        # the dataset is the checkpoint's and metrics may be its model's, whose settings Hydra does not know
-        sys.argv[1:] = [f"++{typed}" if typed.startswith(("dataset.", "metrics.")) else typed for typed in sys.argv[1:]]
+    sys.argv[1:] = as_added(verb, sys.argv[1:])
     with INTERRUPTS:
         status = _run_task(verb)
     if SweepStart.sweep_dir is not None:
@@ -88,6 +91,17 @@ def _run(verb: str) -> int:
             SweepStart.end()
         status = status or int(not done)
     return status
+
+
+def as_added(verb: str, typed: Sequence[str]) -> list[str]:
+    """Arguments in which settings that Hydra does not know are added to those that it knows.
+
+    The dataset is the checkpoint's, and metrics and the recogniser may be those of its model or of its kind.
+    """
+    if verb not in ("evaluate", "generate"):
+        return list(typed)
+    theirs = ("dataset.", "metrics.", "recognizer.")
+    return [f"++{argument}" if argument.startswith(theirs) else argument for argument in typed]
 
 
 def _help(verb: str, overrides: list[str]) -> int:
@@ -153,10 +167,23 @@ def _register() -> None:
         if "seed" in node:
             node["seed"] = "${seed}"
         store.store(group="dataset", name=name, node=node)
+    for verb in VERBS_OF_KINDS:
+        # missing until somebody chooses them: those that nobody chose are the kind's own matter
+        settings = dict.fromkeys(_settings_of_kinds(verb), "???")
+        store.store(group="settings_of_kinds", name=verb, node=settings, package="_global_")
+    Plugins.instance().register(_ConfigsOfPlugins)
     OmegaConf.register_new_resolver("run_dir", run_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir_for, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
     set_launcher_defaults()
+
+
+class _ConfigsOfPlugins(SearchPathPlugin):
+    """Lets Hydra find the configs that packages of other people bring."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in config_dirs()[1:]:
+            search_path.append("mutoscope plug-in", f"file://{folder}")
 
 
 def run_dir_for(name: str, ckpt: str | None) -> str:
@@ -204,7 +231,10 @@ def _sentence(error: BaseException) -> str:
             key = str(cause.key) if cause.key is not None else key
             known = [str(k) for k in parent if where or k != "hydra"]
             beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
-            elsewhere = None if beside else hint(key, parent._get_root())
+            # those of a group that the model's kind will choose
+            later = {"recognizer": dict.fromkeys(RECOGNIZER_SETTINGS)} if "recognizer" in known else {}
+            root = parent._get_root()
+            elsewhere = None if beside else hint(key, root, OmegaConf.create(later))
             near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
             return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
     if isinstance(error, MissingMandatoryValue):
@@ -212,10 +242,31 @@ def _sentence(error: BaseException) -> str:
     return sentence_of(error)
 
 
-def _plain(cfg: DictConfig) -> dict[str, Any]:
+def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
+    """A composed config as plain data, resolved, without Hydra's part and without settings of kinds that nobody chose.
+
+    Raises:
+        MissingMandatoryValue: for a setting that must be given.
+    """
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        for key in _settings_of_kinds(verb):
+            if OmegaConf.is_missing(cfg, key):
+                del cfg[key]
+        cfg.pop("hydra", None)
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in fitted(config).items()}
+    return {str(key): value for key, value in config.items()}
+
+
+def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
+    """The same, whole floats as whole numbers where those are asked for."""
+    config: dict[str, Any] = fitted(chosen_settings(cfg, verb))
+    return config
+
+
+def _settings_of_kinds(verb: str) -> list[str]:
+    return names_of(verb) if verb in VERBS_OF_KINDS else []
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -233,7 +284,7 @@ def _train(cfg: DictConfig) -> float | None:
             return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = _plain(cfg)
+    config = _plain(cfg, "train")
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
@@ -243,7 +294,7 @@ def _train(cfg: DictConfig) -> float | None:
 
 def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
     """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = _plain(cfg)
+    config = _plain(cfg, "train")
     if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["ckpt"] = "last"
     return config
@@ -252,19 +303,19 @@ def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
 def _evaluate(cfg: DictConfig) -> None:
     from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(_plain(cfg), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+    evaluate(_plain(cfg, "evaluate"), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
 
 
 def _generate(cfg: DictConfig) -> None:
     from mutoscope.verbs.generate import generate
 
-    generate(_plain(cfg))
+    generate(_plain(cfg, "generate"))
 
 
 def _export(cfg: DictConfig) -> None:
     from mutoscope.verbs.export import run_export
 
-    run_export(_plain(cfg), _explicit("dataset"))
+    run_export(_plain(cfg, "export"), _explicit("dataset"))
 
 
 def _explicit(group: str) -> dict[str, Any]:

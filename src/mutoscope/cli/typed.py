@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -10,10 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from mutoscope.formats.plain_files import PlainFileError, parse_yaml
+from mutoscope.kinds.settings import paths_of
 from mutoscope.runtime.errors import ConfigError
 
 #: settings that are paths: text, whatever it looks like
-_PATHS = ("checkpoint", "out", "ckpt", "prompt", "first_frame", "hydra.run.dir", "hydra.sweep.dir")
+_PATHS = ("checkpoint", "out", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 _PATH_SETTINGS = ("root", "cache_dir", "perceptual_weights")
 _KEY = re.compile(r"^(\+{0,2}|~)[\w./@-]+(\[[^\]]*\])?$")
 
@@ -63,7 +65,12 @@ def _argument(argument: str, parser: OverridesParser, sweep: bool, beyond: dict[
 
 def _is_path(key: str) -> bool:
     name = key.lstrip("+")
-    return name in _PATHS or ("." in name and name.rpartition(".")[2] in _PATH_SETTINGS)
+    return name in (*_PATHS, *_paths_of_kinds()) or ("." in name and name.rpartition(".")[2] in _PATH_SETTINGS)
+
+
+@lru_cache
+def _paths_of_kinds() -> tuple[str, ...]:
+    return (*paths_of("generate"), *paths_of("evaluate"))
 
 
 def _is_plain_path(value: str, sweep: bool) -> bool:
@@ -147,19 +154,19 @@ def typed_values(overrides: Sequence[str], group: str) -> dict[str, Any]:
     return found
 
 
-def hint(key: str, config: Any) -> str | None:
+def hint(key: str, *configs: Any) -> str | None:
     """Where a setting of this name stands that was typed without its place, e.g. ``trainer.max_steps``.
 
     Args:
         key: as typed; ``lr``, or with a place that does not exist.
-        config: composed.
+        configs: composed, and whatever else can be set.
 
     Returns:
         A sentence, or ``None`` where nothing is called alike.
     """
     name = key.rpartition(".")[2]
     places: dict[str, list[str]] = {}
-    for place in _places(config):
+    for place in (place for config in configs for place in _places(config)):
         places.setdefault(place.rpartition(".")[2], []).append(place)
     alike = [name] if name in places else difflib.get_close_matches(name, places, n=1, cutoff=0.75)
     if not alike:

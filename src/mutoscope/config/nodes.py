@@ -4,7 +4,7 @@ import copy
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import entry_points
+from importlib.util import find_spec
 from inspect import Parameter
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -15,9 +15,8 @@ from mutoscope.config.names import check_known, closest
 from mutoscope.config.roles import complaint, role_of
 from mutoscope.config.signatures import annotations, needed, parameters
 from mutoscope.config.values import MisfitError, fit, settings_class
-from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
+from mutoscope.data.registry import datamodule_class, plugin_packages, plugins
 from mutoscope.formats.plain_files import shown
-from mutoscope.models.registry import ENTRY_POINT_GROUP as MODELS_GROUP
 from mutoscope.runtime.errors import ConfigError
 
 #: ``_target_`` may name classes defined below these packages; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
@@ -47,11 +46,22 @@ def config_dir() -> Path:
     raise ConfigError(f"The configs are missing: neither {package / 'conf'} nor {package.parents[1] / 'conf'} exists.")
 
 
+def config_dirs() -> list[Path]:
+    """:func:`config_dir`, then the folder ``conf`` of every package of other people that has one."""
+    found = [config_dir()]
+    for name in plugin_packages():
+        try:
+            spec = find_spec(name)
+        except (ImportError, ValueError):
+            continue
+        places = () if spec is None else spec.submodule_search_locations or ()
+        found += [Path(place) / "conf" for place in places if (Path(place) / "conf").is_dir()]
+    return found
+
+
 def allowed_packages(*, foreign: bool = False) -> set[str]:
     """Packages whose classes a config may name, or one that comes from a file (``foreign``)."""
-    groups = (ENTRY_POINT_GROUP, MODELS_GROUP)
-    installed = {point.module.split(".")[0] for group in groups for point in entry_points(group=group)}
-    return {*(FOREIGN_PACKAGES if foreign else ALLOWED_PACKAGES), *installed, *plugins()}
+    return {*(FOREIGN_PACKAGES if foreign else ALLOWED_PACKAGES), *plugin_packages(), *plugins()}
 
 
 def locate(path: Any, where: str, *, foreign: bool = False) -> Any:
@@ -112,10 +122,11 @@ def _check_keys(target: Any, keys: Iterable[str], where: str, supplied: Iterable
     check_known(keys, offered, where, f"a setting of {getattr(target, '__name__', target)}")
 
 
+RECOGNIZER_SETTINGS = ("max_steps", "batch_size", "model")
 #: nodes that are read by their keys, and nodes whose entries are all built; both by name in the config
 _PLAIN = {
     "measure": ("every_n_steps", "samples_per_class", "seed"),
-    "recognizer": ("max_steps", "batch_size", "model"),
+    "recognizer": RECOGNIZER_SETTINGS,
 }
 _GROUPS = ("metrics", "logger", "callbacks")
 
@@ -160,6 +171,7 @@ LATE = (
     "recognizer",
     "track_classifier",
     "skeleton",
+    "normaliser",
     "reference",
     "run_dir",
     "gallery",
@@ -172,10 +184,10 @@ LATE = (
 def with_groups(
     config: Mapping[str, Any], groups: Mapping[str, str], explicit: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """A config in which the groups that nobody chose are those named in ``groups``.
+    """A config in which the groups that nobody chose are those named in ``groups``, with the settings that are there.
 
     Args:
-        config: resolved.
+        config: resolved; a group that nobody chose holds single settings at most.
         groups: choice by group, files ``<group>/<choice>.yaml``.
         explicit: by group, the settings typed one by one; an entry ``""`` marks a group that was chosen itself.
     """
@@ -183,22 +195,31 @@ def with_groups(
     for group, choice in groups.items():
         typed = explicit.get(group, {})
         if "" not in typed:
-            merged = OmegaConf.merge(load_choice(group, choice), OmegaConf.create(dict(typed)))
-            chosen[group] = OmegaConf.to_container(merged, resolve=True)
+            own = [OmegaConf.create(dict(settings)) for settings in (_node(config, group), typed)]
+            chosen[group] = OmegaConf.to_container(OmegaConf.merge(load_choice(group, choice), *own), resolve=True)
     return chosen
 
 
 def choices(group: str) -> list[str]:
-    """The choices of a config group."""
-    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+    """The choices of a config group, those of other people's packages included."""
+    return sorted({path.stem for folder in config_dirs() for path in (folder / group).glob("*.yaml")})
 
 
 def load_choice(group: str, choice: str) -> dict[str, Any]:
     """A config file on top of what its own defaults list names.
 
     That is other choices of its group (``- choice``) and what goes below one of its keys (``- /group@key: choice``).
+
+    Raises:
+        ConfigError: if there is no such choice.
     """
-    loaded = OmegaConf.load(config_dir() / group / f"{choice}.yaml")
+    places = [folder / group / f"{choice}.yaml" for folder in config_dirs()]
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        known = choices(group)
+        near = f"; did you mean '{closest(choice, known)}'? Choices: {', '.join(known)}." if known else "."
+        raise ConfigError(f"There is no {group} '{choice}'{near}")
+    loaded = OmegaConf.load(path)
     assert isinstance(loaded, DictConfig)
     below: Any = OmegaConf.create()
     for entry in loaded.pop("defaults", []):
@@ -267,7 +288,7 @@ def fitted(node: Any, where: str = "") -> Any:
 
 #: whole numbers in nodes that are read by their keys; the first are those of the verbs themselves
 _COUNTS = {
-    "": ("seed", "samples_per_class", "lambdas", "n", "length", "clip"),
+    "": ("seed", "samples_per_class"),
     "measure": ("every_n_steps", "samples_per_class", "seed"),
     "recognizer": ("max_steps", "batch_size"),
 }
@@ -376,4 +397,6 @@ def build_dataset(node: Mapping[str, Any]) -> Any:
     """Build the registered DataModule that a dataset node names."""
     check_dataset(node)
     cls = datamodule_class(node["name"])
-    return cls(**{key: value for key, value in _fit_settings(node, cls, "dataset").items() if key != "name"})
+    datamodule = cls(**{key: value for key, value in _fit_settings(node, cls, "dataset").items() if key != "name"})
+    datamodule.node = dict(node)
+    return datamodule

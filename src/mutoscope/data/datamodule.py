@@ -1,7 +1,7 @@
 """The one base class of all DataModules: loaders, workers, collation and the reproducible stream of batches."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -109,6 +109,8 @@ class DataModule(LightningDataModule):
     kind: ClassVar[Kind]
     #: the name given to ``@register``
     registered_name: ClassVar[str] = "unregistered"
+    #: the config node it was built from; empty where its constructor was called
+    node: Mapping[str, Any] = {}
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0, balance: bool = False) -> None:
         super().__init__()

@@ -55,6 +55,28 @@ def plugins() -> list[str]:
     return names
 
 
+def import_plugins() -> None:
+    """Import what ``$MUTOSCOPE_PLUGINS`` names, for its datasets and kinds to be registered.
+
+    Raises:
+        ConfigError: if there is none of such a name.
+    """
+    for name in plugins():
+        _import_plugin(name)
+
+
+def plugin_packages() -> list[str]:
+    """Top packages of other people: those with entry points, and those in ``$MUTOSCOPE_PLUGINS``."""
+    points = entry_points()
+    installed = {
+        point.module
+        for group in points.groups
+        if group.startswith("mutoscope.")
+        for point in points.select(group=group)
+    }
+    return sorted({name.split(".")[0] for name in installed | set(plugins())})
+
+
 def _import_plugin(name: str) -> None:
     """Import a plug-in; a ``ConfigError`` where there is none of this name."""
     try:
@@ -94,8 +116,7 @@ def datamodules() -> dict[str, type["DataModule"]]:
 
     for module in pkgutil.walk_packages(package.__path__, prefix="mutoscope.data."):
         importlib.import_module(module.name)
-    for name in plugins():
-        _import_plugin(name)
+    import_plugins()
     for point in entry_points(group=ENTRY_POINT_GROUP):
         register(point.name)(point.load())
     return dict(sorted(_classes.items()))

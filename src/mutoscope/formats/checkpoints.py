@@ -33,6 +33,23 @@ def save_atomically(data: Any, path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def find_checkpoint(path: Path) -> Path:
+    """A checkpoint or an exported folder as it is; of a run directory, the last checkpoint.
+
+    Raises:
+        CheckpointError: for a folder that holds several runs.
+    """
+    if not path.is_dir() or (path / EXPORT_CONFIG).is_file():
+        return path
+    last = path / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        return last
+    runs = sorted(found.parents[1] for found in path.glob("*/checkpoints/last.ckpt"))
+    if runs:
+        raise CheckpointError(f"{path} holds runs, and one is expected: {', '.join(map(str, runs))}.")
+    return path
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint as plain data.
 

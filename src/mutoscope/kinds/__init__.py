@@ -1,25 +1,25 @@
-"""What the verbs do differently for skeleton motion and for video from action graphs."""
+"""Kinds of data: what measuring, showing, evaluating and asking mean for motion, for video from action graphs, ...
 
-from mutoscope.kinds.base import KindTools
-from mutoscope.structures import Kind
+A kind is one folder here, or a package of somebody else with an entry point ``mutoscope.kinds``: a
+:class:`~mutoscope.kinds.registry.DataKind` that names its settings and its
+:class:`~mutoscope.kinds.base.KindTools`.
+"""
+
+from typing import TYPE_CHECKING
+
+from mutoscope.kinds.registry import DataKind, every, find, names, register
+
+if TYPE_CHECKING:
+    from mutoscope.kinds.base import KindTools
 
 
-def tools(kind: Kind) -> KindTools:
-    """How data of this kind are measured, shown, evaluated and asked for.
+def tools(name: str) -> "KindTools":
+    """How data of a kind are measured, shown, evaluated and asked for.
 
     Raises:
-        ValueError: for a kind that no verb knows yet.
+        ConfigError: for an unknown kind.
     """
-    # imported here: each brings metrics and drawing that the others do not need
-    if kind == "motion":
-        from mutoscope.kinds.motion.tools import MotionTools
-
-        return MotionTools()
-    if kind == "action_graph":
-        from mutoscope.kinds.action_graph.tools import ActionGraphTools
-
-        return ActionGraphTools()
-    raise ValueError(f"Nothing here measures or draws data of kind '{kind}' yet; expected motion or action_graph.")
+    return find(name).load_tools()
 
 
-__all__ = ["KindTools", "tools"]
+__all__ = ["DataKind", "every", "find", "names", "register", "tools"]

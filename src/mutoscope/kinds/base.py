@@ -1,16 +1,15 @@
 """The contract between the verbs and a kind of data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torchmetrics import Metric
 
 from mutoscope.data.datamodule import DataModule
+from mutoscope.kinds.results import Evaluation, Generated
+from mutoscope.kinds.task import EvaluationTask, LoadedModel
 from mutoscope.models.generative import GenerativeModule
-from mutoscope.structures import Sample
 from mutoscope.training.callbacks.media import Gallery
 
 
@@ -32,39 +31,6 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class EvaluationTask:
-    """Everything an evaluation is made from.
-
-    Args:
-        config: of ``evaluate``, resolved.
-        model: trained, on ``device``, in evaluation mode.
-        trained_config: the config the model was trained with.
-        datamodule: set up.
-        checkpoint: where the model comes from.
-        out: the folder for results.
-        beside: further models of the same data, one or several each, by the names of their rows.
-        others: further checkpoints of the same model, which share its row.
-        explicit: what the user typed, by group of settings.
-    """
-
-    config: Mapping[str, Any]
-    model: GenerativeModule
-    trained_config: Mapping[str, Any]
-    datamodule: DataModule
-    device: torch.device
-    checkpoint: Path
-    out: Path
-    beside: Mapping[str, Sequence[GenerativeModule]] = field(default_factory=dict)
-    others: Sequence[GenerativeModule] = ()
-    explicit: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def seeds(self) -> list[int]:
-        """Of what is generated: those asked for, or the one of the evaluation."""
-        return list(self.config.get("seeds") or [self.config["seed"]])
-
-
-@dataclass(frozen=True)
 class CardText:
     """What the card of an exported model says that depends on the kind of data.
 
@@ -82,14 +48,23 @@ class CardText:
 
 
 class KindTools(Protocol):
-    """One implementation per kind of data."""
+    """What a kind of data does; one implementation each."""
 
     #: choices of the groups ``metrics`` and ``recognizer`` for ``evaluate`` where the user makes none
     groups: Mapping[str, str]
     #: what samples and clips are called when they are handed to metrics
     measured: Sequence[str]
-    #: whether an evaluation can measure further models beside the one asked for
-    compares: bool
+
+    def metrics(
+        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
+    ) -> Mapping[str, Metric]:
+        """Metrics from their config nodes, each given what its constructor asks for by name.
+
+        Args:
+            datamodule: set up.
+            nodes: by name.
+            recognizer: how the network that metrics look through is trained, where the kind has one.
+        """
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
         """How to measure models while they train.
@@ -103,11 +78,24 @@ class KindTools(Protocol):
     def gallery(self, datamodule: DataModule) -> Gallery:
         """How to show samples while a model trains."""
 
-    def evaluate(self, task: EvaluationTask) -> Any:
-        """Measure a model; write ``metrics.json``, media and ``report.html``; return what was found."""
+    def generate(self, model: LoadedModel, request: Any, *, seed: int) -> Generated:
+        """Make what is asked for; nothing is written.
 
-    def generate(self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]) -> Sample:
-        """What ``generate`` does with a model."""
+        Args:
+            model: of this kind.
+            request: of the kind's dataclass, its values of the types that stand there.
+            seed: of latents and noise.
+
+        Raises:
+            ConfigError: for wishes that this model cannot meet.
+        """
+
+    def evaluate(self, task: EvaluationTask) -> Evaluation:
+        """Measure a model; nothing is written.
+
+        Args:
+            task: its options are of the kind's dataclass.
+        """
 
     def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
         """The card of ``model``, exported to the folder ``name``; ``evaluate`` is the command that measures it."""

@@ -20,12 +20,12 @@ def evaluation_command(config: Mapping[str, Any], explicit: Mapping[str, Mapping
     """What to type to repeat an evaluation as it was, quoted for a shell.
 
     Args:
-        config: of ``evaluate``, resolved.
+        config: of ``evaluate``, resolved, with those settings of the model's kind that were chosen.
         explicit: by group, what the user typed of it; an entry ``""`` holds the choice of the group.
     """
     usual = OmegaConf.to_container(OmegaConf.load(config_dir() / "evaluate.yaml"))
     assert isinstance(usual, dict)
-    defaults = {str(key): usual[key] for key in usual if key not in ("defaults", "hydra", "checkpoint")}
+    defaults = {str(key): usual[key] for key in usual if key not in ("defaults", "hydra", "checkpoint", *_GROUPS)}
     words = ["mutoscope", "evaluate", f"checkpoint={in_grammar(config['checkpoint'])}"]
     for group in _GROUPS:
         typed = dict(explicit.get(group, {}))
@@ -37,6 +37,8 @@ def evaluation_command(config: Mapping[str, Any], explicit: Mapping[str, Mapping
         # nothing beside is the same as an empty list of them
         if value != default and (value or default) and key != "debug":
             words.append(f"{key}={in_grammar(value)}")
+    own = [key for key in config if key not in (*defaults, *_GROUPS, "checkpoint")]
+    words += [f"{key}={in_grammar(config[key])}" for key in own]
     return shlex.join(words)
 
 

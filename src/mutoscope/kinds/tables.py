@@ -195,7 +195,7 @@ def write_results(out: Path, tables: Sequence[Table], content: Mapping[str, Any]
     texts = {
         "metrics.json": json.dumps({**content, "protocols": protocols}, indent=2, allow_nan=False),
         "table.csv": _csv(tables),
-        "table.md": "\n".join(map(_markdown, tables)),
+        "table.md": "\n".join(map(as_markdown, tables)),
         "table.tex": "\n".join(map(_latex, tables)),
     }
     paths = []
@@ -261,7 +261,9 @@ def _csv(tables: Iterable[Table]) -> str:
     return buffer.getvalue()
 
 
-def _markdown(table: Table) -> str:
+def as_markdown(table: Table) -> str:
+    """A metric per line, the best values bold, and why values are absent."""
+
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

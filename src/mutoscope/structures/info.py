@@ -1,6 +1,7 @@
 """What a dataset tells everybody else about itself."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -10,7 +11,8 @@ from mutoscope.structures.plain import entry, mapped, number, text, texts, whole
 from mutoscope.structures.skeleton import Skeleton
 from mutoscope.structures.vocabulary import ActionVocabulary
 
-Kind = Literal["motion", "video", "action_graph"]
+#: name of a kind of data, see :mod:`mutoscope.kinds`
+Kind = str
 RootRule = Literal["none", "in_place", "relative", "absolute"]
 
 #: what a description in a file may say; tensors of these sizes are made of it, or none can tell that they are wrong
@@ -52,8 +54,8 @@ class DatasetInfo:
     vocabulary: ActionVocabulary | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"DatasetInfo.kind is '{self.kind}', expected one of {', '.join(get_args(Kind))}.")
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", self.kind):
+            raise ValueError(f"DatasetInfo.kind is '{self.kind}', expected a name in small letters, such as motion.")
         if self.root not in get_args(RootRule):
             raise ValueError(f"DatasetInfo.root is '{self.root}', expected one of {', '.join(get_args(RootRule))}.")
         if self.kind == "motion" and self.normaliser is not None and self.normaliser.channels != self.channels:
@@ -149,7 +151,7 @@ class DatasetInfo:
             )
         return cls(
             name=text(entry(values, "name", "info"), "info.name"),
-            kind=text(entry(values, "kind", "info"), "info.kind"),  # type: ignore[arg-type]
+            kind=text(entry(values, "kind", "info"), "info.kind"),
             classes=texts(entry(values, "classes", "info"), "info.classes", _MAX_CLASSES),
             fps=fps,
             length=whole_between(entry(values, "length", "info"), "info.length", 1, _MAX_FRAMES),

@@ -1,111 +1,124 @@
-"""``evaluate``: a checkpoint in; tables of metrics with their floors, ``metrics.json`` and ``report.html`` out."""
+"""``evaluate``: models in; tables of metrics with their floors, ``metrics.json`` and ``report.html`` out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mutoscope import kinds
-from mutoscope.config.assembly import load_model, prepared, same_data
+from mutoscope.config.assembly import prepared, same_data
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.nodes import check_config, with_groups
-from mutoscope.kinds.base import EvaluationTask
+from mutoscope.data.datamodule import DataModule
+from mutoscope.kinds.beside import as_typed, results_of, several
+from mutoscope.kinds.command import evaluation_command
 from mutoscope.kinds.fitting import check_measures
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.kinds.results import Evaluation
+from mutoscope.kinds.settings import fill, names_of
+from mutoscope.kinds.task import EvaluationSettings, EvaluationTask, LoadedModel
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import no_empty_folders
-from mutoscope.structures import DatasetInfo
-from mutoscope.training.trainer import place
 
+#: settings of all kinds
 KEYS = (
     "checkpoint",
-    "beside",
     "dataset",
     "metrics",
     "recognizer",
     "out",
     "split",
-    "reference",
     "samples_per_class",
     "seed",
     "seeds",
-    "truncation",
     "accelerator",
     "debug",
 )
+Explicit = Mapping[str, Mapping[str, Any]]
 
 
-def evaluate(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-    """Measure a trained model.
+def evaluate(config: Mapping[str, Any], explicit: Explicit | None = None) -> Evaluation:
+    """Measure a trained model, print its tables and write them, media and a report.
 
     Args:
-        config: resolved, plain.
+        config: resolved, plain: the settings of all kinds, and those of the model's kind that somebody chose.
         explicit: by group, the settings the user typed, with an entry ``""`` for the choice of the group itself: those
             of ``dataset`` win over the checkpoint's; ``metrics`` and ``recognizer`` that nobody chose are those of the
             model, or of its kind.
 
     Returns:
         What the evaluation of the model's kind found; also written to ``out``.
-    """
-    explicit = explicit or {}
-    # metrics may be settings of choices that the model makes
-    check_config({key: value for key, value in config.items() if key != "metrics"}, KEYS)
-    checkpoint, *further = map(Path, _several(config["checkpoint"], "checkpoint"))
-    config = {**config, "seeds": _seeds(config.get("seeds"))}
-    model, trained_config = load_model(checkpoint)
-    tools = kinds.tools(model.takes)
-    config = with_groups(config, {**tools.groups, **model.groups}, explicit)
-    config["beside"] = _named(config["beside"])
-    check_config(config, KEYS)
-    check_measures(config, type(model))
-    if config["beside"] and not tools.compares:
-        raise ConfigError(f"beside compares models of motion, but {checkpoint} holds one of {model.takes} data.")
-    typed = explicit.get("dataset", {})
-    dataset = _dataset(config.get("dataset"), trained_config["dataset"], typed, str(checkpoint))
-    datamodule = prepared(dataset)
-    same_data(datamodule.info, model.info, f"checkpoint {checkpoint}")
-    others = [_further(path, datamodule.info, f"checkpoint {path}") for path in further]
-    for path, other in zip(further, others, strict=True):
-        if type(other) is not type(model):
-            raise ConfigError(
-                f"checkpoint lists {checkpoint}, a {type(model).__name__}, and {path}, a {type(other).__name__}; list "
-                "checkpoints of one model, and compare with others by beside='{name: path}'."
-            )
-    beside = {
-        name: [
-            _further(Path(path), datamodule.info, f"checkpoint {path}, which beside calls '{name}',")
-            for path in ([paths] if isinstance(paths, str) else paths)
-        ]
-        for name, paths in config["beside"].items()
-    }
-    out = Path(config["out"]) if config["out"] else _results_of(checkpoint)
-    device = place(config["accelerator"])
-    with no_empty_folders(out):
-        out.mkdir(parents=True, exist_ok=True)
-        task = EvaluationTask(
-            config, model.to(device), trained_config, datamodule, device, checkpoint, out, beside, others, explicit
-        )
-        return tools.evaluate(task)
-
-
-def _further(path: Path, info: DatasetInfo, whose: str) -> GenerativeModule:
-    """Another model of the same data."""
-    model, _ = load_model(path)
-    same_data(info, model.info, whose)
-    return model
-
-
-def _several(paths: Any, setting: str) -> list[str]:
-    """One path, or a list of them.
 
     Raises:
-        ConfigError: for anything but text, and for a path that is listed twice.
+        ConfigError: for anything that cannot be measured, before it is.
     """
-    listed = [paths] if isinstance(paths, str | Path) else paths
-    if not isinstance(listed, list | tuple) or not listed or not all(isinstance(path, str | Path) for path in listed):
-        raise ConfigError(f"{setting} is '{paths}', expected a path, or a list of them: {setting}='[a.ckpt, b.ckpt]'.")
-    if len(set(map(str, listed))) < len(listed):
-        raise ConfigError(f"{setting} lists the same checkpoint twice: {', '.join(map(str, listed))}.")
-    return list(map(str, listed))
+    explicit = explicit or {}
+    # what nobody has is told before a model is read; metrics may be settings of choices that the model makes
+    check_config({k: v for k, v in config.items() if k != "metrics"}, [*KEYS, *names_of("evaluate")])
+    models = [LoadedModel.open(path, config["accelerator"]) for path in several(config["checkpoint"], "checkpoint")]
+    settings = settings_for(models[0], config, explicit)
+    first = models[0]
+    dataset = cut_as_trained(
+        config.get("dataset"), first.config["dataset"], explicit.get("dataset", {}), f"{config['checkpoint']}"
+    )
+    datamodule = prepared(dataset)
+    out = Path(config["out"]) if config["out"] else results_of(first.path)
+    # a folder that cannot be made is told before the work
+    with no_empty_folders(out):
+        out.mkdir(parents=True, exist_ok=True)
+        evaluation = evaluated(models, datamodule, settings)
+        evaluation.show()
+        evaluation.write(out)
+    return evaluation
+
+
+def settings_for(model: LoadedModel, config: Mapping[str, Any], explicit: Explicit) -> EvaluationSettings:
+    """What an evaluation of a model is asked to do.
+
+    Args:
+        model: whose kind and own choices of metrics count.
+        config: see :func:`evaluate`; of groups that nobody chose, single settings at most.
+        explicit: see :func:`evaluate`.
+
+    Raises:
+        ConfigError: for settings of other kinds; for metrics and recognisers that do not fit; for values out of range.
+    """
+    kind = kinds.find(model.kind)
+    own = {key: value for key, value in config.items() if key not in KEYS}
+    options = fill(kind, "evaluate", own, str(model.path))
+    seeds = _seeds(config.get("seeds"))
+    command = evaluation_command(as_typed({**config, "seeds": seeds}), explicit)
+    shared = {key: value for key, value in config.items() if key in KEYS}
+    chosen = with_groups(shared, {**kind.load_tools().groups, **model.module.groups}, explicit)
+    check_config(chosen, KEYS)
+    check_measures(chosen, type(model.module))
+    return EvaluationSettings(
+        metrics=chosen["metrics"] or {},
+        recognizer=chosen["recognizer"],
+        options=options,
+        split=chosen["split"],
+        samples_per_class=chosen["samples_per_class"],
+        seed=chosen["seed"],
+        seeds=seeds or [chosen["seed"]],
+        strict=chosen["debug"],
+        command=command,
+    )
+
+
+def evaluated(models: Sequence[LoadedModel], datamodule: DataModule, settings: EvaluationSettings) -> Evaluation:
+    """Measure checkpoints of one model on data that they know; nothing is written.
+
+    Raises:
+        ConfigError: for models of different classes, or of other data.
+    """
+    first = models[0]
+    for model in models:
+        same_data(datamodule.info, model.info, f"checkpoint {model.path}")
+        if type(model.module) is not type(first.module):
+            raise ConfigError(
+                f"checkpoint lists {first.path}, a {type(first.module).__name__}, and {model.path}, a "
+                f"{type(model.module).__name__}; list checkpoints of one model, and compare with others by "
+                "beside='{name: path}'."
+            )
+    return kinds.tools(first.kind).evaluate(EvaluationTask(models, datamodule, settings))
 
 
 def _seeds(seeds: Any) -> list[int] | None:
@@ -123,36 +136,7 @@ def _seeds(seeds: Any) -> list[int] | None:
     return list(listed)
 
 
-def _named(beside: Any) -> dict[str, str | list[str]]:
-    """Paths by the names of their rows; those in a list are named after their runs.
-
-    Raises:
-        ConfigError: for anything but text or lists of it, and for a path that is listed twice.
-    """
-    if beside is None:
-        return {}
-    if isinstance(beside, list | tuple) and all(isinstance(path, str) for path in beside):
-        if len(set(beside)) < len(beside):
-            raise ConfigError(f"beside lists the same checkpoint twice: {', '.join(beside)}.")
-        runs = [_results_of(Path(path)).parent.name for path in beside]
-        names = (run if runs.count(run) == 1 else f"{run}, {Path(p).stem}" for p, run in zip(beside, runs, strict=True))
-        beside = dict(zip(names, beside, strict=True))
-    if not isinstance(beside, Mapping) or not all(isinstance(name, str) for name in beside):
-        raise ConfigError(f"beside is '{beside}', expected paths of checkpoints by name, beside='{{name: path}}'.")
-    return {
-        name: paths if isinstance(paths, str) else _several(paths, f"beside.{name}") for name, paths in beside.items()
-    }
-
-
-def _results_of(checkpoint: Path) -> Path:
-    """``evaluation`` in the exported folder, or in the run directory that holds the checkpoint."""
-    path = checkpoint.resolve()
-    if path.is_dir():
-        return path / "evaluation"
-    return (path.parents[1] if path.parent.name == "checkpoints" else path.parent) / "evaluation"
-
-
-def _dataset(
+def cut_as_trained(
     chosen: Mapping[str, Any] | None, trained: Mapping[str, Any], explicit: Mapping[str, Any], whose: str
 ) -> dict[str, Any]:
     typed = {name: value for name, value in explicit.items() if name}

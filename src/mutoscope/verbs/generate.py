@@ -1,55 +1,49 @@
-"""``generate``: a checkpoint and what is asked of it in; arrays, videos and pictures out."""
+"""``generate``: a model and what is asked of it in; arrays, videos and pictures out."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mutoscope import kinds
-from mutoscope.config.assembly import load_model
-from mutoscope.config.nodes import check_config
+from mutoscope.config.names import check_known
+from mutoscope.kinds.results import Generated
+from mutoscope.kinds.settings import fill, names_of
+from mutoscope.kinds.task import LoadedModel
 from mutoscope.runtime.errors import ConfigError
-from mutoscope.runtime.files import no_empty_folders
 from mutoscope.structures import Sample
 
-KEYS = (
-    "checkpoint",
-    "out",
-    "label",
-    "n",
-    "mix",
-    "between",
-    "lambdas",
-    "attention",
-    "trajectories",
-    "prompt",
-    "first_frame",
-    "clip",
-    "dataset",
-    "shift",
-    "length",
-    "truncation",
-    "seed",
-    "gif",
-    "accelerator",
-    "debug",
-)
+#: settings of all kinds
+KEYS = ("checkpoint", "out", "seed", "gif", "accelerator", "debug")
 
 
 def generate(config: Mapping[str, Any]) -> Sample:
-    """Generate what the config asks for; what that is depends on the model's kind.
+    """Generate what the config asks for, and write it.
 
     Args:
-        config: resolved, plain.
+        config: resolved, plain: the settings of all kinds, and those of the model's kind that somebody chose.
 
     Returns:
         What was generated; also written to ``out``.
 
     Raises:
+        ConfigError: for settings of other kinds, and for wishes that the model cannot meet.
+    """
+    # what nobody has is told before a model is read
+    check_known(config, [*KEYS, *names_of("generate")], "", "a setting here")
+    model = LoadedModel.open(config["checkpoint"], config["accelerator"])
+    wishes = {key: value for key, value in config.items() if key not in KEYS}
+    request = fill(kinds.find(model.kind), "generate", wishes, str(model.path))
+    generated = generated_by(model, request, config["seed"])
+    generated.save(Path(config["out"]), gif=config["gif"])
+    return generated.sample
+
+
+def generated_by(model: LoadedModel, request: Any, seed: int) -> Generated:
+    """What a model makes of a request of its kind.
+
+    Raises:
         ConfigError: for wishes that the model cannot meet.
     """
-    check_config(config, KEYS)
-    if not isinstance(config["seed"], int) or isinstance(config["seed"], bool):
-        raise ConfigError(f"seed is {config['seed']}, expected a whole number.")
-    model, trained_config = load_model(Path(config["checkpoint"]))
-    with no_empty_folders(config["out"]):
-        return kinds.tools(model.takes).generate(config, model, trained_config)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ConfigError(f"seed is {seed}, expected a whole number.")
+    return kinds.tools(model.kind).generate(model, request, seed=seed)

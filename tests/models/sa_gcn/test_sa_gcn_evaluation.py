@@ -13,7 +13,7 @@ from mutoscope.config.assembly import load_model, prepared
 from mutoscope.data.sampling import clips_of
 from mutoscope.kinds.motion import evaluation as motion_evaluation
 from mutoscope.kinds.motion.baselines import real_clips
-from mutoscope.kinds.motion.results import Evaluation
+from mutoscope.kinds.motion.results import MotionEvaluation as Evaluation
 from mutoscope.metrics import class_mmd2, sa_gcn_mmd
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.evaluate import evaluate
@@ -83,7 +83,9 @@ def test_its_papers_metrics_stand_beside_unbiased_ones(result: tuple[Evaluation,
         assert min(row.values[name] for name in METRICS if name.startswith("paper/")) >= 0  # type: ignore[type-var]
 
 
-def test_the_numbers_are_those_of_the_formulas_on_the_same_clips(result: tuple[Evaluation, Path, list[Any]]) -> None:
+def test_the_numbers_are_those_of_the_formulas_on_the_same_clips(
+    result: tuple[Evaluation, Path, list[Any]],
+) -> None:
     evaluation, run, _ = result
     model, config = load_model(run / "checkpoints" / "last.ckpt")
     data = prepared(config["dataset"])

@@ -22,7 +22,7 @@ def action_graph_card(info: DatasetInfo, name: str, evaluate: str, *, drawn: boo
         f"- {attribute}: {', '.join(value for value in values if not value.startswith('__'))}"
         for attribute, values in vocabulary.attributes
     )
-    made = "sample.fake  # [1, t, 3, h, w] uint8" if drawn else "sample.boxes  # [n, t, 4] fractions of the frame"
+    shown = "fake  # [1, t, 3, h, w] uint8" if drawn else "boxes  # [n, t, 4] fractions of the frame"
     return CardText(
         tag="video-generation" if drawn else "layout-generation",
         clips=f"{info.length} frames of {width}x{height} pixels at {info.fps:g} fps",
@@ -51,17 +51,12 @@ mutoscope generate checkpoint={name} out=samples prompt=graph.yaml first_frame=f
 ```
 
 ```python
-from pathlib import Path
+import mutoscope as ms
 
-from mutoscope.config.assembly import load_model
-from mutoscope.formats.graph_files import read_action_graph
-from mutoscope.kinds.action_graph.generation import ask, read_first_frame
-
-model, _ = load_model(Path("{name}"))
-graph = read_action_graph("graph.yaml")
-first_frame = read_first_frame(Path("frame.png"), model.info.need_frame_size())
-sample = model.generate(ask(graph, first_frame, model.info, graph.length, "mine"))
-{made}
+model = ms.load("{name}")
+generated = model.generate(ms.prompt("graph.yaml", "frame.png"), seed=0)
+generated.sample.{shown}
+generated.save("samples")
 ```
 """,
     )

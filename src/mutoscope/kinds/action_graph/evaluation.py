@@ -1,17 +1,15 @@
 """``evaluate`` for video from action graphs: layouts, frames and control, each beside its floors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from inspect import signature
 from typing import Any, Protocol, cast, runtime_checkable
 
-import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.config.nodes import build
 from mutoscope.data.sampling import clips_of
-from mutoscope.evaluators.metrics import build_metrics
+from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.evaluators.trained import track_classifier_for
 from mutoscope.kinds.action_graph.control import (
     ControlRow,
@@ -20,27 +18,15 @@ from mutoscope.kinds.action_graph.control import (
     control_over_runs,
     timing_rows,
 )
-from mutoscope.kinds.action_graph.measure import CHUNK, chunks, named_layout, named_sample
-from mutoscope.kinds.action_graph.report import write_report
+from mutoscope.kinds.action_graph.measure import CHUNK, chunks, named_layout, named_sample, need_recognizer
 from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
-from mutoscope.kinds.base import EvaluationTask
-from mutoscope.kinds.command import evaluation_command
 from mutoscope.kinds.measuring import Measuring, reason_of
-from mutoscope.kinds.tables import (
-    Role,
-    Row,
-    Table,
-    for_terminal,
-    metric_column,
-    over_runs,
-    rows_json,
-    write_results,
-)
+from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
+from mutoscope.kinds.task import EvaluationTask
 from mutoscope.metrics.frechet import FeatureMoments
 from mutoscope.metrics.mmd import FeatureSets
 from mutoscope.metrics.protocol import protocol_of
 from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
-from mutoscope.models.seeding import seeded
 from mutoscope.render.page.tables import Column
 from mutoscope.runtime.console import say
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample, DatasetInfo
@@ -79,16 +65,17 @@ class LaysOut(Protocol):
 
 def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     """Measure a trained model beside rules, copies and the truth, all on the same held-out clips."""
-    config, model, datamodule, info = task.config, task.model, task.datamodule, task.model.info
-    classifier = track_classifier_for(datamodule, config["recognizer"])
-    metrics = build_metrics(config["metrics"], info, track_classifier=classifier.network)
+    settings, datamodule, info = task.settings, task.datamodule, task.info
+    model = task.model.module
+    classifier = track_classifier_for(datamodule, need_recognizer(settings.recognizer))
+    metrics = build_metrics(settings.metrics, Provided(info, {"track_classifier": lambda: classifier.network}))
     of_layouts = {n: m for n, m in metrics.items() if "fake_frames" not in signature(type(m).update).parameters}
     of_frames = {n: m for n, m in metrics.items() if n not in of_layouts}
-    limit = config["samples_per_class"] * info.num_classes
-    clips: ActionGraphBatch = clips_of(datamodule, config["split"], limit=limit, seed=config["seed"])
+    limit = settings.samples_per_class * info.num_classes
+    clips: ActionGraphBatch = clips_of(datamodule, settings.split, limit=limit, seed=settings.seed)
 
-    runs = [(one, seed) for one in (model, *task.others) for seed in task.seeds]
-    strict = config["debug"]
+    runs = [(one.module, seed) for one in task.models for seed in settings.seeds]
+    strict = settings.strict
     say(f"Laying out {len(clips)} clips in every way there is ...")
     layouts = _layout_rows(runs, clips, of_layouts, strict=strict) if isinstance(model, LaysOut) else []
 
@@ -113,7 +100,7 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     protocol = {
         "dataset": info.name,
         "dataset_fingerprint": datamodule.fingerprint,
-        "split": config["split"],
+        "split": settings.split,
         "clips": len(clips),
         "length": info.length,
         "fps": info.fps,
@@ -123,26 +110,15 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
         "track_classifier_sha256": classifier.sha256,
         "track_classifier_val_accuracy": classifier.accuracy,
         "timing_pairs_per_action": TIMING_PAIRS,
-        "seed": config["seed"],
-        "seeds": task.seeds,
-        "checkpoint": config["checkpoint"],
-        "command": evaluation_command(config, task.explicit),
+        "seed": settings.seed,
+        "seeds": list(settings.seeds),
+        "checkpoint": task.paths,
+        "command": settings.command,
     }
     tables = _tables(task, layouts, rows, control, metrics, len(clips))
-    evaluation = ActionGraphEvaluation(layouts, rows, control, tables, protocol, sample, clips)
-    content = {
-        "layouts": rows_json(tables["layouts"]) if layouts else [],
-        "frames": rows_json(tables["frames"]) if rows else [],
-        "control": [asdict(row) for row in control],
-        "protocol": protocol,
-    }
-    task.out.mkdir(parents=True, exist_ok=True)
-    written = write_results(task.out, list(tables.values()), content)
-    for table in tables.values():
-        say(for_terminal(table))
-    report = write_report(task, evaluation)
-    say(f"Wrote {', '.join(map(str, written))}, {task.out / 'media'} and {report}.")
-    return evaluation
+    return ActionGraphEvaluation(
+        task=task, protocol=protocol, tables=tables, control=control, sample=sample, clips=clips
+    )
 
 
 def _tables(
@@ -162,10 +138,10 @@ def _tables(
                     name,
                     metrics[name],
                     dataset=task.datamodule.fingerprint,
-                    info=task.model.info,
+                    info=task.info,
                     n_fake=clips,
                     n_real=clips,
-                    seed=task.config["seed"],
+                    seed=task.settings.seed,
                 )
                 for name in rows[0].values
             }
@@ -222,17 +198,15 @@ def _frame_rows(
     metrics: Mapping[str, Metric],
 ) -> list[Row]:
     """What was generated beside other ways to make frames: without training, into true boxes, and not at all."""
-    seed = task.config["seed"]
-    with seeded(seed, torch.device("cpu")):
-        untrained: GenerativeModule = build(task.trained_config["model"], "model", info=task.model.info).eval()
+    seed = task.settings.seed
     assert clips.frames is not None
     still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
     given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
-    measured = Measuring(metrics, strict=task.config["debug"])
+    measured = Measuring(metrics, strict=task.settings.strict)
     # the real clips against themselves would be no floor of a distance between sets: it is 0 whatever the clips
     of_sets = {key: metric for key, metric in metrics.items() if isinstance(metric, FeatureMoments | FeatureSets)}
     of_pairs = Measuring(
-        {key: metric for key, metric in metrics.items() if key not in of_sets}, strict=task.config["debug"]
+        {key: metric for key, metric in metrics.items() if key not in of_sets}, strict=task.settings.strict
     )
 
     def row(name: str, role: Role, what: str, named: Mapping[str, Any], by: Measuring = measured) -> Row:
@@ -247,7 +221,7 @@ def _frame_rows(
 
     into_true = "Frames drawn into the true boxes."
     return [
-        generated("untrained", "foil", "The model before its first iteration.", untrained, None, seed),
+        generated("untrained", "foil", "The model before its first iteration.", task.untrained(), None, seed),
         over_runs([row("trained", "model", "The model.", named_sample(sample)) for sample in samples]),
         over_runs(
             [

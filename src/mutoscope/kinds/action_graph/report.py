@@ -1,18 +1,15 @@
 """The page that an evaluation of video from action graphs leaves behind."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mutoscope.kinds.action_graph.media import save_comparison
-from mutoscope.kinds.base import EvaluationTask
 from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.results import Evaluation
 from mutoscope.kinds.tables import Table
 from mutoscope.render.page.charts import Chart
 from mutoscope.render.page.report import Report
 from mutoscope.runtime.provenance import run_facts
-
-if TYPE_CHECKING:
-    from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
+from mutoscope.structures import ActionGraphSample
 
 #: clips shown
 _SHOWN = 8
@@ -32,9 +29,16 @@ _CHARTS = (
 )
 
 
-def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> Path:
-    """``report.html`` and ``media/``: videos, the tables, curves, and how to repeat it."""
-    model, info, protocol = task.model, task.model.info, evaluation.protocol
+def write_report(out: Path, evaluation: Evaluation, sample: ActionGraphSample) -> Path:
+    """``report.html`` and ``media/`` in ``out``: videos, the tables, curves, and how to repeat it.
+
+    Args:
+        out: an existing folder.
+        evaluation: its tables are among ``layouts``, ``frames`` and ``control``.
+        sample: what the model made of held-out clips.
+    """
+    model, protocol = evaluation.task.model.module, evaluation.protocol
+    info = model.info
     report = Report(
         f"{type(model).__name__} on {info.name}",
         "Videos made from an action graph (which object does what to which other object, and when), a first frame and "
@@ -53,13 +57,13 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> P
             "mutoscope": facts["versions"]["mutoscope"],
         }
     )
-    videos = [p for p in save_comparison(task.out / "media", evaluation.sample, shown=_SHOWN) if p.suffix == ".mp4"]
+    videos = [p for p in save_comparison(out / "media", sample, shown=_SHOWN) if p.suffix == ".mp4"]
     report.add_videos(
         "Generated beside true",
         [(path.stem.replace("_", " "), path) for path in videos],
         note="True clip, the same with its boxes, generated clip, the same with the boxes it was drawn from; below, "
         "what was asked for and when. The first frame is given, everything after it is generated from the graph."
-        if evaluation.sample.drawn
+        if sample.drawn
         else "True clip, and the boxes laid out for its graph on its first frame.",
         columns=1,
     )
@@ -72,7 +76,7 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> P
         "perfect layout would score. Only the model's own layouts compete for the best value.",
         protocol["command"],
     )
-    if evaluation.sample.drawn:
+    if sample.drawn:
         _table(
             report,
             "How do the frames look?",
@@ -96,8 +100,8 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> P
         "paper people judged both.",
         protocol["command"],
     )
-    add_origin(report, task.checkpoint, _CHARTS, protocol, facts)
-    return report.write(task.out / "report.html")
+    add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
+    return report.write(out / "report.html")
 
 
 def _table(report: Report, title: str, table: Table | None, note: str, command: str) -> None:

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torchmetrics import Metric
 
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
-from mutoscope.evaluators.metrics import build_metrics
-from mutoscope.evaluators.trained import track_classifier_for
-from mutoscope.kinds.action_graph.measure import chunks, named_sample
+from mutoscope.kinds.action_graph.measure import action_graph_metrics, chunks, named_sample
 from mutoscope.kinds.action_graph.media import save_comparison
-from mutoscope.kinds.base import CardText, EvaluationTask, Measurement
+from mutoscope.kinds.base import CardText, Measurement
+from mutoscope.kinds.task import EvaluationTask, LoadedModel
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample
 from mutoscope.training.callbacks.media import Gallery
+
+if TYPE_CHECKING:
+    from mutoscope.kinds.action_graph.generated import GeneratedVideo
+    from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
 
 
 class VideoGallery:
@@ -47,11 +52,9 @@ class ActionGraphTools:
         "moving",
         "graph",
     )
-    compares = False
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
-        classifier = track_classifier_for(datamodule, config["recognizer"]).network
-        metrics = build_metrics(config["metrics"], datamodule.info, track_classifier=classifier)
+        metrics = action_graph_metrics(datamodule, config["metrics"], config["recognizer"])
         wanted = samples * datamodule.info.num_classes
         clips: ActionGraphBatch = clips_of(datamodule, "val", limit=wanted)
         return Measurement(metrics, chunks(clips), named_sample, None)
@@ -59,17 +62,20 @@ class ActionGraphTools:
     def gallery(self, datamodule: DataModule) -> Gallery:
         return VideoGallery(datamodule)
 
-    def evaluate(self, task: EvaluationTask) -> Any:
+    def generate(self, model: LoadedModel, request: Any, *, seed: int) -> "GeneratedVideo":
+        from mutoscope.kinds.action_graph.generation import generate_video
+
+        return generate_video(model, request, seed)
+
+    def evaluate(self, task: EvaluationTask) -> "ActionGraphEvaluation":
         from mutoscope.kinds.action_graph.evaluation import evaluate_action_graphs
 
         return evaluate_action_graphs(task)
 
-    def generate(
-        self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]
-    ) -> ActionGraphSample:
-        from mutoscope.kinds.action_graph.generation import generate_video
-
-        return generate_video(config, model, trained_config)
+    def metrics(
+        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
+    ) -> dict[str, Metric]:
+        return action_graph_metrics(datamodule, nodes, recognizer)
 
     def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
         from mutoscope.kinds.action_graph.card import action_graph_card

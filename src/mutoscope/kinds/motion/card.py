@@ -24,14 +24,12 @@ mutoscope generate checkpoint={name} out=samples label=0 n=4
 ```
 
 ```python
-from pathlib import Path
+import mutoscope as ms
 
-import torch
-from mutoscope.config.assembly import load_model
-
-model, _ = load_model(Path("{name}"))
-sample = model.generate(torch.tensor([0] * 4), seed=0)
-sample.fake  # [n, t, v, c] in {info.units}
+model = ms.load("{name}")
+generated = model.generate(ms.classes({info.classes[0]!r}, n=4), seed=0)
+generated.joints  # [n, t, v, c] in {info.units}
+generated.save("samples")
 ```
 """,
     )

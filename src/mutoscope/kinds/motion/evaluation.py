@@ -7,63 +7,56 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from mutoscope.config.nodes import build
 from mutoscope.evaluators.trained import TrainedRecognizer
-from mutoscope.kinds.base import EvaluationTask
-from mutoscope.kinds.command import evaluation_command
+from mutoscope.kinds.beside import named
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, real_clips
 from mutoscope.kinds.motion.measure import motion_metrics, named_clips
-from mutoscope.kinds.motion.report import write_report
-from mutoscope.kinds.motion.results import Evaluation
-from mutoscope.kinds.tables import Role, Row, Table, for_terminal, metric_column, over_runs, rows_json, write_results
+from mutoscope.kinds.motion.results import MotionEvaluation
+from mutoscope.kinds.motion.settings import MotionOptions
+from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
+from mutoscope.kinds.task import EvaluationTask, LoadedModel, one_or_several
 from mutoscope.metrics.protocol import protocol_of
 from mutoscope.models.generative import GeneratesMotion, GenerativeModule
-from mutoscope.models.seeding import seeded
-from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.runtime.console import progress_bar, say
 from mutoscope.runtime.errors import ConfigError
-from mutoscope.runtime.provenance import run_facts
 from mutoscope.structures import DatasetInfo, MotionBatch
 
 #: clips that metrics take at a time
 _PART = 100
 
 
-def evaluate_motion(task: EvaluationTask) -> Evaluation:
+def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
     """Measure trained models beside an untrained one, foils and real clips.
 
     All rows are held against the same real clips and count the same number of clips with the same classes, those of
     the held-out clips, because these metrics depend on the count. Rows of models are over all their checkpoints and
     seeds.
     """
-    config, model, datamodule, out = task.config, task.model, task.datamodule, task.out
-    info, seed = model.info, config["seed"]
-    limit = config["samples_per_class"] * info.num_classes
-    if config["reference"] not in ("train", "held_out"):
-        raise ConfigError(f"reference is '{config['reference']}', expected train or held_out.")
-    real = real_clips(datamodule, config["split"], limit, config["reference"], seed)
-    below = foils(real, seed)
-    if taken := {"untrained", "trained", *(foil.name for foil in below)} & set(task.beside):
+    settings, datamodule, info = task.settings, task.datamodule, task.info
+    options: MotionOptions = settings.options
+    limit = settings.samples_per_class * info.num_classes
+    real = real_clips(datamodule, settings.split, limit, options.reference, settings.seed)
+    below = foils(real, settings.seed)
+    others = named(options.beside)
+    if taken := {"untrained", "trained", *(foil.name for foil in below)} & set(others):
         raise ConfigError(f"beside names a checkpoint '{taken.pop()}', which is a row already; give it another name.")
-    metrics, recognizers = motion_metrics(datamodule, config, real.all_training.joints)
+    beside = task.beside(others)
+    metrics, recognizers = motion_metrics(datamodule, settings.metrics, settings.recognizer, real.all_training.joints)
 
-    with seeded(seed, torch.device("cpu")):
-        untrained: GenerativeModule = build(task.trained_config["model"], "model", info=info).eval()
     fakes: dict[str, Tensor] = {}
-    candidates = _generated(task, real, "untrained", [(untrained, "The model before its first iteration.")], fakes)
-    own = [(one, _origin(one, path)) for one, path in _with_paths([model, *task.others], config["checkpoint"])]
-    candidates += _generated(task, real, "trained", own, fakes)
-    for name, others in task.beside.items():
-        theirs = [(one, _origin(one, path)) for one, path in _with_paths(others, config["beside"][name])]
-        candidates += _generated(task, real, name, theirs, fakes)
+    candidates = _generated(
+        task, real, "untrained", [(task.untrained(), "The model before its first iteration.")], fakes
+    )
+    for name, models in {"trained": task.models, **beside}.items():
+        candidates += _generated(task, real, name, [(one.module, _origin(one)) for one in models], fakes)
     candidates += below
 
-    rows, notes = _measured(candidates, metrics, real, info, strict=config["debug"])
+    rows, notes = _measured(candidates, metrics, real, info, strict=settings.strict)
     caveats = {name: caveat for name, metric in metrics.items() if (caveat := getattr(metric, "caveat", ""))}
     for name, note in notes.items():
         caveats[name] = f"{caveats[name]} {note}" if name in caveats else note
-    protocol = _protocol(task, recognizers, real)
+    protocol = _protocol(task, recognizers, real, beside)
     table = Table(
         f"{protocol['clips_per_row']} clips per row, held against {protocol['reference']}",
         rows,
@@ -76,34 +69,24 @@ def evaluate_motion(task: EvaluationTask) -> Evaluation:
                 info=info,
                 n_fake=len(real.held_out),
                 n_real=len(real.reference),
-                seed=seed,
+                seed=settings.seed,
             )
             for name, metric in metrics.items()
         },
     )
-    beside = {name: fakes[name] for name in task.beside}
-    evaluation = Evaluation(table, protocol, caveats, fakes["trained"], real.held_out, beside)
-    out.mkdir(parents=True, exist_ok=True)
-    content = {"rows": rows_json(table), "caveats": caveats, "protocol": protocol}
-    written = write_results(out, [table], content)
-    say(for_terminal(table))
-    for caveat, names in evaluation.by_caveat().items():
-        say(f"{', '.join(names)}: {caveat}")
-    report = write_report(out, evaluation, model, task.checkpoint, run_facts())
-    save_motion_gallery(
-        out / "media", evaluation.fake, real.held_out.label, info, real=real.held_out.joints, per_class=2
+    return MotionEvaluation(
+        task=task,
+        protocol=protocol,
+        tables={"rows": table},
+        caveats=caveats,
+        fake=fakes["trained"],
+        real=real.held_out,
+        beside={name: fakes[name] for name in beside},
     )
-    say(f"Wrote {', '.join(map(str, written))}, {out / 'media'} and {report}.")
-    return evaluation
 
 
-def _with_paths(models: Sequence[GenerativeModule], paths: Any) -> list[tuple[GenerativeModule, str]]:
-    listed = paths if isinstance(paths, list | tuple) else [paths]
-    return list(zip(models, map(str, listed), strict=True))
-
-
-def _origin(model: GenerativeModule, checkpoint: str) -> str:
-    return f"{type(model).__name__} after {model.iterations:,} iterations, {checkpoint}."
+def _origin(model: LoadedModel) -> str:
+    return f"{type(model.module).__name__} after {model.module.iterations:,} iterations, {model.path}."
 
 
 def _generated(
@@ -117,10 +100,10 @@ def _generated(
     made = []
     always = torch.ones_like(real.held_out.mask)
     for model, what in models:
-        for seed in task.seeds:
+        for seed in task.settings.seeds:
             say(f"Generating {len(real.held_out)} clips: {name}{_which(task, models, model, seed)} ...")
             placed = cast(GeneratesMotion, model.to(task.device))
-            sample = placed.generate(real.held_out, seed=seed, truncation=task.config["truncation"])
+            sample = placed.generate(real.held_out, seed=seed, truncation=task.settings.options.truncation)
             fake = sample.fake.cpu()
             fakes.setdefault(name, fake)
             # the model before its training is nobody's answer; it shows what training is worth
@@ -132,7 +115,7 @@ def _generated(
 def _which(task: EvaluationTask, models: Sequence[Any], model: GenerativeModule, seed: int) -> str:
     number = [one for one, _ in models].index(model) + 1
     words = [f"checkpoint {number} of {len(models)}"] if len(models) > 1 else []
-    words += [f"seed {seed}"] if len(task.seeds) > 1 else []
+    words += [f"seed {seed}"] if len(task.settings.seeds) > 1 else []
     return f", {', '.join(words)}" if words else ""
 
 
@@ -167,8 +150,13 @@ def _parts(clips: MotionBatch) -> list[dict[str, Any]]:
     return [{**named_clips(MotionBatch(*piece)), "real": False} for piece in pieces]
 
 
-def _protocol(task: EvaluationTask, recognizers: Mapping[str, TrainedRecognizer], real: RealClips) -> dict[str, Any]:
-    config, info = task.config, task.datamodule.info
+def _protocol(
+    task: EvaluationTask,
+    recognizers: Mapping[str, TrainedRecognizer],
+    real: RealClips,
+    beside: Mapping[str, Sequence[LoadedModel]],
+) -> dict[str, Any]:
+    settings, info = task.settings, task.datamodule.info
     return {
         "dataset": info.name,
         "dataset_fingerprint": task.datamodule.fingerprint,
@@ -176,7 +164,7 @@ def _protocol(task: EvaluationTask, recognizers: Mapping[str, TrainedRecognizer]
         "length": info.length,
         "fps": info.fps,
         "root": info.root,
-        "split": config["split"],
+        "split": settings.split,
         "clips_per_row": len(real.held_out),
         "reference_clips": len(real.reference),
         "reference": "training clips" if real.against == "train" else "held-out clips",
@@ -185,10 +173,10 @@ def _protocol(task: EvaluationTask, recognizers: Mapping[str, TrainedRecognizer]
             name: {"title": trained.title, "sha256": trained.sha256, "val_accuracy": trained.accuracy}
             for name, trained in recognizers.items()
         },
-        "truncation": config["truncation"],
-        "seed": config["seed"],
-        "seeds": task.seeds,
-        "checkpoint": config["checkpoint"],
-        "beside": dict(config["beside"] or {}),
-        "command": evaluation_command(config, task.explicit),
+        "truncation": settings.options.truncation,
+        "seed": settings.seed,
+        "seeds": list(settings.seeds),
+        "checkpoint": task.paths,
+        "beside": {name: one_or_several([str(one.path) for one in models]) for name, models in beside.items()},
+        "command": settings.command,
     }

@@ -1,5 +1,6 @@
 """Clips and samples by the names that metrics of motion ask for, and those metrics."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +9,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mutoscope.data.datamodule import DataModule
-from mutoscope.evaluators.metrics import build_metrics
+from mutoscope.data.sampling import clips_of
+from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.evaluators.trained import TrainedRecognizer, recognizer_for
+from mutoscope.metrics.common import Recognizer
 from mutoscope.metrics.motion import RecognitionAccuracy
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import MotionBatch, MotionSample
 
 #: samples generated from one seed
@@ -37,31 +41,38 @@ def named_clips(batch: MotionBatch) -> dict[str, Any]:
 
 
 def motion_metrics(
-    datamodule: DataModule, config: Mapping[str, Any], training: Tensor
+    datamodule: DataModule,
+    nodes: Mapping[str, Any],
+    recognizer: Mapping[str, Any] | None,
+    training: Tensor | None = None,
 ) -> tuple[dict[str, Metric], dict[str, TrainedRecognizer]]:
-    """The metrics of a config with the recognisers they look through.
+    """The metrics of a config with what they look through; recognisers are trained only if a metric asks for one.
 
     Args:
         datamodule: set up.
-        config: of ``train`` or ``evaluate``; the groups ``metrics`` and ``recognizer`` are read. A metric may say in
-            ``recognizer`` how one of its own is trained.
-        training: joints of all training clips.
+        nodes: of the metrics, by name. A metric may say in ``recognizer`` how one of its own is trained.
+        recognizer: how that of all others is trained.
+        training: joints of all training clips; taken from the data where they are not at hand.
 
     Returns:
         Metrics by name, and by the same names the recognisers of those that count what is recognised.
     """
-    shared = recognizer_for(datamodule, config["recognizer"])
-    own = {
-        name: recognizer_for(datamodule, node["recognizer"])
-        for name, node in config["metrics"].items()
-        if node is not None and node.get("recognizer") is not None
-    }
-    metrics = build_metrics(
-        config["metrics"],
-        datamodule.info,
-        recognizer=shared.network,
-        own={name: trained.network for name, trained in own.items()},
-        reference=training,
-    )
+    trained: dict[str, TrainedRecognizer] = {}
+
+    def network(own: Mapping[str, Any] | None) -> Recognizer:
+        settings = own or recognizer
+        if settings is None:
+            raise ConfigError("A metric asks for a recogniser, but recognizer is null; choose one: recognizer=st_gcn.")
+        key = json.dumps(settings, sort_keys=True)
+        if key not in trained:
+            trained[key] = recognizer_for(datamodule, settings)
+        return trained[key].network
+
+    def reference() -> Tensor:
+        joints: Tensor = clips_of(datamodule, "train").joints if training is None else training
+        return joints
+
+    metrics = build_metrics(nodes, Provided(datamodule.info, {"reference": reference}, {"recognizer": network}))
     counting = [name for name, metric in metrics.items() if isinstance(metric, RecognitionAccuracy)]
-    return metrics, {name: own.get(name, shared) for name in counting}
+    keys = {name: json.dumps(nodes[name].get("recognizer") or recognizer, sort_keys=True) for name in counting}
+    return metrics, {name: trained[key] for name, key in keys.items()}

@@ -1,13 +1,14 @@
-"""What ``generate`` can be asked of motion: classes, a mixture of classes, or all the way from one class to another."""
+"""From what a person asks of motion to a wish that the model can meet."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mutoscope.config.names import closest
+from mutoscope.kinds.motion.settings import MotionRequest
+from mutoscope.kinds.motion.wishes import Classes, Mixture, Sweep, Wish
 from mutoscope.models.generative import Attentive, GenerativeModule
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo
@@ -18,92 +19,67 @@ _CLIPS, _SWEEP_CLIPS = 4, 100
 _ROUNDING = 2e-3
 
 
-@dataclass(frozen=True)
-class Classes:
-    """``n`` clips of each of these labels."""
-
-    labels: tuple[int, ...]
-    n: int
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """``n`` clips of one mixture; ``weights`` by label, positive, with sum one (equation 8)."""
-
-    weights: Mapping[int, float]
-    n: int
-
-    def row(self, info: DatasetInfo) -> list[float]:
-        """A weight for every class."""
-        return [self.weights.get(label, 0.0) for label in range(info.num_classes)]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """``n`` clips of ``lambda * first + (1 - lambda) * second`` for every lambda (figure 8)."""
-
-    first: int
-    second: int
-    lambdas: tuple[float, ...]
-    n: int
-
-    def mixtures(self) -> list[Mixture]:
-        return [Mixture({self.first: share, self.second: 1 - share}, self.n) for share in self.lambdas]
-
-
-Wish = Classes | Mixture | Sweep
-
-
-def motion_wish(config: Mapping[str, Any], model: GenerativeModule) -> Wish:
-    """What a config of ``generate`` asks of a model of motion.
+def motion_wish(request: MotionRequest, model: GenerativeModule) -> Wish:
+    """What is asked of a model of motion.
 
     Raises:
-        ConfigError: for what cannot be asked of motion, or of this model; unknown classes; wishes that exclude each
-            other; numbers out of range.
+        ConfigError: for what cannot be asked of this model; unknown classes; wishes that exclude each other; numbers
+            out of range.
     """
     info = model.info
-    if given := [key for key in ("prompt", "first_frame", "clip", "shift") if config[key] is not None]:
-        raise ConfigError(f"{given[0]}= is for models of video; this one makes motion: label=<class> n=<count>.")
-    ways = [key for key in ("mix", "between") if config[key] is not None]
-    if config["label"] not in ("all", -1):
+    ways = [key for key in ("mix", "between") if getattr(request, key) is not None]
+    if request.label not in ("all", -1):
         ways.insert(0, "label")
     if len(ways) > 1:
         raise ConfigError(f"{ways[0]}= and {ways[1]}= exclude each other; each says alone which classes are wanted.")
     way = ways[0] if ways else "label"
-    n = config["n"]
+    n = request.n
     if n is None:
         n = _SWEEP_CLIPS if way == "between" else _CLIPS
-    elif not _is_count(n):
+    elif n < 1:
         per = {"label": "sequences per class", "mix": "sequences", "between": "sequences per lambda"}[way]
         raise ConfigError(f"n is {n}, expected the number of {per}, at least 1.")
-    if config["length"] is not None and not _is_count(config["length"]):
-        raise ConfigError(f"length is {config['length']}, expected a whole number of frames, at least 1.")
-    _check_pictures(config, model, way)
+    if request.length is not None and request.length < 1:
+        raise ConfigError(f"length is {request.length}, expected a whole number of frames, at least 1.")
+    _check_pictures(request, model, way)
     if way == "label":
-        return Classes(_labels(config["label"], info), n)
+        if isinstance(request.label, Mapping):
+            return _counted(request.label, info, request.n)
+        labels = _labels(request.label, info)
+        return Classes(labels, (n,) * len(labels))
     if not model.takes_mixtures:
         raise ConfigError(
             f"{way}= is for models that take mixtures of classes, as SAGCN does; {type(model).__name__} takes one "
             "class at a time: label=<class>."
         )
-    if way == "mix":
-        return _mixture(config["mix"], info, n)
-    return _sweep(config["between"], config["lambdas"], info, n)
+    if request.mix is not None:
+        return _mixture(request.mix, info, n)
+    return _sweep(request.between, request.lambdas, info, n)
 
 
-def _check_pictures(config: Mapping[str, Any], model: GenerativeModule, way: str) -> None:
-    for key in ("attention", "trajectories"):
-        if not isinstance(config[key], bool):
-            raise ConfigError(f"{key} is {config[key]}, expected true or false.")
-    if config["trajectories"] and way != "label":
+def _check_pictures(request: MotionRequest, model: GenerativeModule, way: str) -> None:
+    if request.trajectories and way != "label":
         raise ConfigError(f"trajectories= shows paths of classes, but {way}= asks for mixtures; use label=.")
-    if config["attention"] and way == "between":
+    if request.attention and way == "between":
         raise ConfigError("attention= shows single clips, but between= asks for many mixtures; use label= or mix=.")
-    if config["attention"] and not isinstance(model, Attentive):
+    if request.attention and not isinstance(model, Attentive):
         raise ConfigError(
             f"attention= is for models whose frames attend to past ones, as SAGCN's do; {type(model).__name__} has no "
             "such attention."
         )
+
+
+def _counted(asked: Mapping[Any, int], info: DatasetInfo, n: int | None) -> Classes:
+    if n is not None:
+        raise ConfigError(f"n is {n}, but label says already how many of each class: {dict(asked)}.")
+    if not asked:
+        raise ConfigError("label is {}; say how many of each class, such as label='{" + info.classes[0] + ": 4}'.")
+    if below := [name for name, count in asked.items() if count < 1]:
+        raise ConfigError(f"label asks for {asked[below[0]]} sequences of '{below[0]}', expected at least 1.")
+    labels = tuple(_label(name, info) for name in asked)
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"label names a class twice: {', '.join(map(str, asked))}.")
+    return Classes(labels, tuple(asked.values()))
 
 
 def _label(name: Any, info: DatasetInfo) -> int:
@@ -116,22 +92,21 @@ def _label(name: Any, info: DatasetInfo) -> int:
 def _labels(asked: Any, info: DatasetInfo) -> tuple[int, ...]:
     if asked == "all" or asked == -1:
         return tuple(range(info.num_classes))
-    names = asked if isinstance(asked, list) else [asked]
+    names = asked if isinstance(asked, list | tuple) else [asked]
     if not names:
         raise ConfigError(f"label is empty; name classes among {', '.join(info.classes)}, or all.")
     return tuple(_label(name, info) for name in names)
 
 
-def _mixture(asked: Any, info: DatasetInfo, n: int) -> Mixture:
-    if not isinstance(asked, Mapping) or not asked:
-        raise ConfigError(f"mix is {asked}, expected weights of classes, such as mix='{_example(info)}'.")
+def _mixture(asked: Mapping[Any, float], info: DatasetInfo, n: int) -> Mixture:
+    if not asked:
+        raise ConfigError(f"mix is {{}}, expected weights of classes, such as mix='{_example(info)}'.")
     weights: dict[int, float] = {}
     for name, weight in asked.items():
         label = _label(name, info)
         if label in weights:
             raise ConfigError(f"mix names the class '{info.classes[label]}' twice; give it one weight.")
-        number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not number or not math.isfinite(weight) or weight < 0:
+        if not math.isfinite(weight) or weight < 0:
             raise ConfigError(f"mix gives '{name}' the weight {weight}, expected a number >= 0.")
         weights[label] = float(weight)
     total = sum(weights.values())
@@ -145,22 +120,18 @@ def _mixture(asked: Any, info: DatasetInfo, n: int) -> Mixture:
     return Mixture({label: weight / total for label, weight in weights.items() if weight > 0}, n)
 
 
-def _sweep(asked: Any, lambdas: Any, info: DatasetInfo, n: int) -> Sweep:
-    names = asked if isinstance(asked, list) else [asked]
+def _sweep(asked: Any, lambdas: int, info: DatasetInfo, n: int) -> Sweep:
+    names = asked if isinstance(asked, list | tuple) else [asked]
     if len(names) != 2:
         example = ",".join(info.classes[:2])
         raise ConfigError(f"between names {len(names)} class(es), expected two, such as between='[{example}]'.")
     first, second = (_label(name, info) for name in names)
     if first == second:
         raise ConfigError(f"between names '{info.classes[first]}' twice; nothing lies between a class and itself.")
-    if not _is_count(lambdas) or lambdas < 2:
+    if lambdas < 2:
         raise ConfigError(f"lambdas is {lambdas}, expected the number of mixtures, both pure classes included: >= 2.")
     return Sweep(first, second, tuple(round(float(share), 6) for share in np.linspace(0, 1, lambdas)), n)
 
 
 def _example(info: DatasetInfo) -> str:
     return "{" + ", ".join(f"{name}: 0.5" for name in info.classes[:2]) + "}"
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,40 +1,40 @@
 """What an evaluation of motion finds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import torch
 
-from mutoscope.kinds.tables import Row, Table
+from mutoscope.kinds.motion.report import write_report
+from mutoscope.kinds.results import Evaluation
+from mutoscope.kinds.tables import Table
+from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.structures import MotionBatch
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything an evaluation found; what the report shows.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotionEvaluation(Evaluation):
+    """Models, foils and floors in one table, with clips to look at.
 
     Args:
-        table: models, foils, floors.
-        protocol: how all this was measured.
-        caveats: by metric, what to bear in mind with its numbers.
+        task, protocol, tables, caveats: see :class:`~mutoscope.kinds.results.Evaluation`; the table is ``rows``.
         fake: clips of the trained model for the classes of ``real``.
         real: held-out clips.
         beside: clips of further models for the same classes, by the names of their rows.
     """
 
-    table: Table
-    protocol: dict[str, Any]
-    caveats: dict[str, str]
     fake: torch.Tensor
     real: MotionBatch
-    beside: dict[str, torch.Tensor]
+    beside: Mapping[str, torch.Tensor]
 
     @property
-    def rows(self) -> Sequence[Row]:
-        return self.table.rows
+    def table(self) -> Table:
+        return self.tables["rows"]
 
-    def by_caveat(self) -> dict[str, list[str]]:
-        """The metrics that share each caveat."""
-        texts = dict.fromkeys(self.caveats.values())
-        return {text: [name for name, own in self.caveats.items() if own == text] for text in texts}
+    def publish(self, out: Path) -> list[Path]:
+        """``report.html``, and ``media/`` with generated clips beside real ones."""
+        report = write_report(out, self, self.fake, self.real, self.beside)
+        media, info = out / "media", self.task.info
+        save_motion_gallery(media, self.fake, self.real.label, info, real=self.real.joints, per_class=2)
+        return [media, report]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from torchmetrics import Metric
 
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
-from mutoscope.kinds.base import CardText, EvaluationTask, Measurement
+from mutoscope.kinds.base import CardText, Measurement
 from mutoscope.kinds.motion.measure import (
     CHUNK,
     REFERENCE_CLIPS,
@@ -17,10 +18,15 @@ from mutoscope.kinds.motion.measure import (
     named_clips,
     named_sample,
 )
+from mutoscope.kinds.task import EvaluationTask, LoadedModel
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.structures import DatasetInfo, MotionSample
 from mutoscope.training.callbacks.media import Gallery
+
+if TYPE_CHECKING:
+    from mutoscope.kinds.motion.generated import GeneratedMotion
+    from mutoscope.kinds.motion.results import MotionEvaluation
 
 
 class MotionGallery:
@@ -43,13 +49,11 @@ class MotionGallery:
 class MotionTools:
     """See :class:`~mutoscope.kinds.base.KindTools`."""
 
-    #: ``conf/evaluate.yaml`` names those of motion already
-    groups: Mapping[str, str] = {}
+    groups: Mapping[str, str] = {"metrics": "motion", "recognizer": "st_gcn"}
     measured: Sequence[str] = ("joints", "label", "mask", "real")
-    compares = True
 
     def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
-        metrics, _ = motion_metrics(datamodule, config, clips_of(datamodule, "train").joints)
+        metrics, _ = motion_metrics(datamodule, config["metrics"], config["recognizer"])
         labels = class_labels(datamodule.info.num_classes, samples)
         reference = named_clips(clips_of(datamodule, "train", limit=REFERENCE_CLIPS))
         return Measurement(metrics, labels.split(CHUNK), named_sample, reference)
@@ -57,17 +61,20 @@ class MotionTools:
     def gallery(self, datamodule: DataModule) -> Gallery:
         return MotionGallery(datamodule.info)
 
-    def evaluate(self, task: EvaluationTask) -> Any:
+    def generate(self, model: LoadedModel, request: Any, *, seed: int) -> "GeneratedMotion":
+        from mutoscope.kinds.motion.generation import generate_motion
+
+        return generate_motion(model, request, seed)
+
+    def evaluate(self, task: EvaluationTask) -> "MotionEvaluation":
         from mutoscope.kinds.motion.evaluation import evaluate_motion
 
         return evaluate_motion(task)
 
-    def generate(
-        self, config: Mapping[str, Any], model: GenerativeModule, trained_config: Mapping[str, Any]
-    ) -> MotionSample:
-        from mutoscope.kinds.motion.generation import generate_motion
-
-        return generate_motion(config, model)
+    def metrics(
+        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
+    ) -> dict[str, Metric]:
+        return motion_metrics(datamodule, nodes, recognizer)[0]
 
     def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
         from mutoscope.kinds.motion.card import motion_card
