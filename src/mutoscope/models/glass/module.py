@@ -251,7 +251,7 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
             info=self.info.with_length(frames.shape[1]),
             real=batch.frames.to(self.device),
             asked=batch,
-            masks=torch.cat([found.masks[:, :1], drawn.drawn.mask], dim=1),
+            masks=found.masks,
             actions=drawn.actions.index.unflatten(0, (len(frames), steps)),
             shifts=to_pixels(found.foreground_shifts, size),
             background_shifts=to_pixels(found.background_shifts, size),
