@@ -1,6 +1,7 @@
 """Shared by the whole suite: recorded tensors and data outside the repository, configs, a tiny trained model."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``."""
+    """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``; heed Ctrl-C wherever tests are started.
+
+    Shells start what runs in the background with SIGINT ignored, and the program leaves what is ignored as it is.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     given = config.getoption("--golden")
     config.golden_dir = Path(given).resolve() if given else shared_path() / "golden"
 

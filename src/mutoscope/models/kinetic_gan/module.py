@@ -142,8 +142,8 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
                 self.latest["loss/penalty"] = loss.penalty
             self.latest |= {
                 "health/critic_gap": loss.real - loss.fake,
-                "health/fake_spread": fake.float().std(dim=0, correction=0).mean(),
-                "health/real_spread": real.std(dim=0, correction=0).mean(),
+                "health/fake_spread": _spread(fake),
+                "health/real_spread": _spread(real),
             }
             return loss.total
 
@@ -186,3 +186,9 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
         real = batch.joints if isinstance(batch, MotionBatch) else None
         info = self.info if length is None else self.info.with_length(length)
         return MotionSample(fake=fake, label=label, info=info, real=real)
+
+
+def _spread(clips: Tensor) -> Tensor:
+    """Mean standard deviation over a mini-batch ``[b, ...]``; of few clips, many times faster than ``std``."""
+    clips = clips.float()
+    return (clips.square().mean(0) - clips.mean(0).square()).clamp(min=0).sqrt().mean()
