@@ -53,7 +53,7 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
         )
     if source != _OWN:
         return export_original(source, checkpoint, out, config["dataset"], typed, told)
-    if typed or told != Told():
+    if typed or told.anything:
         raise ConfigError(
             f"{'dataset' if typed else 'original'} is for checkpoints of original code; those of Mutoscope know "
             f"theirs. Leave it out, or add format=<model>: {' or '.join(importers())}."
