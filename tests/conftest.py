@@ -84,25 +84,18 @@ TINY = (
 @pytest.fixture(scope="session")
 def compose() -> Compose:
     """``compose("key=value", ..., verb="train")``: the resolved config the command line would make, without running."""
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.hydra_config import HydraConfig
-
-    from mutoscope.cli import main as cli
-    from mutoscope.config.nodes import config_dir
+    from mutoscope.cli.composed import compose as as_typed
 
     def composed(*overrides: str, verb: str = "train") -> dict[str, Any]:
-        cli._register()
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = hydra.compose(verb, cli.as_added(verb, overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        try:
-            return cli.chosen_settings(cfg, verb)
-        finally:
-            HydraConfig.instance().cfg = None
+        return as_typed(verb, overrides)[0]
 
     return composed
+
+
+@pytest.fixture(scope="session")
+def tiny_typed() -> tuple[str, ...]:
+    """What is typed for a training of a second."""
+    return TINY
 
 
 @pytest.fixture(scope="session")

@@ -227,3 +227,12 @@ def test_an_export_evaluates_like_its_checkpoint(model: ms.TrainedModel, trained
     folder = export(trained / "checkpoints" / "last.ckpt", tmp_path / "model")
     one, other = (ms.evaluate(m, metrics=QUICK, samples_per_class=2) for m in (model, folder))
     assert one.rows[1].values == other.rows[1].values
+
+
+def test_training_is_what_the_command_does(tiny_typed: tuple[str, ...], trained: Path, tmp_path: Path) -> None:
+    model = ms.train(*tiny_typed, "trainer.max_steps=6", "trainer.milestones_every_n_steps=2", out=tmp_path / "run")
+    assert model.module.iterations == 6
+    before = ms.load(trained).module.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
+    with pytest.raises(ConfigError, match=r"model\.latent is 'oops', expected a whole number"):
+        ms.train("model.latent=oops")

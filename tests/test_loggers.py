@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from lightning_utilities.core.rank_zero import rank_zero_only
 from PIL import Image
 
-from mutoscope.cli.main import _register
+from mutoscope.cli.main import register
 from mutoscope.config.nodes import build, config_dir
 from mutoscope.formats.video import write_mp4
 from mutoscope.runtime.errors import ConfigError
@@ -32,7 +32,7 @@ from mutoscope.training.loggers import FileLogger, TensorBoardRun, WandbRun, rea
     ],
 )
 def test_loggers_compose(choice: str, names: set[str], tmp_path: Path) -> None:
-    _register()
+    register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = compose("train", overrides=[f"logger={choice}"])
     assert set(cfg.logger) == names

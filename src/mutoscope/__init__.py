@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mutoscope import metrics, structures
+    from mutoscope.cli.composed import train
     from mutoscope.kinds.action_graph.settings import prompt
     from mutoscope.kinds.motion.settings import between, classes, mixture
     from mutoscope.verbs.face import TrainedModel, dataset, evaluate, load, metric
@@ -39,6 +40,7 @@ _FROM = {
     "mixture": "mutoscope.kinds.motion.settings",
     "prompt": "mutoscope.kinds.action_graph.settings",
     "structures": None,
+    "train": "mutoscope.cli.composed",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "mixture",
     "prompt",
     "structures",
+    "train",
 ]
 
 

@@ -22,7 +22,7 @@ from mutoscope.runtime.docstrings import arguments
 
 @contextmanager
 def composed(verb: str, *overrides: str) -> Iterator[object]:
-    cli._register()
+    cli.register()
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         yield hydra.compose(verb, list(overrides), return_hydra_config=True)
 
@@ -63,7 +63,7 @@ def test_every_setting_has_its_phrase(verb: str, overrides: list[str]) -> None:
 
 
 def test_the_help_shows_groups_values_and_phrases_soon() -> None:
-    cli._register()
+    cli.register()
     began = time.monotonic()
     text = help_text("train", ["model=sa_gcn", "dataset=human36m", "trainer.max_steps=7"])
     assert time.monotonic() - began < 5

@@ -107,7 +107,7 @@ def as_added(verb: str, typed: Sequence[str]) -> list[str]:
 def _help(verb: str, overrides: list[str]) -> int:
     """Print what can be set, for the choices that were typed."""
     try:
-        _register()
+        register()
         sys.stdout.write(help_text(verb, readable(overrides)[0]))
     except Exception as error:
         sys.stderr.write(f"error: {_sentence(error)}\n")
@@ -121,7 +121,7 @@ def _run_task(verb: str) -> int:
     try:
         sweep = any(flag in sys.argv for flag in ("-m", "--multirun", "hydra.mode=MULTIRUN"))
         sys.argv[1:], beyond = readable(sys.argv[1:], sweep=sweep)
-        _register()
+        register()
         failures: list[Exception] = []
 
         def task(cfg: DictConfig) -> Any:
@@ -155,7 +155,7 @@ def _run_task(verb: str) -> int:
     return 0
 
 
-def _register() -> None:
+def register() -> None:
     """Make every dataset a choice of ``dataset=``, also those without a YAML, and teach Hydra where runs go."""
     store = ConfigStore.instance()
     for name in names_without_import():
