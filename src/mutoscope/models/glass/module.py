@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
@@ -21,8 +22,10 @@ from mutoscope.models.glass.losses import (
     weighted,
 )
 from mutoscope.models.glass.network import GlassNetwork, Settings, generated
+from mutoscope.models.glass.reference import read_original
 from mutoscope.models.glass.schedules import LinearSchedule
 from mutoscope.models.glass.session import Decoded, Session, to_bytes, to_pixels, to_unit
+from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
 from mutoscope.nn.perceptual import FrozenFeatures
 from mutoscope.structures import DatasetInfo, Kind, VideoBatch, VideoSample
@@ -88,6 +91,10 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
         perceptual = settings.get("perceptual", "vgg19")
         if perceptual in BACKBONES:
             find_perceptual(perceptual, settings.get("perceptual_weights"))
+
+    @classmethod
+    def from_original(cls, path: Path, data: OriginalData) -> Original:
+        return read_original(path, data)
 
     def __init__(
         self,
