@@ -65,7 +65,7 @@ def test_the_command_trains_on_a_tree_in_caters_format(
     assert last(run_dir)["mutoscope"]["iterations"] == 2
     script, first, *_ = json.loads((run_dir / "run.json").read_text())["command"]
     assert (Path(script).name, first) == ("train.py", "model=ag2vid")
-    assert yaml.safe_load((run_dir / "config.yaml").read_text())["model"]["perceptual"] == "discriminator"
+    assert yaml.safe_load((run_dir / "config.yaml").read_text())["model"]["frames"]["perceptual"] == "discriminator"
 
 
 def test_what_is_measured_while_training_is_logged(trained_ag2vid: Path) -> None:
