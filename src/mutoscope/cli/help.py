@@ -38,8 +38,6 @@ _THEIRS = {
     "milestones": "steps at which the step size falls",
     "gamma": "factor by which it does",
     "total_iters": "steps until the end is reached",
-    "milestones": "steps after which the step size shrinks",
-    "gamma": "factor by which it shrinks each time",
 }
 _NAME, _TARGET = "registered name of the dataset", "what is built"
 

@@ -1,5 +1,6 @@
 """GLASS's training, told once (paper section 3; schedules and details as released, spec section 6)."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -235,6 +236,12 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
         for gradient in gradients:
             gradient.nan_to_num_(nan=0.0, posinf=_HUGE, neginf=-_HUGE)
         super().on_before_optimizer_step(optimizer)
+
+    def finish_iteration(self, batch: VideoBatch) -> None:
+        with warnings.catch_warnings():
+            # in pretraining the schedule of local motion analysis goes on while its optimiser waits
+            warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before")
+            super().finish_iteration(batch)
 
     # --- generating ---------------------------------------------------------------------------------------------------
 
