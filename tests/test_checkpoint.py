@@ -160,7 +160,7 @@ def test_an_export_is_readable_without_this_program(exported: Path) -> None:
     weights = load_file(exported / "model.safetensors")
     assert {name.split(".")[0] for name in weights} == {"_generator", "critic"}
     card = (exported / "README.md").read_text()
-    for fact in ("toy_motion", "ntu25", "0. walk", "6 mini-batches, 48 clips", "checkpoint=model", "load_model"):
+    for fact in ("toy_motion", "ntu25", "0. walk", "6 mini-batches, 48 clips", "checkpoint=model", "ms.load"):
         assert fact in card
     assert "mocap.cs.cmu.edu" not in card
 

@@ -146,7 +146,7 @@ def test_motions_may_be_longer_than_in_training(make: Make, tmp_path: Path) -> N
         (["mix={walk: nan}"], "mix gives 'walk' the weight nan"),
         (["mix={walk: inf}"], "mix gives 'walk' the weight inf"),
         (["mix={walk: much}"], "mix.walk is 'much', expected a number"),
-        (["mix={walk: true}"], "mix.walk is True, expected a number"),
+        (["mix={walk: true}"], "mix.walk is true, expected a number"),
         (["mix={walk: 0, wave: 0}"], "mix has only weights of 0"),
         (
             ["mix={walk: 1, wave: 3}"],

@@ -138,7 +138,7 @@ def test_the_card_does_what_it_says(
     Image.new("RGB", (40, 30), (200, 100, 50)).save("frame.png")
     found: dict[str, Any] = {}
     exec(block(card, "python"), found)
-    assert found["sample"].fake.shape == (1, 4, 3, 32, 32)
+    assert found["generated"].sample.fake.shape == (1, 4, 3, 32, 32)
     read_action_graph("graph.yaml").validate(found["model"].info.vocabulary)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from mutoscope.config.assembly import load_model, prepared
 from mutoscope.data.sampling import clips_of
-from mutoscope.kinds.motion import evaluation as motion_evaluation
+from mutoscope.kinds import results
 from mutoscope.kinds.motion.baselines import real_clips
 from mutoscope.kinds.motion.results import MotionEvaluation as Evaluation
 from mutoscope.metrics import class_mmd2, sa_gcn_mmd
@@ -70,7 +70,7 @@ def result(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     said: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
-        patch.setattr(motion_evaluation, "say", said.append)
+        patch.setattr(results, "say", said.append)
         evaluation = evaluate(config, {"metrics": QUICK})
     return evaluation, folder / "run", said
 
