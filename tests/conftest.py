@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import patience
 
 # before torch starts its threads: waiting ones must not spin for long while processes share the cores
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -25,10 +26,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``."""
+    """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``; scale the time limit of tests."""
+    # a limit on the command line is meant as it stands
+    if config.option.timeout is None:
+        config.option.timeout = patience(float(config.getini("timeout")))
     given = config.getoption("--golden")
     config.golden_dir = Path(given).resolve() if given else shared_path() / "golden"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, which would otherwise keep one process waiting for the other."""
+    long = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")
