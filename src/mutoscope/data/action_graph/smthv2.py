@@ -37,12 +37,6 @@ from mutoscope.runtime.files import replacing
 from mutoscope.runtime.parallel import each, usable_cores
 from mutoscope.structures import ActionVocabulary
 
-_WANTED = (
-    "expected a folder with the videos (videos/<id>.webm, 20bn-something-something-v2/<id>.webm or the pictures "
-    "frames/<id>/0001.jpg ...), the labels of Something-Something V2 (https://www.qualcomm.com/developer/software/"
-    "something-something-v-2-dataset) and the boxes of Something-Else (https://github.com/joaanna/something_else). "
-    "Set dataset.root=<that folder>"
-)
 _VIDEOS = ("frames/{}", "videos/{}.webm", "20bn-something-something-v2/{}.webm")
 _LABELS: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "something-something-v2-train.json", "labels/train.json"),
@@ -302,7 +296,7 @@ class SomethingV2(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        return existing_folder(self.root, self.registered_name, _WANTED)
+        return existing_folder(self.root, self.registered_name)
 
     def _find(self, given: str | None, usual: Sequence[str]) -> Path | None:
         """The file that was named, there or not, or else the first of the usual ones that is there."""
