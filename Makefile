@@ -44,22 +44,23 @@ test: setup
 test_slow: setup
 	$(PYTEST) -m slow
 
+# interrupted, each of these goes on where it was
 quickstart: setup
-	$(BIN)/python train.py experiment=quickstart overwrite=true
+	$(BIN)/python train.py experiment=quickstart ckpt=last
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart/checkpoints/last.ckpt out=outputs/quickstart
 	@echo "Open outputs/quickstart/report.html in a browser."
 
 quickstart_ag2vid: setup
-	$(BIN)/python train.py experiment=quickstart_ag2vid overwrite=true
+	$(BIN)/python train.py experiment=quickstart_ag2vid ckpt=last
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_ag2vid/checkpoints/last.ckpt out=outputs/quickstart_ag2vid
 	@echo "Open outputs/quickstart_ag2vid/report.html in a browser."
 
 # the paper's model, without past frames, and with convolutions instead of its graph
-SA_GCN := $(BIN)/python train.py experiment=quickstart_sa_gcn trainer.threads=1 overwrite=true
+SA_GCN := $(BIN)/python train.py experiment=quickstart_sa_gcn trainer.threads=1 ckpt=last
 quickstart_sa_gcn: setup
 	$(SA_GCN)
-	$(SA_GCN) name=quickstart_sa_gcn_no_past model.kept=0
-	$(SA_GCN) name=quickstart_sa_gcn_cnn model.layer=cnn model.kernel=[3,3]
+	$(SA_GCN) name=quickstart_sa_gcn_no_past model.graph.kept=0
+	$(SA_GCN) name=quickstart_sa_gcn_cnn model.graph.layer=cnn model.graph.kernel=[3,3]
 	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_sa_gcn/checkpoints/last.ckpt out=outputs/quickstart_sa_gcn \
 		'beside={no past frames: outputs/quickstart_sa_gcn_no_past/checkpoints/last.ckpt, CNN: outputs/quickstart_sa_gcn_cnn/checkpoints/last.ckpt}'
 	@echo "Open outputs/quickstart_sa_gcn/report.html in a browser."

@@ -3,8 +3,13 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
+
+from mutoscope.config.signatures import parameters
+from mutoscope.models.base import IterationModule, TrainingSettings
+from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 
 SOURCE = Path(__file__).parents[1] / "src" / "mutoscope"
 FILES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
@@ -21,6 +26,18 @@ FLOORS = (
     ("cli",),
 )
 ROOMS = [room for rooms in FLOORS for room in rooms]
+#: classes whose keys constructors may take together, and the constructors that say what they mean
+TYPED_DICTS = {"TypedDict"}
+for _ in range(3):
+    # of classes below classes
+    TYPED_DICTS |= {
+        node.name
+        for tree in FILES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & TYPED_DICTS
+    }
+TYPED_DICTS.remove("TypedDict")
+SHARED: list[tuple[Any, type]] = [(TrainingSettings, IterationModule), (GenerativeSettings, GenerativeModule)]
 #: networks, losses and metrics can be taken into anyone's code
 PURE = ("nn/", "metrics/", "structures/")
 PURE_NAMES = ("generator.py", "discriminator.py", "discriminators.py", "attention_graph.py", "graph_layers.py")
@@ -117,9 +134,22 @@ def test_networks_and_metrics_know_neither_lightning_nor_hydra_nor_files() -> No
 
 @pytest.mark.parametrize("path", FILES)
 def test_constructors_take_named_arguments_only(path: str) -> None:
+    """``**`` stands for the settings of a ``TypedDict`` of the house and for nothing else."""
     for node in ast.walk(FILES[path]):
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            assert node.args.kwarg is None, f"{path}:{node.lineno} takes **{node.args.kwarg and node.args.kwarg.arg}"
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__" and (rest := node.args.kwarg) is not None:
+            typed = ast.unparse(rest.annotation) if rest.annotation is not None else ""
+            shared = typed.removeprefix("Unpack[").removesuffix("]")
+            assert typed == f"Unpack[{shared}]", f"{path}:{node.lineno} takes **{rest.arg}: {typed}"
+            assert shared in TYPED_DICTS, f"{path}:{node.lineno} unpacks {shared}, which is no TypedDict of the house"
+
+
+def test_shared_settings_are_those_that_their_base_takes() -> None:
+    for shared, base in SHARED:
+        taken = parameters(base)
+        del taken["info"]
+        assert set(taken) == set(shared.__annotations__)
+        assert {name: p.annotation for name, p in taken.items()} == get_type_hints(shared)
+        assert {name for name, p in taken.items() if p.default is p.empty} == shared.__required_keys__
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -24,21 +24,31 @@ SMALL = (
     "dataset.length=4",
     "model.width=8",
     "model.graph_hidden=16",
-    "model.flow_width=4",
-    "model.flow_blocks=1",
-    "model.ngf=2",
-    "model.spade_hidden=4",
-    "model.discriminator_width=4",
-    "model.perceptual=discriminator",
+    "model.frames.flow.width=4",
+    "model.frames.flow.blocks=1",
+    "model.frames.spade.width=2",
+    "model.frames.spade.hidden=4",
+    "model.discriminator.width=4",
+    "model.frames.perceptual=discriminator",
 )
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        ("model.ema_half_life=10", "model.channels_last=true"),
-        ("model.layout=rnn", "model.rivals=[gcn]", "model.discriminator=false", "model.perceptual=none"),
-        ("model.layout=copy", "model.flow_multiplier=3", "model.attribute_width=5", "model.flow_halvings=2"),
+        ("model.ema_half_life=10", "model.frames.channels_last=true"),
+        (
+            "model.layout.name=rnn",
+            "model.layout.rivals=[gcn]",
+            "model.discriminator=null",
+            "model.frames.perceptual=none",
+        ),
+        (
+            "model.layout.name=copy",
+            "model.frames.flow.multiplier=3",
+            "model.frames.attribute_width=5",
+            "model.frames.flow.halvings=2",
+        ),
     ],
     ids=["averaged", "rivals", "other sizes"],
 )

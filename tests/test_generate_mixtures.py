@@ -26,12 +26,12 @@ TINY = (
     "dataset.length=12",
     "dataset.fps=15",
     "dataset.batch_size=4",
-    "model.widths=[8,12,10]",
-    "model.graph_widths=[4,6,6]",
-    "model.hidden=12",
-    "model.clip_widths=[12,10,14,6]",
-    "model.frame_widths=[12,10,14,6]",
-    "model.frames=5",
+    "model.generator.widths=[8,12,10]",
+    "model.generator.graph_widths=[4,6,6]",
+    "model.generator.hidden=12",
+    "model.clip_critic.widths=[12,10,14,6]",
+    "model.frame_critic.widths=[12,10,14,6]",
+    "model.frame_critic.frames=5",
     "trainer=cpu",
     "trainer.threads=1",
     "trainer.progress=false",
@@ -179,7 +179,7 @@ def test_what_cannot_be_mixed_is_refused_and_nothing_written(
 
 
 def test_a_model_without_past_frames_has_no_attention_to_show(compose: Compose, tmp_path: Path) -> None:
-    train(compose(*TINY, "model.kept=0", "trainer.max_steps=1"), tmp_path / "run")
+    train(compose(*TINY, "model.graph.kept=0", "trainer.max_steps=1"), tmp_path / "run")
     config = compose("accelerator=cpu", "checkpoint=x", "attention=true", verb="generate")
     config |= {"checkpoint": str(tmp_path / "run" / "checkpoints" / "last.ckpt"), "out": str(tmp_path / "out")}
     with pytest.raises(ValueError, match=r"attention= cannot be shown\. .* use no attention \(layer is 'sa_gc', kept"):

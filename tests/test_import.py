@@ -106,7 +106,7 @@ def test_the_folder_tells_where_it_comes_from(
     assert len((folder / "key_map.txt").read_text().splitlines()) == len(state) + len(make_file().critic or {})
     config = json.loads((folder / "config.json").read_text())
     assert config["origin"] == "itr_5000.pt, a checkpoint of the original AG2Vid code"
-    assert config["model"]["align_corners"] is False
+    assert config["model"]["frames"]["align_corners"] is False
     card = (folder / "README.md").read_text()
     for fact in (
         config["origin"],

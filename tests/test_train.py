@@ -303,9 +303,9 @@ def test_an_objective_that_is_never_logged_is_none(tiny: Compose, tmp_path: Path
 
 
 def test_the_update_schedule_may_restart_every_epoch(tiny: Compose, tmp_path: Path) -> None:
-    overrides = ["model.n_critic=3", "model.schedule=epoch", "model.batches_per_epoch=2", "trainer.max_steps=6"]
+    overrides = ["model.n_critic=3", "model.restart_every=2", "trainer.max_steps=6"]
     train(tiny(*overrides), tmp_path)
     generator = last(tmp_path)["optimizer_states"][1]["state"]
     assert next(iter(generator.values()))["step"].item() == 3
-    with pytest.raises(ValueError, match="needs batches_per_epoch"):
-        KineticGAN(KineticGAN.__new__, optimizers={}, schedule="epoch")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="restart_every is 0"):
+        KineticGAN(KineticGAN.__new__, optimizers={}, restart_every=0)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ def run_dir(command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: 
         *cater,
         "dataset=quiet_cater",
         "dataset.batch_size=1",
-        "model.rivals=[rnn]",
+        "model.layout.rivals=[rnn]",
         "model.ema_half_life=2",
         "trainer=ddp_cpu",
         f"trainer.max_steps={STEPS}",

@@ -27,12 +27,12 @@ def layouts(compose: Compose, command: tuple[str, ...], cater: tuple[str, ...], 
     """``layouts("trainer.max_steps=3", ...)``: the experiment, small; frames would take weights that are not there."""
 
     def composed(*overrides: str) -> dict[str, Any]:
-        chosen = ("model=ag2vid", "dataset=cater", "model.perceptual=discriminator")
+        chosen = ("model=ag2vid", "dataset=cater", "model.frames.perceptual=discriminator")
         typed = [setting for setting in (*command, *cater) if setting not in chosen]
         return compose(
             "experiment=ag2vid_layouts",
             *typed,
-            "model.perceptual_weights=nowhere.pth",
+            "model.frames.perceptual_weights=nowhere.pth",
             "recognizer.max_steps=2",
             *overrides,
         )
@@ -185,5 +185,5 @@ def test_generating_shows_the_layout_on_the_first_frame(
         }
         assert np.load(out / "clip0_layout.npy", allow_pickle=False).shape[1:] == (6, 4)
     said = " ".join(capsys.readouterr().out.split())
-    assert "draws no frames (model.frames=false); videos show boxes on the first frame" in said
+    assert "draws no frames (model.frames=null); videos show boxes on the first frame" in said
     assert torch.equal(made[0].boxes, made[1].boxes)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import torch
 import yaml
 from patience import patience
 
+from mutoscope.config.assembly import load_model
 from mutoscope.formats.backbones import MissingBackboneError
-from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.formats.video import read_video
 from mutoscope.models import step_in_backward
 from mutoscope.runtime.errors import ConfigError
@@ -114,7 +116,7 @@ def uninterrupted(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def of_five(small: Compose, *more: str) -> dict[str, Any]:
     # with three videos and two clips a batch, passes end within batches
-    return small("trainer.max_steps=5", "model.rivals=[rnn]", "model.ema_half_life=3", *more)
+    return small("trainer.max_steps=5", "model.layout.rivals=[rnn]", "model.ema_half_life=3", *more)
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(small: Compose, uninterrupted: Path, tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_steps_within_the_backward_pass_change_no_run(
     small: Compose, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step_in_backward, "COLLECTED", 1000)
-    train(of_five(small, "model.steps_in_backward=true", "model.checkpoint_activations=true"), tmp_path)
+    train(of_five(small, "model.steps_in_backward=true", "model.frames.checkpoint_activations=true"), tmp_path)
     mine, theirs = last(tmp_path), last(uninterrupted)
     for part in ("state_dict", "optimizer_states"):
         torch.testing.assert_close(mine[part], theirs[part])
@@ -151,7 +153,7 @@ def test_steps_within_the_backward_pass_exclude_what_needs_all_gradients(
 
 
 def test_measuring_and_drawing_do_not_change_a_run(small: Compose, trained_ag2vid: Path, tmp_path: Path) -> None:
-    train(small("trainer.max_steps=4", "model.rivals=[rnn]", "model.ema_half_life=2"), tmp_path)
+    train(small("trainer.max_steps=4", "model.layout.rivals=[rnn]", "model.ema_half_life=2"), tmp_path)
     mine, theirs = last(tmp_path), last(trained_ag2vid)
     for part in ("state_dict", "optimizer_states"):
         torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
@@ -162,8 +164,8 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
 ) -> None:
     config = compose(
         "experiment=quickstart_ag2vid",
-        # the recipe has perceptual losses of its own: none
-        *(setting for setting in command if not setting.startswith(("model=", "model.perceptual="))),
+        # the recipe has perceptual losses of its own, none, and no discriminator
+        *(s for s in command if not s.startswith(("model=", "model.frames.perceptual=", "model.discriminator."))),
         "dataset.videos=1",
         "dataset.val_videos=1",
         "dataset.test_videos=1",
@@ -186,17 +188,25 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
     ("overrides", "error", "message"),
     [
         (["dataset.root=null"], FileNotFoundError, r"cater was given no folder; .*Set dataset\.root="),
-        (["model.layout=lstm"], ValueError, "lstm"),
-        (["model.rivals=[rule]"], ValueError, "rivals names 'rule', which does not learn"),
+        (["model.layout.name=lstm"], ValueError, "lstm"),
+        (["model.layout.rivals=[rule]"], ValueError, "rivals names 'rule', which does not learn"),
         (["dataset.size=48"], ValueError, "size is 48, expected a multiple of 32"),
         (
-            ["dataset.batch_size=1", "model.previous=generated"],
+            ["dataset.batch_size=1", "model.frames.previous=generated"],
             ValueError,
             r"one value per channel.*dataset\.batch_size",
         ),
-        (["model.micro_batches=2", "model.per_frame=true"], ValueError, r"one value per channel.*model\.micro_batches"),
+        (
+            ["model.micro_batches=2", "model.frames.per_frame=true"],
+            ValueError,
+            r"one value per channel.*model\.micro_batches",
+        ),
         (["model.micro_batches=3"], ValueError, "mini-batch of 2 cannot be worked off in 3 equal parts"),
-        (["model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth"], MissingBackboneError, r"nowhere\.pth"),
+        (
+            ["model.frames.perceptual=vgg19", "model.frames.perceptual_weights=nowhere.pth"],
+            MissingBackboneError,
+            r"nowhere\.pth",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_said(
@@ -207,14 +217,48 @@ def test_what_cannot_be_trained_is_said(
 
 
 def test_missing_weights_are_said_before_data_are_prepared(small: Compose, tmp_path: Path) -> None:
-    settings = ("model.perceptual=vgg19", "model.perceptual_weights=nowhere.pth", "dataset.root=nowhere")
-    with pytest.raises(MissingBackboneError, match=r"nowhere\.pth.*model\.perceptual_weights=.*discriminator"):
+    settings = ("model.frames.perceptual=vgg19", "model.frames.perceptual_weights=nowhere.pth", "dataset.root=nowhere")
+    with pytest.raises(MissingBackboneError, match=r"nowhere\.pth.*model\.frames\.perceptual_weights=.*discriminator"):
         train(small("trainer.max_steps=1", *settings), tmp_path / "run")
     # without frames no weights are needed, so it goes on to the data
     with pytest.raises(FileNotFoundError, match=r"dataset\.root"):
-        train(small("trainer.max_steps=1", *settings, "model.frames=false"), tmp_path / "run")
+        train(small("trainer.max_steps=1", *settings, "model.frames=null"), tmp_path / "run")
 
 
 def test_motion_is_no_data_for_it(compose: Compose, command: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"AG2Vid takes action_graph data, but .*'toy_motion' yields motion; .*cater"):
         train(compose(*command, "dataset=toy_motion"), tmp_path)
+
+
+def flattened(model: dict[str, Any]) -> dict[str, Any]:
+    """The settings of AG2Vid as they were before they stood in nodes, written apart from the upgrade."""
+    layout, frames, critic = (dict(model[part]) for part in ("layout", "frames", "discriminator"))
+    flow, spade = frames.pop("flow"), frames.pop("spade")
+    others = {key: value for key, value in model.items() if key not in ("layout", "frames", "discriminator")}
+    flat = {"layout": layout["name"], "frames": True, "discriminator": True, **others}
+    flat |= {"layout_truncate": layout["truncate"], "layout_beta": layout["beta"], "graph_layers": layout["layers"]}
+    flat |= {key: layout[key] for key in ("rivals", "clip_progress", "only_actions", "geometry_gain")}
+    flat |= {f"flow_{key}": value for key, value in flow.items()}
+    flat |= {"ngf": spade["width"], "spade_hidden": spade["hidden"], "upsampling": spade["upsampling"]}
+    flat |= {"frames_truncate": frames.pop("truncate"), **frames}
+    flat |= {"carry_state": critic.pop("carry_state"), "adversarial": critic.pop("loss")}
+    return flat | {f"discriminator_{key}": value for key, value in critic.items()}
+
+
+def test_a_run_with_the_settings_of_before_loads_generates_and_resumes(
+    trained_ag2vid: Path, small: Compose, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_ag2vid, run_dir)
+    for path in run_dir.glob("checkpoints/*.ckpt"):
+        data = torch.load(path, weights_only=True)
+        data["mutoscope"]["config"]["model"] = flattened(data["mutoscope"]["config"]["model"])
+        assert data["mutoscope"]["config"]["model"]["ngf"] == 4
+        save_atomically(data, path)
+    path = run_dir / "checkpoints" / "last.ckpt"
+    old, _ = load_model(path)
+    now, _ = load_model(trained_ag2vid / "checkpoints" / "last.ckpt")
+    assert all(torch.equal(x, now.state_dict()[name]) for name, x in old.state_dict().items())
+    assert old.layouts == now.layouts  # type: ignore[attr-defined]
+    train(small("trainer.max_steps=5", "model.layout.rivals=[rnn]", "model.ema_half_life=2", "ckpt=last"), run_dir)
+    assert last(run_dir)["mutoscope"]["iterations"] == 5

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.ag2vid.module import AG2Vid
+from mutoscope.models.ag2vid.settings import FrameTraining
 from mutoscope.structures import CATER_VOCABULARY, ActionGraphBatch, ClockedGraph, DatasetInfo, Normaliser
 
 OBJECTS, ACTIONS = 9, 4
@@ -58,7 +59,9 @@ def model(size: int, recomputed: bool) -> AG2Vid:
         vocabulary=CATER_VOCABULARY,
     )
     adam = dict.fromkeys(("layout", "generator", "discriminator"), partial(torch.optim.Adam, lr=1e-4))
-    return AG2Vid(info, optimizers=adam, perceptual="discriminator", checkpoint_activations=recomputed)
+    return AG2Vid(
+        info, optimizers=adam, frames=FrameTraining(perceptual="discriminator", checkpoint_activations=recomputed)
+    )
 
 
 def kept_for_backward(module: AG2Vid, batch: ActionGraphBatch) -> int:

@@ -66,7 +66,7 @@ def test_the_help_shows_groups_values_and_phrases_soon() -> None:
     assert "model: ag2vid, clip_recognizer, kinetic_gan, recognizer, sa_gcn, track_classifier" in lines
     (steps,) = [line for line in lines if line.startswith("trainer.max_steps=7 ")]
     assert steps.endswith("iterations, one mini-batch each")
-    (heads,) = [line for line in lines if line.startswith("model.heads=3 ")]
+    (heads,) = [line for line in lines if line.startswith("model.generator.heads=3 ")]
     assert heads.endswith("of both attention layers")
     assert "None" not in text
     assert "$" not in text.replace("${", "")

@@ -62,12 +62,9 @@ MODELS: dict[str, tuple[DatasetInfo, dict[str, Any]]] = {
         MOTION,
         {
             "_target_": "mutoscope.models.sa_gcn.module.SAGCN",
-            "widths": [8, 8, 8],
-            "graph_widths": [4, 4, 4, 4, 4],
-            "clip_widths": [8, 8, 8, 8],
-            "frame_widths": [8, 8, 8, 8],
-            "heads": 1,
-            "frames": 16,
+            "generator": {"widths": [8, 8, 8], "graph_widths": [4, 4, 4, 4, 4], "heads": 1},
+            "clip_critic": {"widths": [8, 8, 8, 8]},
+            "frame_critic": {"widths": [8, 8, 8, 8], "frames": 16},
             "optimizers": {"clip_critic": ADAM, "frame_critic": ADAM, "generator": ADAM},
         },
     ),
@@ -77,12 +74,13 @@ MODELS: dict[str, tuple[DatasetInfo, dict[str, Any]]] = {
             "_target_": "mutoscope.models.ag2vid.module.AG2Vid",
             "width": 8,
             "graph_hidden": 8,
-            "flow_width": 4,
-            "flow_blocks": 1,
-            "ngf": 2,
-            "spade_hidden": 4,
-            "discriminator_width": 4,
-            "perceptual": "none",
+            "frames": {
+                "flow": {"width": 4, "blocks": 1},
+                "spade": {"width": 2, "hidden": 4},
+                "perceptual": "none",
+                "perceptual_weights": None,
+            },
+            "discriminator": {"width": 4},
             "optimizers": {"layout": ADAM, "generator": ADAM, "discriminator": ADAM},
         },
     ),
@@ -268,10 +266,10 @@ HUGE = [10**9, 10**23, 10**5000, 1e30, -1, float("inf"), float("nan"), True, "8"
         ("kinetic_gan", "mapping_depth"),
         ("kinetic_gan", "latent"),
         ("kinetic_gan", "last_width"),
-        ("sa_gcn", "noise"),
-        ("sa_gcn", "heads"),
-        ("ag2vid", "flow_blocks"),
-        ("ag2vid", "discriminator_scales"),
+        ("sa_gcn", "generator.noise"),
+        ("sa_gcn", "generator.heads"),
+        ("ag2vid", "frames.flow.blocks"),
+        ("ag2vid", "discriminator.scales"),
     ],
 )
 def test_sizes_beyond_the_weights_end_in_seconds(
@@ -289,9 +287,9 @@ def test_sizes_beyond_the_weights_end_in_seconds(
     [
         ("kinetic_gan", "widths", 5),
         ("kinetic_gan", "critic_widths", 5),
-        ("sa_gcn", "widths", 3),
-        ("sa_gcn", "graph_widths", 5),
-        ("sa_gcn", "clip_widths", 4),
+        ("sa_gcn", "generator.widths", 3),
+        ("sa_gcn", "generator.graph_widths", 5),
+        ("sa_gcn", "clip_critic.widths", 4),
     ],
 )
 def test_widths_beyond_the_weights_end_in_seconds(
@@ -453,10 +451,33 @@ def test_places_in_a_file_are_said_and_its_cache_is_left_aside(capsys: pytest.Ca
 def test_weights_of_perceptual_networks_are_not_looked_for_where_a_file_says(
     checkpoints: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    named = changed(checkpoints["ag2vid"], "model.perceptual_weights", "/home/somebody/vgg.pth")
+    named = changed(checkpoints["ag2vid"], "model.frames.perceptual_weights", "/home/somebody/vgg.pth")
     model, config = load_model(saved(named, tmp_path / "named.ckpt"))
-    assert config["model"]["perceptual_weights"] is None
-    assert model.perceptual_weights is None
+    assert config["model"]["frames"]["perceptual_weights"] is None
+    assert model.frames.perceptual_weights is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("ag2vid", "model.frames.flow", {"widht": 4}, r"model\.frames\.flow\.widht is not .* did you mean 'width'"),
+        ("ag2vid", "model.frames.flow", 3, r"model\.frames\.flow is 3, expected settings"),
+        ("ag2vid", "model.frames.flow", {"width": "${a}"}, "interpolations are not resolved"),
+        ("ag2vid", "model.frames.flow", {"width": 10**9}, "no network is as large"),
+        ("ag2vid", "model.frames.flow", {"width": 5000}, "its settings ask for more than"),
+        ("ag2vid", "model.frames.spade", {"upsampling": "most", "width": "a"}, "expected a whole number"),
+        ("ag2vid", "model.discriminator", {"_target_": "torch.nn.Linear"}, "_target_ is not a setting"),
+        ("ag2vid", "model.layout", {"rivals": ["gcn"]}, "the layout itself"),
+        ("sa_gcn", "model.generator", {"widths": [8, 8]}, "has 2 numbers, expected 3"),
+        ("sa_gcn", "model.graph", {"self_loop": -1}, "self_loop is -1"),
+    ],
+)
+def test_nodes_of_settings_in_a_file_are_checked_as_others_are(
+    checkpoints: dict[str, dict[str, Any]], tmp_path: Path, name: str, place: str, value: Any, message: str
+) -> None:
+    odd = changed(checkpoints[name], place, value)
+    with pytest.raises(CheckpointError, match=rf"odd\.ckpt.*{message}"):
+        load_model(saved(odd, tmp_path / "odd.ckpt"))
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,12 @@ QUICK = (
 )
 SA_GCN = (
     "model=sa_gcn",
-    "model.widths=[8,12,10]",
-    "model.graph_widths=[4,6,6]",
-    "model.hidden=12",
-    "model.clip_widths=[12,10,14,6]",
-    "model.frame_widths=[12,10,14,6]",
-    "model.frames=5",
+    "model.generator.widths=[8,12,10]",
+    "model.generator.graph_widths=[4,6,6]",
+    "model.generator.hidden=12",
+    "model.clip_critic.widths=[12,10,14,6]",
+    "model.frame_critic.widths=[12,10,14,6]",
+    "model.frame_critic.frames=5",
 )
 KINETIC_GAN = ("model=kinetic_gan", "model.widths=[16,16,8,8,8]", "model.latent=8")
 

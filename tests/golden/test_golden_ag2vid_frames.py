@@ -13,7 +13,7 @@ from recorded import Recorded
 from torch import Tensor
 from torch.nn import functional as F
 
-from mutoscope.models.ag2vid.flow import FlowNetwork
+from mutoscope.models.ag2vid.flow import FlowNetwork, FlowSettings
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames
 from mutoscope.models.ag2vid.layout import Layout
 from mutoscope.models.ag2vid.pasting import LayoutMasks, object_masks, paste
@@ -26,7 +26,7 @@ from mutoscope.models.ag2vid.reference.frames import (
     spade_keys,
 )
 from mutoscope.models.ag2vid.reference.layout import APPEARANCE_PREFIX, LAYOUT_PREFIX, layout_from_reference, unpad
-from mutoscope.nn.spade import SpadeGenerator
+from mutoscope.nn.spade import SpadeGenerator, SpadeSettings
 from mutoscope.nn.warp import warp
 from mutoscope.structures.clocked import ClockedGraph
 
@@ -90,10 +90,12 @@ def replay_flow_net(golden: Golden) -> None:
     assert not config["flow_deconv"], "Flow networks with transposed convolutions are not supported."
     network = FlowNetwork(
         (x.shape[1] - 3) // 2,
-        width=config["nff"],
-        halvings=config["n_downsample_F"],
-        blocks=config["n_blocks_F"],
-        multiplier=config["flow_multiplier"],
+        FlowSettings(
+            width=config["nff"],
+            halvings=config["n_downsample_F"],
+            blocks=config["n_blocks_F"],
+            multiplier=config["flow_multiplier"],
+        ),
     )
     load(network, golden.under("weights/"), flow_keys(network))
     down = network.encode(x)
@@ -109,7 +111,7 @@ def replay_flow_net(golden: Golden) -> None:
 def replay_spade_generator(golden: Golden) -> None:
     config, small = golden.config, golden["in/layout_small"]
     network = SpadeGenerator(
-        small.shape[1], config["ngf"], config["spade_hidden"], upsampling=config["num_upsampling_layers"]
+        small.shape[1], SpadeSettings(config["ngf"], config["spade_hidden"], config["num_upsampling_layers"])
     )
     load(network, golden.under("weights/"), spade_keys(network))
     seen: dict[str, Tensor] = {}

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from mutoscope.config.nodes import build
 from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.models.ag2vid.reference.checkpoint import ReferenceFile, networks_from_reference
 from mutoscope.models.ag2vid.reference.layout import unpad
@@ -52,7 +53,8 @@ def test_golden_ag2vid_module(golden_file: Path) -> None:
         vocabulary=vocabulary,
     )
     factories = dict.fromkeys(("layout", "generator"), partial(torch.optim.Adam, lr=1e-4))
-    model = AG2Vid(info, optimizers=factories, **networks.settings())
+    node = {"_target_": "mutoscope.models.ag2vid.module.AG2Vid", **networks.settings()}
+    model: AG2Vid = build(node, "model", info=info, optimizers=factories)
     model.load_state_dict(networks.weights())
     graph, boxes = unpad(
         tensors["in/objs"],

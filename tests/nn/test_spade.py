@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.nn.spade import SLOPE, SpadeBlock, SpadeGenerator, SpadeNorm, Upsampling
+from mutoscope.nn.spade import SLOPE, SpadeBlock, SpadeGenerator, SpadeNorm, SpadeSettings, Upsampling
 
 
 def test_modulation_is_norm_times_one_plus_gamma_plus_beta() -> None:
@@ -45,7 +45,7 @@ def test_block_equals_its_formula_with_separate_convolutions(c_in: int, c_out: i
 
 @pytest.mark.parametrize(("upsampling", "reduction"), [("normal", 32), ("more", 64), ("most", 128)])
 def test_scales(upsampling: Upsampling, reduction: int) -> None:
-    network = SpadeGenerator(4, ngf=2, hidden=2, upsampling=upsampling).eval()
+    network = SpadeGenerator(4, SpadeSettings(2, 2, upsampling)).eval()
     assert network.reduction == reduction
     coarsest: list[torch.Size] = []
     network.first.register_forward_hook(lambda module, inputs, output: coarsest.append(output.shape))
@@ -56,7 +56,7 @@ def test_scales(upsampling: Upsampling, reduction: int) -> None:
 
 
 def test_every_block_sees_the_map_resized_to_its_scale() -> None:
-    network, segmap = SpadeGenerator(4, ngf=1, hidden=2).eval(), torch.randn(1, 4, 64, 32)
+    network, segmap = SpadeGenerator(4, SpadeSettings(1, 2)).eval(), torch.randn(1, 4, 64, 32)
     for block in network.blocks:
 
         def compare(module: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
@@ -69,14 +69,14 @@ def test_every_block_sees_the_map_resized_to_its_scale() -> None:
 
 def test_unsuitable_sizes_and_unknown_options_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 32, not 48x64"):
-        SpadeGenerator(2, ngf=1, hidden=2)(torch.randn(1, 2, 48, 64))
-    with pytest.raises(ValueError, match="Upsampling is 'less', expected one of normal, more, most"):
-        SpadeGenerator(2, ngf=1, upsampling="less")  # type: ignore[arg-type]
+        SpadeGenerator(2, SpadeSettings(1, 2))(torch.randn(1, 2, 48, 64))
+    with pytest.raises(ValueError, match="upsampling is 'less', expected one of normal, more, most"):
+        SpadeSettings(upsampling="less")  # type: ignore[arg-type]
 
 
 def test_recomputed_blocks_change_no_gradient() -> None:
     torch.manual_seed(0)
-    plain = SpadeGenerator(4, ngf=2, hidden=2).double()
+    plain = SpadeGenerator(4, SpadeSettings(2, 2)).double()
     again = copy.deepcopy(plain)
     again.recomputed = 3
     segmap = torch.randn(2, 4, 32, 32).double()
@@ -91,7 +91,7 @@ def test_recomputed_blocks_change_no_gradient() -> None:
 
 
 def test_norms_can_be_synchronised() -> None:
-    network = nn.SyncBatchNorm.convert_sync_batchnorm(SpadeGenerator(4, ngf=2, hidden=2)).eval()
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(SpadeGenerator(4, SpadeSettings(2, 2))).eval()
     assert any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
     assert network(torch.randn(1, 4, 32, 32)).shape == (1, 3, 32, 32)
 

@@ -8,12 +8,12 @@ import pytest
 Compose = Callable[..., dict[str, Any]]
 
 SMALL = (
-    "model.widths=[8,12,10]",
-    "model.graph_widths=[4,6,6,8,8]",
-    "model.hidden=12",
-    "model.clip_widths=[12,10,14,6]",
-    "model.frame_widths=[12,10,14,6]",
-    "model.frames=5",
+    "model.generator.widths=[8,12,10]",
+    "model.generator.graph_widths=[4,6,6,8,8]",
+    "model.generator.hidden=12",
+    "model.clip_critic.widths=[12,10,14,6]",
+    "model.frame_critic.widths=[12,10,14,6]",
+    "model.frame_critic.frames=5",
     "dataset.length=16",
     "dataset.batch_size=4",
     "trainer=cpu",

@@ -35,7 +35,7 @@ def rows(run_dir: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize("variant", ["paper", "reference"])
 def test_a_resumed_run_is_the_uninterrupted_one(small: Compose, variant: str, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    chosen = f"model.variant={variant}"
+    chosen = f"model.graph.variant={variant}"
     train(config_of(small, STEPS, chosen), whole)
     for steps in (3, 4, 9, STEPS):
         train(config_of(small, steps, chosen, "ckpt=last"), broken)

@@ -57,7 +57,7 @@ def test_recipes_are_the_whole_model_and_one_change(compose: Compose) -> None:
         assert (config["metrics"], config["measure"]) == (whole["metrics"], whole["measure"])
     names = {compose(f"experiment={name}", "dataset=toy_motion")["name"] for name in EXPERIMENTS}
     assert len(names) == len(EXPERIMENTS)
-    kept = compose("experiment=sa_gcn_k_sweep", "dataset=toy_motion", "model.kept=3")
+    kept = compose("experiment=sa_gcn_k_sweep", "dataset=toy_motion", "model.graph.kept=3")
     assert kept["name"] == "sa_gcn_k3_toy_motion"
 
 
@@ -96,7 +96,7 @@ def test_compiled_networks_do_what_eager_ones_do(
     monkeypatch.setattr(nn.Module, "compile", compile_quickly)
     states = {}
     for compiled in (False, True):
-        config = small("trainer.max_steps=2", f"model.variant={variant}", f"model.compile_networks={compiled}")
+        config = small("trainer.max_steps=2", f"model.graph.variant={variant}", f"model.compile_networks={compiled}")
         for name in config["model"]["optimizers"]:
             config["model"]["optimizers"][name] = {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1}
         train(config, tmp_path / str(compiled))

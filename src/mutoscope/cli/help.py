@@ -45,9 +45,11 @@ class _Source:
         phrases: of its arguments.
         imported: full names of what its file imports, by the names there.
         summary: first paragraph of its docstring.
+        nodes: file and name of the dataclass of settings that an argument is.
     """
 
     phrases: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, tuple[Path, str]] = field(default_factory=dict)
     imported: dict[str, str] = field(default_factory=dict)
     summary: str = ""
 
@@ -93,25 +95,26 @@ def _groups(cfg: DictConfig) -> Iterator[str]:
 
 def explained(cfg: DictConfig, comments: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Place, value and phrase of every setting of a composed config but Hydra's own."""
-    yield from _explained(cfg, "", comments, {}, "")
+    yield from _explained(cfg, "", comments, _Source(), "")
 
 
 def _explained(
-    node: DictConfig, where: str, comments: Mapping[str, str], phrases: Mapping[str, str], inherited: str
+    node: DictConfig, where: str, comments: Mapping[str, str], source: _Source, inherited: str
 ) -> Iterator[tuple[str, str, str]]:
     content: Any = node._content
     target = content["_target_"]._value() if "_target_" in content else None
     if target is not None:
-        phrases, inherited = {"_target_": _TARGET, **_phrases(str(target))}, ""
+        source, inherited = _described(str(target)), ""
     elif where == "dataset" and "name" in content:
-        phrases, inherited = _dataset_phrases(str(content["name"]._value())), ""
+        source, inherited = _Source(_dataset_phrases(str(content["name"]._value()))), ""
     for key, child in content.items():
         place = f"{where}.{key}" if where else str(key)
         if place == "hydra":
             continue
-        phrase = _phrase(place, str(key), comments, phrases) or inherited
+        phrase = _phrase(place, str(key), comments, source.phrases) or inherited
         if isinstance(child, DictConfig) and isinstance(child._content, dict):
-            yield from _explained(child, place, comments, {}, phrase)
+            inner = _source(*source.nodes[key]) if key in source.nodes else _Source()
+            yield from _explained(child, place, comments, inner, phrase)
         else:
             yield place, _shown(child), phrase
 
@@ -200,12 +203,15 @@ def _dataset_phrases(name: str) -> dict[str, str]:
     return {key: _plain(phrase) for key, phrase in arguments(inspect.getdoc(datamodule_class(name)) or "").items()}
 
 
-def _phrases(target: str) -> dict[str, str]:
+def _described(target: str) -> _Source:
     if target.startswith("torch.optim."):
-        return {**_THEIRS, "_target_": "torch's own"}
+        return _Source({**_THEIRS, "_target_": "torch's own"})
     module, _, name = target.rpartition(".")
     path = _file_of(module, name)
-    return {} if path is None else {**_source(path, name).phrases, "_target_": _source(path, name).summary}
+    if path is None:
+        return _Source({"_target_": _TARGET})
+    found = _source(path, name)
+    return _Source({**found.phrases, "_target_": found.summary}, found.nodes)
 
 
 @lru_cache
@@ -237,16 +243,42 @@ def _source(path: Path, name: str) -> _Source:
             docstring = ast.get_docstring(node) or ""
             source.phrases, source.summary = arguments(docstring), _plain(docstring.partition("\n\n")[0])
         if isinstance(node, ast.ClassDef) and node.name == name:
-            bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+            bases = [base.id for base in plain if isinstance(base, ast.Name)]
+            source.nodes = dict(_nodes(node, path, source))
     inherited: dict[str, str] = {}
     for base in bases:
         inherited |= _referred(base, path, source)
+        source.nodes = {**_nodes_of(base, path, source), **source.nodes}
     for key, phrase in source.phrases.items():
         if phrase.startswith("see ") and f"`{name}`" not in phrase:
             source.phrases[key] = _followed(phrase, key, path, source) or inherited.get(key) or phrase
     source.phrases = {**inherited, **source.phrases}
     source.phrases = {key: _plain(phrase) for key, phrase in source.phrases.items()}
     return source
+
+
+def _nodes_of(base: str, path: Path, source: _Source) -> dict[str, tuple[Path, str]]:
+    module, _, name = source.imported.get(base, "").rpartition(".")
+    file = path if not module else _file_of(module, name) if module.startswith("mutoscope.") else None
+    return {} if file is None else _source(file, base).nodes
+
+
+def _nodes(cls: ast.ClassDef, path: Path, source: _Source) -> Iterator[tuple[str, tuple[Path, str]]]:
+    """Arguments of a class, or fields of a dataclass, that are dataclasses of the house themselves."""
+    annotated: list[tuple[str, ast.expr | None]] = []
+    for node in cls.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            annotated += [(arg.arg, arg.annotation) for arg in (*node.args.args, *node.args.kwonlyargs)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            annotated.append((node.target.id, node.annotation))
+    for argument, annotation in annotated:
+        for name in ast.walk(annotation) if annotation is not None else ():
+            if isinstance(name, ast.Name) and name.id[0].isupper():
+                module, _, own = source.imported.get(name.id, "").rpartition(".")
+                file = path if not module else _file_of(module, own) if module.startswith("mutoscope.") else None
+                if file is not None:
+                    yield argument, (file, name.id)
 
 
 def _followed(phrase: str, key: str, path: Path, source: _Source) -> str | None:

@@ -31,7 +31,9 @@ from mutoscope.cli.sweeps import (
     sweep_id,
 )
 from mutoscope.cli.typed import hint, readable, typed_values
-from mutoscope.config.nodes import closest, config_dir, fitted
+from mutoscope.config.names import closest
+from mutoscope.config.nodes import config_dir, fitted
+from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.runtime.console import first_process, outlive_pipes
 from mutoscope.runtime.errors import ConfigError, sentence_of
@@ -146,7 +148,7 @@ def _register() -> None:
         if (config_dir() / "dataset" / f"{name}.yaml").is_file():
             continue
         node: dict[str, Any] = {"name": name}
-        for key, parameter in inspect.signature(datamodule_class(name)).parameters.items():
+        for key, parameter in parameters(datamodule_class(name)).items():
             node[key] = "???" if parameter.default is inspect.Parameter.empty else parameter.default
         if "seed" in node:
             node["seed"] = "${seed}"

@@ -59,7 +59,13 @@ def portable_model(node: Any) -> dict[str, Any]:
     settings = _final(node, "model", _MAX_SIZE)
     if "compile_networks" in settings:
         settings["compile_networks"] = False
-    return {key: None if _is_absolute(value) else value for key, value in settings.items()}
+    return {key: _without_places(value) for key, value in settings.items()}
+
+
+def _without_places(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _without_places(value) for key, value in node.items()}
+    return None if _is_absolute(node) else node
 
 
 def taken_dataset(trained: Mapping[str, Any], typed: Mapping[str, Any], whose: str) -> dict[str, Any]:

@@ -1,19 +1,20 @@
 """Configs: where they lie, how their nodes are checked against the code, and how objects are built from them."""
 
 import copy
-import difflib
 import importlib
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import entry_points
+from inspect import Parameter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
+from mutoscope.config.names import check_known, closest
 from mutoscope.config.roles import complaint, role_of
-from mutoscope.config.values import MisfitError, annotations, fit
+from mutoscope.config.signatures import annotations, needed, parameters
+from mutoscope.config.values import MisfitError, fit, settings_class
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
 from mutoscope.formats.plain_files import shown
 from mutoscope.runtime.errors import ConfigError
@@ -48,11 +49,6 @@ def allowed_packages(*, foreign: bool = False) -> set[str]:
     """Packages whose classes a config may name, or one that comes from a file (``foreign``)."""
     installed = {point.module.split(".")[0] for point in entry_points(group=ENTRY_POINT_GROUP)}
     return {*(FOREIGN_PACKAGES if foreign else ALLOWED_PACKAGES), *installed, *plugins()}
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """The known name that looks most like ``name``."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def locate(path: Any, where: str, *, foreign: bool = False) -> Any:
@@ -104,28 +100,13 @@ def _below(path: str, packages: Iterable[str]) -> bool:
 
 
 def _check_keys(target: Any, keys: Iterable[str], where: str, supplied: Iterable[str] = ()) -> None:
-    parameters = inspect.signature(target).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+    taken = parameters(target)
+    if any(p.kind is Parameter.VAR_KEYWORD for p in taken.values()):
         return
     offered = [
-        name
-        for name, p in parameters.items()
-        if p.kind is not inspect.Parameter.VAR_POSITIONAL and name not in set(supplied)
+        name for name, p in taken.items() if p.kind is not Parameter.VAR_POSITIONAL and name not in set(supplied)
     ]
     check_known(keys, offered, where, f"a setting of {getattr(target, '__name__', target)}")
-
-
-def check_known(keys: Iterable[Any], known: Sequence[str], where: str, what: str) -> None:
-    """Whether all ``keys`` of the node ``where`` are known.
-
-    Raises:
-        ConfigError: naming the first that is not, and the known one closest to it.
-    """
-    for key in keys:
-        if key not in known:
-            hint = f"did you mean '{closest(str(key), known)}'? " if known else ""
-            name = f"{where}.{key}" if where else key
-            raise ConfigError(f"{name} is not {what}; {hint}The settings are {', '.join(known) or 'none'}.")
 
 
 #: nodes that are read by their keys, and nodes whose entries are all built; both by name in the config
@@ -308,13 +289,9 @@ def check_dataset(node: Mapping[str, Any], *, complete: bool = True) -> None:
         raise ConfigError(f"dataset.name is {shown(node.get('name'))}, expected the name of a dataset.")
     cls = datamodule_class(node["name"])
     _check_keys(cls, [k for k in node if k != "name"], "dataset")
-    needed = [
-        name
-        for name, p in inspect.signature(cls).parameters.items()
-        if p.default is inspect.Parameter.empty and node.get(name) is None
-    ]
-    if needed and complete:
-        raise ConfigError(f"dataset={node['name']} needs dataset.{needed[0]}=<value>; it has no default.")
+    lacking = [name for name in needed(cls) if node.get(name) is None]
+    if lacking and complete:
+        raise ConfigError(f"dataset={node['name']} needs dataset.{lacking[0]}=<value>; it has no default.")
     _fit_settings(node, cls, "dataset")
 
 
@@ -337,30 +314,37 @@ def build(node: Mapping[str, Any], where: str, *, foreign: bool = False, **late:
     return _built(node, where, foreign, late)
 
 
-def _built(node: Any, where: str, foreign: bool, late: Mapping[str, Any]) -> Any:
+def _built(node: Any, where: str, foreign: bool, late: Mapping[str, Any], kind: Any = None) -> Any:
+    """What a node describes; ``kind`` is the annotation of the parameter it is for."""
     if isinstance(node, list | tuple):
-        return [_built(value, f"{where}[{i}]", foreign, {}) for i, value in enumerate(node)]
+        values = [_built(value, f"{where}[{i}]", foreign, {}) for i, value in enumerate(node)]
+        return tuple(values) if any(get_origin(option) is tuple for option in (kind, *get_args(kind))) else values
     if not isinstance(node, Mapping):
         return copy.copy(node)
+    if (settings := settings_class(kind)) is not None:
+        return _settings(node, settings, where, foreign)
     if "_target_" not in node:
         return {key: _built(value, f"{where}.{key}", foreign, {}) for key, value in node.items()}
     target = locate(node["_target_"], where, foreign=foreign)
-    parameters = inspect.signature(target).parameters
+    kinds = annotations(target)
     given = {key: value for key, value in _fit_settings(node, target, where).items() if key not in _DIRECTIVES}
-    settings = {key: _built(value, f"{where}.{key}", foreign, {}) for key, value in given.items()}
-    settings |= {name: value for name, value in late.items() if name in parameters}
+    built = {key: _built(value, f"{where}.{key}", foreign, {}, kinds.get(key)) for key, value in given.items()}
+    built |= {name: value for name, value in late.items() if name in parameters(target)}
     if node.get("_partial_"):
-        return partial(target, **settings)
-    needed = [
-        name
-        for name, p in parameters.items()
-        if p.default is inspect.Parameter.empty
-        and p.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        and name not in settings
-    ]
-    if needed:
-        raise ConfigError(f"{where} needs {where}.{needed[0]}; {node['_target_']} cannot be built without it.")
-    return target(**settings)
+        return partial(target, **built)
+    if lacking := [name for name in needed(target) if name not in built]:
+        raise ConfigError(f"{where} needs {where}.{lacking[0]}; {node['_target_']} cannot be built without it.")
+    return target(**built)
+
+
+def _settings(node: Mapping[str, Any], cls: type, where: str, foreign: bool) -> Any:
+    """The dataclass of settings that a node has been found to fit."""
+    kinds = get_type_hints(cls)
+    given = {key: _built(value, f"{where}.{key}", foreign, {}, kinds[key]) for key, value in node.items()}
+    try:
+        return cls(**given)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:

@@ -3,9 +3,11 @@
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from mutoscope.config.names import check_known
 from mutoscope.formats.plain_files import shown
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
@@ -15,28 +17,28 @@ class MisfitError(ValueError):
     """A value of another kind than is asked for; the message says which value and which kind."""
 
 
-def annotations(target: Any) -> dict[str, Any]:
-    """The annotations of a class's constructor or a function, by parameter; empty where they cannot be resolved."""
-    try:
-        return get_type_hints(inspect.getattr_static(target, "__init__") if isinstance(target, type) else target)
-    except Exception:
-        # e.g. names that exist for type checkers alone
-        return {}
-
-
 def fit(value: Any, annotation: Any, where: str) -> Any:
     """``value`` as ``annotation`` has it: whole floats (1e4) become whole numbers where such are asked for.
 
-    What is known of a config is checked: numbers, texts, lists and mappings of them, alternatives. Values for anything
-    else are returned as they are.
+    What is known of a config is checked: numbers, texts, lists and mappings of them, nodes of settings (dataclasses),
+    alternatives. Values for anything else are returned as they are.
 
     Raises:
         MisfitError: naming ``where``, the value and what is expected.
+        ConfigError: for settings that a dataclass does not have, naming the closest of those it has.
     """
     check = _checks(annotation)
-    if check is None or (isinstance(value, Mapping) and "_target_" in value):
+    built = isinstance(value, Mapping) and "_target_" in value and settings_class(annotation) is None
+    if check is None or built:
         return value
     return check(value, where)
+
+
+def settings_class(annotation: Any) -> type | None:
+    """The dataclass that an annotation asks for, be it as one of several alternatives."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    found = [option for option in options if inspect.isclass(option) and is_dataclass(option)]
+    return found[0] if len(found) == 1 else None
 
 
 def _checks(annotation: Any) -> Callable[[Any, str], Any] | None:
@@ -45,6 +47,8 @@ def _checks(annotation: Any) -> Callable[[Any, str], Any] | None:
         return _alternatives(annotation)
     if annotation in (int, float, bool, str, Path, type(None)):
         return lambda value, where: _simple(value, annotation, where)
+    if inspect.isclass(annotation) and is_dataclass(annotation):
+        return lambda value, where: _settings(value, annotation, where)
     if origin is Literal:
         return lambda value, where: _literal(value, get_args(annotation), where)
     if inspect.isclass(origin) and issubclass(origin, Mapping):
@@ -70,7 +74,10 @@ def _alternatives(annotation: Any) -> Callable[[Any, str], Any] | None:
                 if option is not type(None):
                     failures.append((error, option))
         if len(failures) == 1:
-            raise failures[0][0]
+            ((failure, option),) = failures
+            # what is switched off is null, not false
+            hint = "; null leaves it out." if is_dataclass(option) and not isinstance(value, Mapping) else None
+            raise failure if hint is None else MisfitError(str(failure).removesuffix(".") + hint)
         raise MisfitError(
             f"{where} is {shown(value)}, expected {' or '.join(_name(option) for _, option in failures)}."
         )
@@ -78,9 +85,26 @@ def _alternatives(annotation: Any) -> Callable[[Any, str], Any] | None:
     return check
 
 
+def _settings(value: Any, cls: Any, where: str) -> Any:
+    """The settings of a dataclass that are given, each of its kind."""
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, Mapping):
+        raise MisfitError(f"{where} is {_quoted(value)}, expected settings {where}.<name>=<value>.")
+    known = [field for field in fields(cls) if field.init]
+    check_known(value, [field.name for field in known], where, f"a setting of {cls.__name__}")
+    kinds = get_type_hints(cls)
+    for field in known:
+        if field.name not in value and field.default is MISSING and field.default_factory is MISSING:
+            raise MisfitError(f"{where} needs {where}.{field.name}=<value>; it has no default.")
+    return {key: fit(each, kinds[key], f"{where}.{key}") for key, each in value.items()}
+
+
 def _name(option: Any) -> str:
     if get_origin(option) is Literal:
         return " or ".join(str(value) for value in get_args(option))
+    if is_dataclass(option):
+        return "settings"
     return _NAMES.get(option, "a list" if get_origin(option) is not None else str(option))
 
 
@@ -105,8 +129,13 @@ def _simple(value: Any, kind: Any, where: str) -> Any:
 
 
 def _misfit(value: Any, kind: Any, where: str) -> Any:
-    quoted = f"'{shown(value)}'" if isinstance(value, str) else shown(value) if value is not None else "null"
-    raise MisfitError(f"{where} is {quoted}, expected {_NAMES.get(kind, kind)}.")
+    raise MisfitError(f"{where} is {_quoted(value)}, expected {_NAMES.get(kind, kind)}.")
+
+
+def _quoted(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    return f"'{shown(value)}'" if isinstance(value, str) else shown(value)
 
 
 def _literal(value: Any, choices: Sequence[Any], where: str) -> Any:
@@ -130,5 +159,6 @@ def _sequence(value: Any, inner: Sequence[Any], where: str) -> Any:
         return value
     if (len(inner) == 2 and inner[1] is Ellipsis) or len(inner) == 1:
         return [fit(each, inner[0], f"{where}[{i}]") for i, each in enumerate(value)]
-    # tuples of fixed length are counted by those who read them
-    return [fit(each, inner[min(i, len(inner) - 1)], f"{where}[{i}]") for i, each in enumerate(value)]
+    if len(value) != len(inner):
+        raise MisfitError(f"{where} has {len(value)} numbers, expected {len(inner)}.")
+    return [fit(each, inner[i], f"{where}[{i}]") for i, each in enumerate(value)]

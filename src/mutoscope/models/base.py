@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Required, TypedDict
 
 import torch
 from pytorch_lightning import LightningModule
@@ -17,6 +17,17 @@ from mutoscope.structures import DatasetInfo, Kind
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], Any]
+
+
+class TrainingSettings(TypedDict, total=False):
+    """What every model lets be set of its training, handed on as it is; :class:`IterationModule` says what it means."""
+
+    optimizers: Required[Mapping[str, OptimizerFactory]]
+    schedulers: Mapping[str, SchedulerFactory] | None
+    micro_batches: int
+    clip_norm: float | None
+    compile_networks: bool
+    seed: int
 
 
 class IterationModule(LightningModule):

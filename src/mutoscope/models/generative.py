@@ -1,17 +1,30 @@
 """Base of models that generate: a generator, its average, and what they may be asked."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Generic, Protocol, Unpack, runtime_checkable
 
+import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
-from mutoscope.models.base import IterationModule, OptimizerFactory, SchedulerFactory
+from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.ema import GeneratorEMA
-from mutoscope.structures import DatasetInfo, Sample
+from mutoscope.structures import ActionGraphBatch, ActionGraphSample, DatasetInfo, MotionBatch, MotionSample, Sample
+
+#: what a model is asked with, and what it answers; a model of which neither is known may be asked with anything
+AskedT = TypeVar("AskedT", default=Any)
+SampleT = TypeVar("SampleT", bound=Sample, default=Any)
 
 
-class GenerativeModule(IterationModule):
+class GenerativeSettings(TrainingSettings, total=False):
+    """What every generative model lets be set of its training; :class:`GenerativeModule` says what it means."""
+
+    ema_half_life: float | None
+
+
+class GenerativeModule(IterationModule, Generic[AskedT, SampleT]):
     """Base of all generative models: an :class:`IterationModule` with a generator, its average, and ``generate``.
 
     Args:
@@ -25,26 +38,9 @@ class GenerativeModule(IterationModule):
     groups: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
-        self,
-        info: DatasetInfo,
-        *,
-        optimizers: Mapping[str, OptimizerFactory],
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        ema_half_life: float | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        self, info: DatasetInfo, *, ema_half_life: float | None = None, **training: Unpack[TrainingSettings]
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        super().__init__(info, **training)
         self.ema_half_life = ema_half_life
         self.ema: GeneratorEMA | None = None
 
@@ -54,8 +50,13 @@ class GenerativeModule(IterationModule):
         """The network whose average is kept and which generates."""
 
     @abstractmethod
-    def generate(self, batch: Any, *args: Any, **kwargs: Any) -> Sample:
-        """Generate for the conditions in ``batch`` with the averaged weights; the result is in dataset units."""
+    def generate(self, batch: AskedT, *, seed: int = 0) -> SampleT:
+        """Generate for the conditions in ``batch`` with the averaged weights; the result is in dataset units.
+
+        Args:
+            batch: what is asked for.
+            seed: of everything random.
+        """
 
     def ready(self) -> None:
         if self.ema_half_life is not None:
@@ -67,11 +68,52 @@ class GenerativeModule(IterationModule):
         """The generator to show and to measure: the average where one is kept, else the network itself."""
         return self.generator if self.ema is None else self.ema.network
 
+    @contextmanager
+    def sampling(self) -> Iterator[nn.Module]:
+        """The generator to show and to measure, in evaluation mode and without gradients; training goes on after it."""
+        network = self.averaged.eval()
+        try:
+            with torch.inference_mode():
+                yield network
+        finally:
+            if self.training:
+                self.generator.train()
+
     def finish_iteration(self, batch: Any) -> None:
         before = self.samples_seen
         super().finish_iteration(batch)
         if self.ema is not None:
             self.ema.update(self.generator, self.samples_seen - before, self.samples_before + self.samples_seen)
+
+
+class GeneratesMotion(Protocol):
+    """What all models of motion can be asked, beside what a :class:`GenerativeModule` can."""
+
+    def generate(
+        self,
+        batch: MotionBatch | Tensor,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        truncation: float | None = None,
+        batch_size: int = 256,
+    ) -> MotionSample:
+        """Sequences for the classes of real clips or for labels ``[b]``; noise is scaled by ``truncation``."""
+
+
+class GeneratesFromGraphs(Protocol):
+    """What all models of video from action graphs can be asked, beside what a :class:`GenerativeModule` can."""
+
+    def generate(
+        self,
+        batch: ActionGraphBatch,
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        layout: Any = None,
+        batch_size: int = 16,
+    ) -> ActionGraphSample:
+        """Videos for action graphs, first frames and first boxes, laid out by ``layout`` or by the model itself."""
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """Generator with spatially-adaptive normalisation (SPADE: Park, Liu, Wang, Zhu, CVPR 2019)."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import Literal, get_args
@@ -84,27 +85,41 @@ class SpadeBlock(nn.Module):
         return x + y
 
 
-class SpadeGenerator(nn.Module):
-    """From a segmentation map (any feature map) to an image, coarse to fine, the map modulating every scale.
+@dataclass(frozen=True)
+class SpadeSettings:
+    """Of a generator with spatially-adaptive normalisation.
 
     Args:
-        segmap: channels of the map.
-        ngf: channels at full resolution; 16 times as many at the coarsest.
+        width: channels at full resolution; 16 times as many at the coarsest.
         hidden: width of the modulations.
         upsampling: ``normal`` begins at 1/32 of the resolution, ``more`` at 1/64 and ``most`` at 1/128.
-        recomputed: how many of the last (largest) blocks compute their activations again in the backward pass
-            instead of keeping them.
 
     Raises:
         ValueError: for an unknown ``upsampling``.
     """
 
-    def __init__(
-        self, segmap: int, ngf: int = 64, hidden: int = 128, upsampling: Upsampling = "normal", recomputed: int = 0
-    ) -> None:
+    width: int = 64
+    hidden: int = 128
+    upsampling: Upsampling = "normal"
+
+    def __post_init__(self) -> None:
+        if self.upsampling not in get_args(Upsampling):
+            raise ValueError(f"upsampling is '{self.upsampling}', expected one of {', '.join(get_args(Upsampling))}.")
+
+
+class SpadeGenerator(nn.Module):
+    """From a segmentation map (any feature map) to an image, coarse to fine, the map modulating every scale.
+
+    Args:
+        segmap: channels of the map.
+        settings: see there.
+        recomputed: how many of the last (largest) blocks compute their activations again in the backward pass
+            instead of keeping them.
+    """
+
+    def __init__(self, segmap: int, settings: SpadeSettings = SpadeSettings(), recomputed: int = 0) -> None:
         super().__init__()
-        if upsampling not in get_args(Upsampling):
-            raise ValueError(f"Upsampling is '{upsampling}', expected one of {', '.join(get_args(Upsampling))}.")
+        ngf, hidden, upsampling = settings.width, settings.hidden, settings.upsampling
         widths = [16 * ngf, 16 * ngf, 16 * ngf, 16 * ngf, 8 * ngf, 4 * ngf, 2 * ngf, ngf]
         scales = [1, 2, 1 if upsampling == "normal" else 2, 2, 2, 2, 2]
         if upsampling == "most":

@@ -71,7 +71,7 @@ def convert_ag2vid(path: Path, dataset: Mapping[str, Any], typed: Mapping[str, A
         raise ConfigError(
             f"{path} makes frames whose sides are multiples of {multiple}, not {given['size']}; set dataset.size."
         )
-    model_node |= {**networks.settings(), "layout": "gcn", "rivals": [], "ema_half_life": None}
+    model_node = _merged(model_node, {**networks.settings(), "ema_half_life": None})
     model: GenerativeModule = build(model_node, "model", info=info)
     weights = networks.weights()
     check_weights(model, weights, str(path))
@@ -88,6 +88,12 @@ def _defaults(model: str) -> dict[str, Any]:
     node = OmegaConf.to_container(OmegaConf.merge({"seed": 0}, loaded), resolve=True)
     assert isinstance(node, dict)
     return dict(node["model"])
+
+
+def _merged(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes, also in the nodes below."""
+    inner = {key: _merged(node[key], value) for key, value in changes.items() if isinstance(value, Mapping)}
+    return {**node, **changes, **inner}
 
 
 def _described(dataset: Mapping[str, Any], file: ReferenceFile, networks: ReferenceNetworks, path: Path) -> DatasetInfo:

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from mutoscope.config.assembly import load_model
 from mutoscope.config.foreign import is_place
-from mutoscope.config.nodes import check_config, closest
+from mutoscope.config.names import closest
+from mutoscope.config.nodes import check_config
 from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
 from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule

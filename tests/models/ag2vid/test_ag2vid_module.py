@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mutoscope.config.nodes import build
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.structures import (
@@ -37,12 +38,13 @@ INFO = DatasetInfo(
 SMALL: dict[str, Any] = {
     "width": 8,
     "graph_hidden": 16,
-    "flow_width": 4,
-    "ngf": 4,
-    "spade_hidden": 8,
-    "discriminator_width": 8,
-    "perceptual": "discriminator",
+    "frames.flow.width": 4,
+    "frames.spade.width": 4,
+    "frames.spade.hidden": 8,
+    "discriminator.width": 8,
+    "frames.perceptual": "discriminator",
 }
+FLOW_ALONE: dict[str, Any] = {"discriminator": None, "frames.perceptual": "none"}
 
 
 def clip(seed: int, length: int = 4, actions: int = 2) -> ActionGraphBatch:
@@ -77,11 +79,21 @@ def pair(count: int = 2, **how: int) -> ActionGraphPair:
     return ActionGraphPair(clips(count, **how), replace(clips(count, length=6, **how), frames=None))
 
 
-def model(seed: int = 0, **settings: Any) -> AG2Vid:
+ADAM = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999))
+
+
+def model(settings: dict[str, Any] | None = None, seed: int = 0, optimizer: Any = ADAM) -> AG2Vid:
+    """A small one with settings by their places, as they are typed."""
+    node: dict[str, Any] = {"_target_": "mutoscope.models.ag2vid.module.AG2Vid"}
+    for place, value in {**SMALL, **(settings or {})}.items():
+        inner, (*way, last) = node, place.split(".")
+        for key in way:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
     torch.manual_seed(seed)
-    adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999))
-    factories = dict.fromkeys(("layout", "generator", "discriminator"), adam)
-    return AG2Vid(INFO, optimizers=factories, **{**SMALL, **settings})
+    factories = dict.fromkeys(("layout", "generator", "discriminator"), optimizer)
+    made: AG2Vid = build(node, "model", info=INFO, optimizers=factories)
+    return made
 
 
 @pytest.fixture
@@ -108,7 +120,7 @@ def moved(before: dict[str, Tensor], after: dict[str, Tensor], part: str) -> boo
 
 
 def test_every_network_learns_from_its_own_losses(fit: Callable[..., AG2Vid]) -> None:
-    module = model(rivals=["rnn"])
+    module = model({"layout.rivals": ["rnn"]})
     before = weights(module)
     fit(module, [pair()])
     after = weights(module)
@@ -120,7 +132,7 @@ def test_every_network_learns_from_its_own_losses(fit: Callable[..., AG2Vid]) ->
 
 
 def test_layouts_alone_learn_what_they_learn_beside_frames(fit: Callable[..., AG2Vid]) -> None:
-    whole, alone = model(rivals=["rnn"]), model(seed=1, rivals=["rnn"], frames=False, perceptual="vgg19")
+    whole, alone = model({"layout.rivals": ["rnn"]}), model({"layout.rivals": ["rnn"], "frames": None}, seed=1)
     assert [name for name, _ in alone.named_children()] == ["_generator"]
     assert list(alone.networks()) == ["layout"]
     alone.generator.load_state_dict(whole.generator.state_dict(), strict=False)
@@ -138,7 +150,7 @@ def test_layouts_alone_learn_what_they_learn_beside_frames(fit: Callable[..., AG
 
 
 def test_layouts_alone_hold_the_first_frame_still() -> None:
-    module, asked = model(frames=False, layout="rnn").eval(), clips(3)
+    module, asked = model({"frames": None, "layout.name": "rnn"}).eval(), clips(3)
     assert asked.frames is not None
     sample = module.generate(asked, length=6, batch_size=2)
     assert not sample.drawn
@@ -193,9 +205,9 @@ def test_generation_sees_the_first_frame_and_the_first_boxes_only() -> None:
 
 
 def test_an_untrained_model_can_start_from_standing_still() -> None:
-    module = model(still_start=True, rivals=["rnn"]).eval()
+    module = model({"still_start": True, "layout.rivals": ["rnn"]}).eval()
     asked = clips()
-    restless, still = (m.generator.frames.generator.last.weight for m in (model(rivals=["rnn"]), module))
+    restless, still = (m.generator.frames.generator.last.weight for m in (model({"layout.rivals": ["rnn"]}), module))
     torch.testing.assert_close(still, 0.1 * restless)
     for name in ("gcn", "rnn"):
         torch.testing.assert_close(module.lay_out(asked, name), asked.boxes[:, :1].expand_as(asked.boxes))
@@ -226,7 +238,7 @@ def test_fewer_than_two_frames_cannot_be_made(length: int) -> None:
 def test_parts_of_a_batch_accumulate_to_the_gradients_of_the_whole() -> None:
     found = []
     for parts in (1, 2):
-        module = model(micro_batches=parts, discriminator=False, perceptual="none", weights={"pixel": 1.0}).eval()
+        module = model({**FLOW_ALONE, "micro_batches": parts, "weights.pixel": 1.0}).eval()
         losses = [module._generator_loss(module._part(c)) for c in module._clips(clips(4))]
         (torch.stack(losses).sum() / parts).backward()
         found.append([p.grad for p in module.generator.frames.parameters() if p.grad is not None])
@@ -237,19 +249,25 @@ def test_parts_of_a_batch_accumulate_to_the_gradients_of_the_whole() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"previous": "generated"},
-        {"previous": "generated", "frames_truncate": 1, "checkpoint_activations": True},
-        {"per_frame": True},
-        {"appearance_boxes": "layout", "layout": "rnn"},
-        {"carry_objects": True, "still_start": True},
-        {"discriminator": False, "perceptual": "none"},
-        {"layout": "rule", "adversarial": "cross_entropy", "weights": {"pixel": 2.0}},
-        {"geometry_gain": 10.0, "clip_progress": True, "only_actions": True, "layout_truncate": 2, "layout_beta": 0.0},
-        {"micro_batches": 2, "carry_state": False, "clip_norm": 1.0, "channels_last": True},
+        {"frames.previous": "generated"},
+        {"frames.previous": "generated", "frames.truncate": 1, "frames.checkpoint_activations": True},
+        {"frames.per_frame": True},
+        {"frames.appearance_boxes": "layout", "layout.name": "rnn"},
+        {"frames.carry_objects": True, "still_start": True},
+        FLOW_ALONE,
+        {"layout.name": "rule", "discriminator.loss": "cross_entropy", "weights.pixel": 2.0},
+        {
+            "layout.geometry_gain": 10.0,
+            "layout.clip_progress": True,
+            "layout.only_actions": True,
+            "layout.truncate": 2,
+            "layout.beta": 0.0,
+        },
+        {"micro_batches": 2, "discriminator.carry_state": False, "clip_norm": 1.0, "frames.channels_last": True},
     ],
 )
 def test_options_train(fit: Callable[..., AG2Vid], settings: dict[str, Any]) -> None:
-    module = model(**settings)
+    module = model(settings)
     before = weights(module)
     fit(module, [pair(), pair()])
     assert moved(before, weights(module), "frames.flow")
@@ -266,30 +284,28 @@ def test_compiled_networks_do_what_eager_ones_do(fit: Callable[..., AG2Vid], mon
         compiling(network, backend="aot_eager")
 
     monkeypatch.setattr(torch.nn.Module, "compile", trace)
-    shallow = {"graph_layers": 1, "flow_blocks": 1, "flow_halvings": 1, "discriminator_graph_layers": 1}
-    shallow |= {"discriminator_layers": 2, "discriminator_scales": 1}
+    shallow = {"layout.layers": 1, "frames.flow.blocks": 1, "frames.flow.halvings": 1, "discriminator.graph_layers": 1}
+    shallow |= {"discriminator.layers": 2, "discriminator.scales": 1}
     plain = partial(torch.optim.SGD, lr=1e-2)
-    factories = dict.fromkeys(("layout", "generator", "discriminator"), plain)
     found = []
     for compile_networks in (False, True):
-        torch.manual_seed(0)
-        module = AG2Vid(INFO, optimizers=factories, compile_networks=compile_networks, **SMALL, **shallow)
+        module = model({**shallow, "compile_networks": compile_networks}, optimizer=plain)
         found.append(fit(module, [pair()]).state_dict())
     assert {type(network).__name__ for network in compiled} >= {"FrameGeneratingFunction", "ActionDiscriminator"}
     torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-5)
 
 
 def test_clips_without_actions_train(fit: Callable[..., AG2Vid]) -> None:
-    module = fit(model(rivals=["rnn"]), [pair(actions=0)])
+    module = fit(model({"layout.rivals": ["rnn"]}), [pair(actions=0)])
     assert all(torch.isfinite(p).all() for p in module.parameters())
 
 
 def test_a_gradient_of_the_flow_loss_follows_true_frames_when_own_ones_are_continued() -> None:
-    module = model(previous="generated", discriminator=False, perceptual="none", weights={"flow": 1.0}).eval()
+    module = model({**FLOW_ALONE, "frames.previous": "generated", "weights.flow": 1.0}).eval()
     part = module._part(clips())
     with torch.no_grad():
         taught = module.generator.teach(part.clips.graph, part.clips.boxes, part.real)
-    given = model(discriminator=False, perceptual="none", weights={"flow": 1.0}).eval()
+    given = model({**FLOW_ALONE, "weights.flow": 1.0}).eval()
     # the first generated frame continues the true first one in both
     own = module.generator.teach(part.clips.graph, part.clips.boxes, part.real, own=True)
     torch.testing.assert_close(own.frames[:, 0], taught.frames[:, 0], atol=1e-4, rtol=1e-4)
@@ -299,12 +315,12 @@ def test_a_gradient_of_the_flow_loss_follows_true_frames_when_own_ones_are_conti
 
 def test_the_perceptual_network_is_no_part_of_checkpoints(fit: Callable[..., AG2Vid], shared_dir: Path) -> None:
     weights_file = shared_dir / "data" / "lpips_squeeze" / "squeezenet1_1_features.pth"
-    module = fit(model(perceptual="squeezenet", perceptual_weights=str(weights_file)), [pair()])
+    module = fit(model({"frames.perceptual": "squeezenet", "frames.perceptual_weights": str(weights_file)}), [pair()])
     assert module.latest["loss/perceptual"] > 0
     assert module.features is not None
     state = module.state_dict()
     assert not [name for name in state if name.startswith("features")]
-    model(seed=1, perceptual="squeezenet").load_state_dict(state)
+    model({"frames.perceptual": "squeezenet"}, seed=1).load_state_dict(state)
 
 
 def test_missing_weights_are_named_before_training(
@@ -312,29 +328,39 @@ def test_missing_weights_are_named_before_training(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
     with pytest.raises(MissingBackboneError, match=r"vgg19-dcbb9e9d\.pth in .*nothing.* no path was given"):
-        fit(model(perceptual="vgg19"), [pair()])
+        fit(model({"frames.perceptual": "vgg19"}), [pair()])
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"perceptual": "vgg"}, "perceptual is 'vgg', expected one of vgg19, squeezenet, discriminator, none"),
-        ({"discriminator": False}, "but discriminator is false"),
-        ({"rivals": ["rule"]}, "rivals names 'rule', which does not learn"),
-        ({"rivals": ["gcn"]}, "rivals names 'gcn', the layout itself"),
-        ({"layout": "cnn"}, "There is no layout 'cnn'"),
-        ({"layout": "rule", "frames": False}, "frames is false and the layout 'rule' does not learn, so there is noth"),
-        ({"previous": "true"}, "previous is 'true'"),
-        ({"carry_objects": True, "previous": "generated"}, "leave previous=given"),
-        ({"carry_objects": True, "follow_boxes": True}, "follow_boxes and carry_objects are both on"),
-        ({"appearance_boxes": "own"}, "appearance_boxes is 'own'"),
-        ({"weights": {"flow": -1.0}}, "cannot be negative"),
-        ({"geometry_gain": 0.0}, "clocks is 0.0, expected a positive factor"),
+        ({"frames.perceptual": "vgg"}, "perceptual is 'vgg', expected vgg19, squeezenet, discriminator or none"),
+        ({"discriminator": None}, "in the discriminator's features, but there is none"),
+        ({"discriminator": False}, r"model\.discriminator is false, expected settings .*; null leaves it out"),
+        ({"layout.rivals": ["rule"]}, "rivals names 'rule', which does not learn"),
+        ({"layout.rivals": ["gcn"]}, "rivals names 'gcn', the layout itself"),
+        ({"layout.name": "cnn"}, r"model\.layout\.name is 'cnn', expected gcn, "),
+        ({"layout.name": "rule", "frames": None}, "no frames and the layout 'rule' does not learn, so there is noth"),
+        ({"layout.name": "copy", "layout.truncate": 2}, "for layouts that learn, but 'copy' does not"),
+        ({"layout.name": "copy", "layout.beta": 0.0}, "for layouts that learn, but 'copy' does not"),
+        ({"frames.previous": "true"}, "previous is 'true'"),
+        ({"frames.carry_objects": True, "frames.previous": "generated"}, "leave previous=given"),
+        ({"frames.carry_objects": True, "frames.follow_boxes": True}, "follow_boxes and carry_objects are both on"),
+        ({"frames.per_frame": True, "frames.previous": "generated"}, "per_frame is for given frames"),
+        ({"frames.truncate": 2}, "truncate is for generated frames, but previous=given"),
+        ({"frames.perceptual_weights": "a.pth"}, "but perceptual=discriminator needs none"),
+        ({"frames.appearance_boxes": "own"}, "appearance_boxes is 'own'"),
+        (
+            {"frames.flow.widht": 3},
+            r"frames\.flow\.widht is not a setting of FlowSettings; did you mean 'width'",
+        ),
+        ({"weights.flow": -1.0}, "cannot be negative"),
+        ({"layout.geometry_gain": 0.0}, "clocks is 0.0, expected a positive factor"),
     ],
 )
 def test_contradictions_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        model(**settings)
+        model(settings)
 
 
 def test_an_untrained_layout_cannot_be_asked_for() -> None:

@@ -55,26 +55,17 @@ def test_sizes_are_told_from_the_shapes() -> None:
     networks = networks_from_reference(make_file())
     assert networks.sizes == SMALL.attributes
     assert networks.settings() == {
-        "discriminator": True,
         "width": 12,
         "graph_hidden": 10,
-        "graph_layers": 2,
-        "only_actions": False,
-        "attribute_width": 9,
-        "flow_width": 3,
-        "flow_halvings": 3,
-        "flow_blocks": 2,
-        "flow_multiplier": 20.0,
-        "ngf": 2,
-        "spade_hidden": 5,
-        "segmap_channels": 48,
-        "upsampling": "normal",
-        "align_corners": False,
-        "discriminator_graph_layers": 2,
-        "discriminator_width": 4,
-        "discriminator_layers": 4,
-        "discriminator_scales": 3,
-        "carry_state": True,
+        "layout": {"layers": 2, "only_actions": False},
+        "frames": {
+            "flow": {"width": 3, "halvings": 3, "blocks": 2, "multiplier": 20.0},
+            "spade": {"width": 2, "hidden": 5, "upsampling": "normal"},
+            "attribute_width": 9,
+            "segmap_channels": 48,
+            "align_corners": False,
+        },
+        "discriminator": {"graph_layers": 2, "width": 4, "layers": 4, "scales": 3, "carry_state": True},
     }
 
 
@@ -82,9 +73,10 @@ def test_flags_tell_what_shapes_do_not() -> None:
     flags = {"num_upsampling_layers": "more", "flow_multiplier": 5, "only_temporal": 1}
     networks = networks_from_reference(make_file(**flags))
     assert networks.frames.generator.reduction == 64
-    assert networks.settings()["upsampling"] == "more"
-    assert networks.settings()["flow_multiplier"] == 5
-    assert networks.settings()["only_actions"] is True
+    settings = networks.settings()
+    assert settings["frames"]["spade"]["upsampling"] == "more"
+    assert settings["frames"]["flow"]["multiplier"] == 5
+    assert settings["layout"]["only_actions"] is True
 
 
 def test_kernels_are_the_originals_over_their_spectral_norm() -> None:

@@ -2,15 +2,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
+from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, DiscriminatorSettings
 from mutoscope.models.ag2vid.reference.critic import convert_critic, critic_from_reference, critic_keys, export_critic
 
-SETTINGS = {"width": 8, "hidden": 16, "gcn_layers": 3, "ndf": 4, "n_layers": 3, "scales": 3}
+SMALL = DiscriminatorSettings(graph_layers=3, width=4, layers=3, scales=3)
 
 
 @pytest.fixture
 def critic() -> ActionDiscriminator:
-    return ActionDiscriminator((4, 3), 5, **SETTINGS)  # type: ignore[arg-type]
+    return ActionDiscriminator((4, 3), 5, SMALL, width=8, hidden=16)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_sizes_are_read_from_the_shapes_and_weights_kept(critic: ActionDiscrimin
 
 
 def test_one_attribute_has_no_mixing_layer() -> None:
-    state = export_critic(ActionDiscriminator((9,), 5, **SETTINGS), num_predicates=6)  # type: ignore[arg-type]
+    state = export_critic(ActionDiscriminator((9,), 5, SMALL, width=8, hidden=16), num_predicates=6)
     assert not [key for key in state if "attribute_fc_gen" in key]
     assert critic_from_reference(state).attributes.width == 8
 
@@ -66,4 +66,4 @@ def test_states_with_too_little_or_too_much_are_refused(critic: ActionDiscrimina
 
 def test_a_discriminator_without_actions_has_no_counterpart() -> None:
     with pytest.raises(ValueError, match="does not look at actions"):
-        critic_keys(ActionDiscriminator((4, 3), 5, use_actions=False, **SETTINGS))  # type: ignore[arg-type]
+        critic_keys(ActionDiscriminator((4, 3), 5, SMALL, width=8, hidden=16, use_actions=False))

@@ -8,11 +8,15 @@ from still_graphs import still_graph
 from torch import Tensor
 
 from mutoscope.models.ag2vid.cutouts import Cut, Cutouts, _compose
-from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
+from mutoscope.models.ag2vid.flow import FlowSettings
+from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, FrameSettings
 from mutoscope.models.ag2vid.pasting import ObjectSlots
+from mutoscope.nn.spade import SpadeSettings
 from mutoscope.structures.clocked import ClockedGraph
 
 SIDE, ATTRIBUTES, VECTOR = 33, 3, 5
+
+SMALL = FrameSettings(flow=FlowSettings(width=3, blocks=1), spade=SpadeSettings(width=1, hidden=4), carry_objects=True)
 
 
 def make_graph(counts: tuple[int, ...]) -> ClockedGraph:
@@ -150,7 +154,7 @@ def test_autocast_keeps_places_and_colours_in_full_precision() -> None:
 
 def test_frames_that_carry_objects_read_the_first_frame_alone() -> None:
     torch.manual_seed(0)
-    function = FrameGeneratingFunction((3,), 4, flow_width=3, flow_blocks=1, ngf=1, spade_hidden=4, carry_objects=True)
+    function = FrameGeneratingFunction((3,), SMALL, width=4)
     function, graph = function.double().eval(), make_graph((2, 1))
     boxes = torch.cat([boxes_of((4, 4, 12, 12), (12, 10, 12, 12), steps=4), boxes_of((9, 2, 7, 20), steps=4)])
     boxes[0, 1:, 0] += torch.tensor([0.1, 0.2, 0.3])
@@ -165,4 +169,4 @@ def test_frames_that_carry_objects_read_the_first_frame_alone() -> None:
     ):
         torch.testing.assert_close(found.frames, made.frames)
     with pytest.raises(ValueError, match="follow_boxes and carry_objects are both on"):
-        FrameGeneratingFunction((3,), 4, follow_boxes=True, carry_objects=True)
+        FrameSettings(follow_boxes=True, carry_objects=True)

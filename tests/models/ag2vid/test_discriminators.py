@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
+from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, DiscriminatorSettings
 from mutoscope.models.ag2vid.pasting import object_masks, paste
 from mutoscope.structures.clocked import ClockedGraph
 
@@ -48,9 +48,13 @@ def boxes(graph: ClockedGraph) -> Tensor:
 def critic(carry_state: bool = True, use_actions: bool = True, scales: int = 3) -> ActionDiscriminator:
     torch.manual_seed(1)
     network = ActionDiscriminator(
-        (4, 3), 5, width=8, hidden=16, ndf=4, n_layers=3, scales=scales, carry_state=carry_state,
+        (4, 3),
+        5,
+        DiscriminatorSettings(width=4, layers=3, scales=scales, carry_state=carry_state),
+        width=8,
+        hidden=16,
         use_actions=use_actions,
-    )  # fmt: skip
+    )
     return network.eval()
 
 
@@ -188,7 +192,7 @@ def test_graphs_without_action_edges_are_judged(boxes: Tensor) -> None:
 
 def test_settings_that_make_no_sense_are_refused(graph: ClockedGraph, boxes: Tensor) -> None:
     with pytest.raises(ValueError, match="scales=0"):
-        ActionDiscriminator((4, 3), 5, scales=0)
+        DiscriminatorSettings(scales=0)
     with pytest.raises(ValueError, match="does not look at actions"):
         critic(use_actions=False).object_states(graph, graph.clocks(LENGTH)[1:], boxes[:, 1:])
 

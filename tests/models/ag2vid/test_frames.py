@@ -8,9 +8,11 @@ import torch
 from still_graphs import still_graph
 from torch import Tensor, nn
 
-from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames, box_flow
+from mutoscope.models.ag2vid.flow import FlowSettings
+from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames, FrameSettings, box_flow
 from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
 from mutoscope.models.ag2vid.pasting import LayoutMasks, object_masks, paste
+from mutoscope.nn.spade import SpadeSettings
 from mutoscope.nn.warp import warp
 from mutoscope.structures.clocked import ClockedGraph
 
@@ -25,13 +27,12 @@ def make_function(align_corners: bool = True) -> FrameGeneratingFunction:
     torch.manual_seed(0)
     function = FrameGeneratingFunction(
         SIZES,
-        WIDTH,
-        flow_width=3,
-        flow_blocks=1,
-        flow_multiplier=1.0,
-        ngf=1,
-        spade_hidden=4,
-        align_corners=align_corners,
+        FrameSettings(
+            flow=FlowSettings(width=3, blocks=1, multiplier=1.0),
+            spade=SpadeSettings(width=1, hidden=4),
+            align_corners=align_corners,
+        ),
+        width=WIDTH,
     ).double()
     for module in function.modules():
         if isinstance(module, nn.BatchNorm2d):

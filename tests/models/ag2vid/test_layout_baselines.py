@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mutoscope.models.ag2vid import layout as layout_module
-from mutoscope.models.ag2vid.generator import LayoutName, build_layout
+from mutoscope.models.ag2vid.generator import build_layout
 from mutoscope.models.ag2vid.layout import LayoutGCN
 from mutoscope.models.ag2vid.layout_baselines import (
     LayoutCopy,
@@ -18,6 +18,7 @@ from mutoscope.models.ag2vid.layout_baselines import (
     LayoutRNN,
     LayoutRule,
 )
+from mutoscope.models.ag2vid.settings import LayoutName
 from mutoscope.structures.clocked import ClockedGraph
 from mutoscope.structures.vocabulary import CATER_VOCABULARY, ActionVocabulary, something_vocabulary
 

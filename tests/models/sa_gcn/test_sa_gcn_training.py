@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mutoscope.config.assembly import load_model
+from mutoscope.config.nodes import build
 from mutoscope.formats.checkpoints import read_checkpoint
-from mutoscope.models.sa_gcn.module import SAGCN
 from mutoscope.structures import H36M15, DatasetInfo, Normaliser
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
@@ -24,12 +24,12 @@ TINY = (
     "dataset.length=8",
     "dataset.fps=15",
     "dataset.batch_size=8",
-    "model.widths=[8,12,10]",
-    "model.graph_widths=[4,6,6]",
-    "model.hidden=12",
-    "model.clip_widths=[12,10,14,6]",
-    "model.frame_widths=[12,10,14,6]",
-    "model.frames=5",
+    "model.generator.widths=[8,12,10]",
+    "model.generator.graph_widths=[4,6,6]",
+    "model.generator.hidden=12",
+    "model.clip_critic.widths=[12,10,14,6]",
+    "model.frame_critic.widths=[12,10,14,6]",
+    "model.frame_critic.frames=5",
     "trainer=cpu",
     "trainer.threads=1",
     "trainer.progress=false",
@@ -71,11 +71,11 @@ def test_all_three_networks_move_in_every_iteration(run: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        ["model.variant=reference"],
-        ["model.class_weight=1", "model.layer=st_gc", "model.frames_in_order=true"],
-        ["model.layer=cnn", "model.kernel=[3,3]", "dataset.channels=2"],
-        ["model.coordinates=channels", "trainer.precision=bf16-mixed", "model.ema_half_life=16"],
-        ["model.penalty_weight=10", "model.critic_streams=[joints,velocities]", "dataset.scaling=joint"],
+        ["model.graph.variant=reference"],
+        ["model.class_weight=1", "model.graph.layer=st_gc", "model.frame_critic.in_order=true"],
+        ["model.graph.layer=cnn", "model.graph.kernel=[3,3]", "dataset.channels=2"],
+        ["model.graph.coordinates=channels", "trainer.precision=bf16-mixed", "model.ema_half_life=16"],
+        ["model.penalty_weight=10", "model.clip_critic.streams=[joints,velocities]", "dataset.scaling=joint"],
         ["model.penalty_weight=10", "model.micro_batches=2", "trainer.precision=bf16-mixed"],
     ],
     ids=["reference", "classes", "plane", "bf16", "penalty", "penalty_bf16"],
@@ -122,12 +122,13 @@ def test_what_the_model_refuses() -> None:
     )
     adam = dict.fromkeys(("clip_critic", "frame_critic", "generator"), torch.optim.Adam)
     for changes, message in (
-        ({"widths": (1, 2)}, "widths has 2 numbers, expected 3"),
-        ({"clip_widths": (1, 2, 3)}, "clip_widths has 3 numbers, expected 4"),
-        ({"kernel": (3,)}, "kernel has 1 numbers, expected 2"),
-        ({"kernel": ()}, "kernel has 0 numbers, expected 2"),
-        ({"kept": 0, "self_loop": 0.1}, "self_loop is 0.1, but with kept=0"),
-        ({"variant": "reference", "random_start": False}, "random_start was set"),
+        ({"generator": {"widths": (1, 2)}}, r"model\.generator\.widths has 2 numbers, expected 3"),
+        ({"clip_critic": {"widths": (1, 2, 3)}}, r"clip_critic\.widths has 3 numbers, expected 4"),
+        ({"graph": {"kernel": (3,)}}, r"graph\.kernel has 1 numbers, expected 2"),
+        ({"graph": {"kernel": ()}}, r"graph\.kernel has 0 numbers, expected 2"),
+        ({"graph": {"kpt": 0}}, r"model\.graph\.kpt is not a setting of GraphSettings; did you mean 'kept'"),
+        ({"graph": {"kept": 0, "self_loop": 0.1}}, "self_loop is 0.1, but with kept=0"),
+        ({"graph": {"variant": "reference", "random_start": False}}, "random_start was set"),
     ):
         with pytest.raises(ValueError, match=message):
-            SAGCN(info, optimizers=adam, **changes)  # type: ignore[arg-type]
+            build({"_target_": "mutoscope.models.sa_gcn.module.SAGCN", **changes}, "model", info=info, optimizers=adam)

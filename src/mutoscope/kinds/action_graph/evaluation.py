@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from inspect import signature
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ from mutoscope.kinds.tables import (
 from mutoscope.metrics.frechet import FeatureMoments
 from mutoscope.metrics.mmd import FeatureSets
 from mutoscope.metrics.protocol import protocol_of
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
 from mutoscope.models.seeding import seeded
 from mutoscope.render.page.tables import Column
 from mutoscope.runtime.console import say
@@ -292,5 +292,6 @@ def _control(
 
 
 def _generate(model: GenerativeModule, clips: ActionGraphBatch, layout: str | None, seed: int) -> ActionGraphSample:
-    sample: ActionGraphSample = model.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)  # type: ignore[assignment]
+    asked = cast(GeneratesFromGraphs, model)
+    sample = asked.generate(clips, seed=seed, layout=layout, batch_size=CHUNK)
     return replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=clips, real=clips.frames)

@@ -74,7 +74,7 @@ def generate_video(
     variants = _variants(prompts, true_clip, config, info)
     batch = ActionGraphBatch.cat([ask(v.graph, first_frame, info, _longest(variants), v.name) for v in variants])
     model.to(place(config["accelerator"]))
-    sample: ActionGraphSample = model.generate(batch, seed=config["seed"])  # type: ignore[assignment]
+    sample: ActionGraphSample = model.generate(batch, seed=config["seed"])
     sample = replace(sample, fake=sample.fake.cpu(), boxes=sample.boxes.cpu(), asked=batch, real=None)
     out.mkdir(parents=True, exist_ok=True)
     # what somebody wrote into this folder themselves, and now asks with, stays as it is
@@ -88,10 +88,10 @@ def generate_video(
         with replacing(out / f"{variant.name}_layout.npy") as temporary, temporary.open("wb") as file:
             np.save(file, boxes.numpy(), allow_pickle=False)
     if not sample.drawn:
-        say("This model lays out boxes and draws no frames (model.frames=false); videos show boxes on the first frame.")
+        say("This model lays out boxes and draws no frames (model.frames=null); videos show boxes on the first frame.")
     paths = save_variants(out, sample, [variant.graph for variant in variants], gif=config["gif"])
     if true_clip is not None and not prompts and variants[0].graph.length == true_clip.length:
-        own: ActionGraphSample = model.generate(true_clip, seed=config["seed"])  # type: ignore[assignment]
+        own: ActionGraphSample = model.generate(true_clip, seed=config["seed"])
         own = replace(own, fake=own.fake.cpu(), boxes=own.boxes.cpu(), asked=true_clip, real=true_clip.frames)
         paths += save_comparison(out, own, names=[f"clip{config['clip']}_compared"])
     say(f"Wrote {len(variants)} clip(s) of {sample.fake.shape[1]} frames to {out}: {', '.join(p.name for p in paths)}.")

@@ -82,7 +82,7 @@ def write_report(task: EvaluationTask, evaluation: "ActionGraphEvaluation") -> P
             protocol["command"],
         )
     else:
-        report.add_text("How do the frames look?", "There are none: layouts were trained alone (model.frames=false).")
+        report.add_text("How do the frames look?", "There are none: layouts were trained alone (model.frames=null).")
     _table(
         report,
         "Does it do what is asked, when it is asked?",

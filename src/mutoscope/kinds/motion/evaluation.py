@@ -1,7 +1,7 @@
 """``evaluate`` for motion: models beside foils and floors, in one table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from mutoscope.kinds.motion.report import write_report
 from mutoscope.kinds.motion.results import Evaluation
 from mutoscope.kinds.tables import Role, Row, Table, for_terminal, metric_column, over_runs, rows_json, write_results
 from mutoscope.metrics.protocol import protocol_of
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GeneratesMotion, GenerativeModule
 from mutoscope.models.seeding import seeded
 from mutoscope.render.sheet import save_motion_gallery
 from mutoscope.runtime.console import progress_bar, say
@@ -119,7 +119,7 @@ def _generated(
     for model, what in models:
         for seed in task.seeds:
             say(f"Generating {len(real.held_out)} clips: {name}{_which(task, models, model, seed)} ...")
-            placed = model.to(task.device)
+            placed = cast(GeneratesMotion, model.to(task.device))
             sample = placed.generate(real.held_out, seed=seed, truncation=task.config["truncation"])
             fake = sample.fake.cpu()
             fakes.setdefault(name, fake)

@@ -121,7 +121,7 @@ def _sweep(config: Mapping[str, Any], model: GenerativeModule, wish: Sweep) -> M
 
 
 def _generated(config: Mapping[str, Any], model: GenerativeModule, wanted: Tensor) -> MotionSample:
-    sample: MotionSample = model.generate(wanted, **_how(config))  # type: ignore[assignment]
+    sample: MotionSample = model.generate(wanted, **_how(config))
     return sample
 
 

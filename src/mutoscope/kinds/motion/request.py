@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mutoscope.config.nodes import closest
+from mutoscope.config.names import closest
 from mutoscope.models.generative import Attentive, GenerativeModule
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo

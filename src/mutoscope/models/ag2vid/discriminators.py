@@ -29,6 +29,35 @@ class Conditioning:
         return replace(self, responses=tuple(x.detach() for x in self.responses))
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorSettings:
+    """Of the discriminator.
+
+    Args:
+        graph_layers: graph convolutions per frame.
+        width: channels of a PatchGAN's first layer.
+        layers: convolutions of a PatchGAN before its logits.
+        scales: resolutions judged, each half the one before.
+        carry_state: a frame's graph network starts from the nodes' state in the frame before, as released; otherwise
+            every frame stands for itself and all are computed at once.
+
+    Raises:
+        ValueError: if there are no scales, or no graph convolutions.
+    """
+
+    graph_layers: int = 2
+    width: int = 64
+    layers: int = 4
+    scales: int = 2
+    carry_state: bool = True
+
+    def __post_init__(self) -> None:
+        if self.scales < 1 or self.graph_layers < 1:
+            raise ValueError(
+                f"The discriminator got scales={self.scales} and graph_layers={self.graph_layers}, expected at least 1."
+            )
+
+
 class ActionDiscriminator(nn.Module):
     """PatchGANs at several resolutions on frames beside a map of what every object is and does (spec section 6).
 
@@ -39,40 +68,29 @@ class ActionDiscriminator(nn.Module):
     Args:
         sizes: number of values of every attribute.
         num_actions: rows of the table of actions.
+        settings: see there.
         width: of attribute and action embeddings and of the nodes' state (E).
         hidden: width of the graph network's messages.
-        gcn_layers: graph convolutions per frame.
-        ndf: channels of a PatchGAN's first layer.
-        n_layers: convolutions of a PatchGAN before its logits.
-        scales: resolutions judged, each half the one before.
-        carry_state: a frame's graph network starts from the nodes' state in the frame before, as released; otherwise
-            every frame stands for itself and all are computed at once.
         use_actions: look at the action edges; otherwise objects are told by their attributes alone.
 
     Raises:
-        ValueError: if there are no scales, or ``width`` cannot hold destination and clock.
+        ValueError: if ``width`` cannot hold destination and clock.
     """
 
     def __init__(
         self,
         sizes: Sequence[int],
         num_actions: int,
+        settings: DiscriminatorSettings = DiscriminatorSettings(),
+        *,
         width: int = 128,
         hidden: int = 512,
-        gcn_layers: int = 2,
-        ndf: int = 64,
-        n_layers: int = 4,
-        scales: int = 2,
-        carry_state: bool = True,
         use_actions: bool = True,
     ) -> None:
         super().__init__()
-        if scales < 1 or width < 4 or gcn_layers < 1:
-            raise ValueError(
-                f"The discriminator got scales={scales}, width={width} and gcn_layers={gcn_layers}, expected at least "
-                "1, 4 and 1."
-            )
-        self.n_layers, self.carry_state, self.use_actions = n_layers, carry_state, use_actions
+        if width < 4:
+            raise ValueError(f"The discriminator got width={width}, expected at least 4.")
+        self.n_layers, self.carry_state, self.use_actions = settings.layers, settings.carry_state, use_actions
         self.attributes = AttributeEmbedding(sizes, width)
         given = self.attributes.width
         if use_actions:
@@ -80,10 +98,13 @@ class ActionDiscriminator(nn.Module):
             self.start = _two_layers(given, width, width)
             self.place = _two_layers(width + 4, given, given)
             self.graph_convolutions = nn.ModuleList(
-                GraphConvolution(width if layer else given, width, width, hidden) for layer in range(gcn_layers)
+                GraphConvolution(width if layer else given, width, width, hidden)
+                for layer in range(settings.graph_layers)
             )
         self.fuse = nn.Linear(given + width if use_actions else given, 2 * width)
-        self.patches = nn.ModuleList(PatchGAN(3, 2 * width, ndf, n_layers) for _ in range(scales))
+        self.patches = nn.ModuleList(
+            PatchGAN(3, 2 * width, settings.width, settings.layers) for _ in range(settings.scales)
+        )
 
     def object_states(self, graph: ClockedGraph, clocks: Tensor, boxes: Tensor) -> Tensor:
         """State of every node in every frame after the graph network.

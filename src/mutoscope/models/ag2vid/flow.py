@@ -1,5 +1,6 @@
 """Flow network: where every pixel of the next frame comes from in the present one (paper, section 4.2)."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -46,29 +47,41 @@ class ResidualBlock(nn.Module):
         return x + self.conv_1(F.leaky_relu_(self.norm_1(y), SLOPE))
 
 
-class FlowNetwork(nn.Module):
-    """Encoder, residual blocks, decoder (spec section 5.3).
+@dataclass(frozen=True)
+class FlowSettings:
+    """Of the flow network.
 
     Args:
-        vectors: channels of a pasted layout ``s``.
         width: channels at full resolution, doubled with every halving of it.
         halvings: how often the resolution is halved.
         blocks: residual blocks at the lowest resolution.
         multiplier: the last layer's output times this is the flow in pixels.
     """
 
-    def __init__(
-        self, vectors: int, width: int = 32, halvings: int = 3, blocks: int = 6, multiplier: float = 20.0
-    ) -> None:
+    width: int = 32
+    halvings: int = 3
+    blocks: int = 6
+    multiplier: float = 20.0
+
+
+class FlowNetwork(nn.Module):
+    """Encoder, residual blocks, decoder (spec section 5.3).
+
+    Args:
+        vectors: channels of a pasted layout ``s``.
+        settings: see there.
+    """
+
+    def __init__(self, vectors: int, settings: FlowSettings = FlowSettings()) -> None:
         super().__init__()
-        self.multiplier = multiplier
-        widths = [min(MAX_WIDTH, width * 2**i) for i in range(halvings + 1)]
+        self.multiplier = settings.multiplier
+        widths = [min(MAX_WIDTH, settings.width * 2**i) for i in range(settings.halvings + 1)]
         self.first = ConvNorm(LayoutConv2d(vectors, widths[0]))
         self.down = nn.ModuleList(
             ConvNorm(SpectralConv2d(c_in, c_out, 3, stride=2, padding=1, bias=False))
             for c_in, c_out in pairwise(widths)
         )
-        self.residual = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
+        self.residual = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(settings.blocks))
         self.up = nn.ModuleList(
             ConvNorm(SpectralConv2d(c_in, c_out, 3, padding=1, bias=False))
             for c_in, c_out in pairwise(reversed(widths))

@@ -1,17 +1,17 @@
 """Frame generating function: layouts and the previous frame become the next frame (paper, section 4.2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.cutouts import Cutouts
-from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork
+from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork, FlowSettings
 from mutoscope.models.ag2vid.graph_layers import AttributeEmbedding
 from mutoscope.models.ag2vid.layout_conv import LayoutConv2d, LayoutPair
 from mutoscope.models.ag2vid.pasting import LayoutMasks
-from mutoscope.nn.spade import SpadeGenerator, Upsampling
+from mutoscope.nn.spade import SpadeGenerator, SpadeSettings
 from mutoscope.nn.spectral import fixed_weights, recompute, spectral_weights
 from mutoscope.nn.warp import warp
 from mutoscope.structures.clocked import ClockedGraph
@@ -34,17 +34,15 @@ class Frames:
     residual: Tensor
 
 
-class FrameGeneratingFunction(nn.Module):
-    """``v_t = warp(v_{t-1}, flow) + tanh(SPADE(fuse(layouts, warped)))`` (paper, equations 4 and 5).
+@dataclass(frozen=True, kw_only=True)
+class FrameSettings:
+    """Of the networks that make frames.
 
     Args:
-        sizes: number of values of every object attribute.
-        width: of the descriptors of the graph network ``E``.
-        segmap_channels: channels of the fused map; ``None``: ``E`` per attribute.
+        flow: of the flow network.
+        spade: of what draws.
         attribute_width: columns of each attribute's table; ``None``: ``3E`` over all attributes.
-        flow_width, flow_halvings, flow_blocks, flow_multiplier: see :class:`~mutoscope.models.ag2vid.flow.FlowNetwork`.
-        ngf, spade_hidden, upsampling, recomputed: see :class:`~mutoscope.nn.spade.SpadeGenerator`.
-        residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
+        segmap_channels: channels of the fused map; ``None``: ``E`` per attribute.
         follow_boxes: start the flow from how far each box went, which the flow network then corrects. Ours: the paper's
             network finds all of the flow by itself, which takes it long.
         carry_objects: every frame continues the first frame with its objects cut out and carried with their boxes (see
@@ -54,40 +52,70 @@ class FrameGeneratingFunction(nn.Module):
         align_corners: of the warp; false for released checkpoints, see :func:`~mutoscope.nn.warp.warp`.
     """
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        width: int = 128,
-        segmap_channels: int | None = None,
-        attribute_width: int | None = None,
-        flow_width: int = 32,
-        flow_halvings: int = 3,
-        flow_blocks: int = 6,
-        flow_multiplier: float = 20.0,
-        ngf: int = 64,
-        spade_hidden: int = 128,
-        upsampling: Upsampling = "normal",
-        recomputed: int = 0,
-        residual: bool = True,
-        follow_boxes: bool = False,
-        carry_objects: bool = False,
-        align_corners: bool = True,
-    ) -> None:
-        super().__init__()
-        if follow_boxes and carry_objects:
+    flow: FlowSettings = field(default_factory=FlowSettings)
+    spade: SpadeSettings = field(default_factory=SpadeSettings)
+    attribute_width: int | None = None
+    segmap_channels: int | None = None
+    follow_boxes: bool = False
+    carry_objects: bool = False
+    align_corners: bool = True
+
+    def __post_init__(self) -> None:
+        if self.follow_boxes and self.carry_objects:
             raise ValueError(
                 "follow_boxes and carry_objects are both on, but objects that are carried have followed their boxes "
                 "already; use one of them."
             )
-        self.align_corners, self.residual, self.follow_boxes = align_corners, residual, follow_boxes
-        self.width = width
-        self.attributes = AttributeEmbedding(sizes, attribute_width or 3 * width // len(sizes))
+
+
+class FrameGeneratingFunction(nn.Module):
+    """``v_t = warp(v_{t-1}, flow) + tanh(SPADE(fuse(layouts, warped)))`` (paper, equations 4 and 5).
+
+    Args:
+        sizes: number of values of every object attribute.
+        settings: see there.
+        width: of the descriptors of the graph network ``E``.
+        recomputed: see :class:`~mutoscope.nn.spade.SpadeGenerator`.
+        residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        settings: FrameSettings = FrameSettings(),
+        *,
+        width: int = 128,
+        recomputed: int = 0,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        self.align_corners, self.follow_boxes = settings.align_corners, settings.follow_boxes
+        self.width, self.residual = width, residual
+        self.attributes = AttributeEmbedding(sizes, settings.attribute_width or 3 * width // len(sizes))
         vectors = self.attributes.width + width
-        segmap = segmap_channels or len(sizes) * width
-        self.flow = FlowNetwork(vectors, flow_width, flow_halvings, flow_blocks, flow_multiplier)
+        segmap = settings.segmap_channels or len(sizes) * width
+        self.flow = FlowNetwork(vectors, settings.flow)
         self.fuse = ConvNorm(LayoutConv2d(vectors, segmap))
-        self.generator = SpadeGenerator(segmap, ngf, spade_hidden, upsampling, recomputed)
-        self.cutouts = Cutouts(self.attributes.width, vectors) if carry_objects else None
+        self.generator = SpadeGenerator(segmap, settings.spade, recomputed)
+        self.cutouts = Cutouts(self.attributes.width, vectors) if settings.carry_objects else None
+
+    def check_statistics(self, images: int, size: tuple[int, int]) -> None:
+        """Raise ``ValueError`` where batch norm would see a single value per channel, which has no deviation.
+
+        Args:
+            images: made at once in a training step.
+            size: their height and width.
+        """
+        if not (self.training and self.residual) or any(isinstance(m, nn.SyncBatchNorm) for m in self.modules()):
+            return
+        height, width = (side // self.generator.reduction for side in size)
+        if images * height * width == 1:
+            raise ValueError(
+                f"Batch norm in the frame generator would see one value per channel: one frame of {size[0]}x{size[1]} "
+                f"at a time, {self.generator.reduction} times smaller. Raise dataset.batch_size (model.micro_batches "
+                "divides it) or dataset.size, or train on given frames, several at a time "
+                "(model.frames.previous=given, model.frames.per_frame=false)."
+            )
 
     def object_vectors(self, graph: ClockedGraph, descriptors: Tensor) -> Tensor:
         """What is pasted into boxes: attributes beside ``descriptors [n, t, E]`` -> ``[n, t, s]``."""

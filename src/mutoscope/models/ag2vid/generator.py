@@ -1,6 +1,7 @@
 """AG2Vid's whole generator: where everything is (layout), what it looks like there (appearance), and the frames."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -15,13 +16,8 @@ from mutoscope.models.ag2vid.layout_baselines import (
     LayoutRNN,
     LayoutRule,
 )
+from mutoscope.models.ag2vid.settings import LEARNED, FrameTraining, LayoutName, LayoutSettings
 from mutoscope.structures import ActionVocabulary, ClockedGraph
-
-LayoutName = Literal["gcn", "rnn", "rule", "random", "ground_truth", "copy"]
-#: layouts that learn
-LEARNED: tuple[LayoutName, ...] = ("gcn", "rnn")
-#: those that do not
-UNLEARNED: tuple[LayoutName, ...] = ("rule", "copy", "random", "ground_truth")
 
 
 class Video(NamedTuple):
@@ -114,7 +110,7 @@ class LayoutGenerator(nn.Module):
         if name in LEARNED:
             raise ValueError(
                 f"This generator has no trained '{name}' layout; it has {', '.join(self.layouts)}. "
-                "Train one with model.layout or model.rivals."
+                "Train one with model.layout.name or model.layout.rivals."
             )
         return build_layout(name, self.vocabulary)
 
@@ -239,3 +235,54 @@ class Generator(LayoutGenerator):
         described = self.describe(graph, found.boxes)
         made: Frames = self.frames(graph, found.boxes, described, first_frame[:, None], autoregressive=True)
         return Video(made.frames, found.boxes)
+
+
+def build_generator(
+    vocabulary: ActionVocabulary,
+    layout: LayoutSettings,
+    frames: FrameTraining | None,
+    *,
+    width: int = 128,
+    hidden: int = 512,
+    residual: bool = True,
+    still_start: bool = False,
+) -> LayoutGenerator:
+    """A :class:`Generator`, or a :class:`LayoutGenerator` where there are no frames.
+
+    Args:
+        vocabulary: of the data.
+        layout, frames: settings of its parts.
+        width: of embeddings and graph features (E).
+        hidden: of the messages of graph convolutions.
+        residual: see :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
+        still_start: begin with small last layers, see :meth:`Generator.stand_still`.
+    """
+    lay_out = partial(
+        build_layout,
+        vocabulary=vocabulary,
+        width=width,
+        hidden=hidden,
+        layers=layout.layers,
+        clip_progress=layout.clip_progress,
+        only_actions=layout.only_actions,
+    )
+    # made before the layouts, so that a seed gives the networks that it always gave
+    appearance = None if frames is None else lay_out("gcn")
+    layouts = {name: lay_out(name, truncate=layout.truncate) for name in (layout.name, *layout.rivals)}
+    if frames is None or appearance is None:
+        generator = LayoutGenerator(vocabulary, layouts)
+    else:
+        assert isinstance(appearance, LayoutGCN)
+        recomputed = 2 if frames.checkpoint_activations else 0
+        drawing = FrameGeneratingFunction(
+            vocabulary.sizes, frames, width=width, recomputed=recomputed, residual=residual
+        )
+        generator = Generator(
+            vocabulary, layouts, appearance, drawing, frames.appearance_boxes, frames.checkpoint_activations
+        )
+    for network in (*layouts.values(), appearance):
+        if isinstance(network, LayoutNetwork):
+            network.emphasise(layout.geometry_gain)
+    if still_start:
+        generator.stand_still()
+    return generator

@@ -1,48 +1,150 @@
-"""What the settings of AG2Vid may be, and which of them go together."""
+"""The settings of AG2Vid, and which of them go together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mutoscope.models.ag2vid.generator import LEARNED, UNLEARNED
+from mutoscope.models.ag2vid.discriminators import DiscriminatorSettings
+from mutoscope.models.ag2vid.frames import FrameSettings
+from mutoscope.models.ag2vid.losses import AdversarialKind
+
+LayoutName = Literal["gcn", "rnn", "rule", "random", "ground_truth", "copy"]
+#: layouts that learn
+LEARNED: tuple[LayoutName, ...] = ("gcn", "rnn")
+#: those that do not
+UNLEARNED: tuple[LayoutName, ...] = ("rule", "copy", "random", "ground_truth")
 
 Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
-#: what needs no file of weights, for messages
-WITHOUT_FILE = "model.perceptual=discriminator and model.perceptual=none need"
+#: those of them whose weights are files
+BACKBONES = ("vgg19", "squeezenet")
+#: where the setting stands, and the values that need no file
+WITHOUT_FILE = ("model.frames", ("discriminator", "none"))
 
 
-def check_choices(
-    layout: str,
-    rivals: Sequence[str],
-    frames: bool,
-    previous: str,
-    perceptual: str,
-    discriminator: bool,
-    carry_objects: bool,
-) -> None:
-    """Raise ``ValueError`` for settings that do not exist or contradict each other.
+@dataclass(frozen=True, kw_only=True)
+class LayoutSettings:
+    """Where objects are, and how that is learned; the appearance network is built as the learned layout ``gcn`` is.
 
-    Args: as :class:`~mutoscope.models.ag2vid.module.AG2Vid` takes them.
+    Args:
+        name: ``gcn`` (the paper's), ``rnn``, ``rule``, ``random``, ``copy`` or ``ground_truth``.
+        rivals: learned layouts trained beside it on the same clips, for comparison.
+        layers: graph convolutions of layout and appearance networks; stacked recurrent layers of ``rnn``.
+        clip_progress, only_actions: see :class:`~mutoscope.models.ag2vid.layout.LayoutNetwork`.
+        truncate: back-propagate through so many steps at most; ``None`` through all.
+        beta: see :func:`~mutoscope.models.ag2vid.layout.layout_loss`.
+        geometry_gain: of the initial weights that read boxes, destinations and clocks; see
+            :meth:`~mutoscope.models.ag2vid.layout.LayoutNetwork.emphasise`.
+
+    Raises:
+        ValueError: for rivals that do not learn, or settings of learning where no layout learns.
     """
-    if previous not in ("given", "generated"):
-        raise ValueError(f"previous is '{previous}', expected given or generated.")
-    if carry_objects and previous == "generated":
+
+    name: LayoutName = "gcn"
+    rivals: Sequence[LayoutName] = ()
+    layers: int = 3
+    clip_progress: bool = False
+    only_actions: bool = False
+    truncate: int | None = None
+    beta: float = 1.0
+    geometry_gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.rivals if name not in LEARNED]:
+            raise ValueError(
+                f"rivals names '{unknown[0]}', which does not learn; layouts that do: {', '.join(LEARNED)}."
+            )
+        if self.name in self.rivals:
+            raise ValueError(f"rivals names '{self.name}', the layout itself; name others, or none.")
+        if not self.learns and (self.truncate is not None or self.beta != 1.0):
+            raise ValueError(
+                f"truncate and beta are for layouts that learn, but '{self.name}' does not; leave them out."
+            )
+
+    @property
+    def learns(self) -> bool:
+        """Whether any layout does."""
+        return self.name in LEARNED or bool(self.rivals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTraining(FrameSettings):
+    """The networks that make frames, and how they are trained.
+
+    Args:
+        flow, spade, attribute_width, segmap_channels, follow_boxes, carry_objects, align_corners: see
+            :class:`FrameSettings`.
+        appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
+        previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
+        per_frame: batch statistics of single given frames, one frame after the other, as released.
+        truncate: gradients of generated frames go back so many frames at most.
+        perceptual: whose features compare frames beside the discriminator's: ``vgg19`` (the paper's), ``squeezenet``,
+            ``discriminator`` (its alone) or ``none``.
+        perceptual_weights: a file with the weights of that network; torchvision's cache by default.
+        checkpoint_activations: compute the largest activations again in the backward pass instead of keeping them.
+        channels_last: memory format of the frame networks and the discriminator.
+
+    Raises:
+        ValueError: for settings that do not exist or contradict each other.
+    """
+
+    appearance_boxes: Literal["internal", "layout"] = "internal"
+    previous: Literal["given", "generated"] = "given"
+    per_frame: bool = False
+    truncate: int | None = None
+    perceptual: Perceptual = "vgg19"
+    perceptual_weights: str | None = None
+    checkpoint_activations: bool = False
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choices = {
+            "previous": ("given", "generated"),
+            "appearance_boxes": ("internal", "layout"),
+            "perceptual": get_args(Perceptual),
+        }
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name} is '{value}', expected one of {', '.join(known)}.")
+        if self.carry_objects and self.previous == "generated":
+            raise ValueError(
+                "previous=generated makes frames from generated ones, but carry_objects makes all of them from the "
+                "first; leave previous=given."
+            )
+        if self.per_frame and self.previous == "generated":
+            raise ValueError("per_frame is for given frames; generated ones always come one by one. Leave it out.")
+        if self.truncate is not None and self.previous == "given":
+            raise ValueError("truncate is for generated frames, but previous=given; leave it out.")
+        if self.perceptual_weights is not None and self.perceptual not in BACKBONES:
+            raise ValueError(
+                f"perceptual_weights is a file for {' or '.join(BACKBONES)}, but perceptual={self.perceptual} needs "
+                "none; leave it out."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorTraining(DiscriminatorSettings):
+    """The discriminator, and what it is trained with.
+
+    Args:
+        graph_layers, width, layers, scales, carry_state: see :class:`DiscriminatorSettings`.
+        loss: which adversarial loss.
+    """
+
+    loss: AdversarialKind = "hinge"
+
+
+def check_together(
+    layout: LayoutSettings, frames: FrameTraining | None, discriminator: DiscriminatorTraining | None
+) -> None:
+    """Raise ``ValueError`` for parts that contradict each other, or with nothing to train."""
+    if frames is not None and frames.perceptual == "discriminator" and discriminator is None:
         raise ValueError(
-            "previous=generated makes frames from generated ones, but carry_objects makes all of them from the first; "
-            "leave previous=given."
+            "frames.perceptual=discriminator compares frames in the discriminator's features, but there is none; use "
+            "vgg19, squeezenet or none."
         )
-    if perceptual not in get_args(Perceptual):
-        raise ValueError(f"perceptual is '{perceptual}', expected one of {', '.join(get_args(Perceptual))}.")
-    if perceptual == "discriminator" and not discriminator:
+    if frames is None and not layout.learns:
         raise ValueError(
-            "perceptual=discriminator compares frames in the discriminator's features, but discriminator is false; "
-            "use vgg19, squeezenet or none."
-        )
-    if unknown := [name for name in rivals if name not in LEARNED]:
-        raise ValueError(f"rivals names '{unknown[0]}', which does not learn; layouts that do: {', '.join(LEARNED)}.")
-    if layout in rivals:
-        raise ValueError(f"rivals names '{layout}', the layout itself; name others, or none.")
-    if layout in UNLEARNED and not rivals and not frames:
-        raise ValueError(
-            f"frames is false and the layout '{layout}' does not learn, so there is nothing to train; choose one that "
-            f"does: {', '.join(LEARNED)}."
+            f"There are no frames and the layout '{layout.name}' does not learn, so there is nothing to train; choose "
+            f"one that does: {', '.join(LEARNED)}."
         )

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from mutoscope.models.base import OptimizerFactory, SchedulerFactory
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings
 from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
 from mutoscope.models.glass.losses import (
@@ -33,7 +32,6 @@ Perceptual = Literal["vgg19", "squeezenet", "none"]
 Trained = Literal["both", "global_motion", "local_motion"]
 #: what the recurrent network sees from the second step on: real foregrounds, or those it drew itself
 Unroll = Literal["autoregressive", "teacher_forced"]
-_WITHOUT_FILE = "model.perceptual=none needs"
 #: what takes the place of infinite gradients
 _HUGE = 1e5
 
@@ -51,7 +49,7 @@ class _Part:
     found: GlobalMotionOutput | None = None
 
 
-class Glass(GenerativeModule):
+class Glass(GenerativeModule[VideoBatch, VideoSample]):
     """Davtyan and Favaro, "Controllable Video Generation through Global and Local Motion Dynamics", ECCV 2022.
 
     Every iteration moves global motion analysis; when its pretraining is over, also local motion analysis, on what
@@ -89,13 +87,12 @@ class Glass(GenerativeModule):
         """
         perceptual = settings.get("perceptual", "vgg19")
         if perceptual in BACKBONES:
-            find_perceptual(perceptual, settings.get("perceptual_weights"), _WITHOUT_FILE)
+            find_perceptual(perceptual, settings.get("perceptual_weights"))
 
     def __init__(
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
         global_motion: GlobalMotionSettings = GlobalMotionSettings(),
         local_motion: LocalMotionSettings = LocalMotionSettings(),
         global_weights: GlobalMotionWeights = GlobalMotionWeights(),
@@ -108,27 +105,15 @@ class Glass(GenerativeModule):
         trained: Trained = "both",
         perceptual: Perceptual = "vgg19",
         perceptual_weights: str | None = None,
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        ema_half_life: float | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        **training: Unpack[GenerativeSettings],
     ) -> None:
         for name, value, choices in (("perceptual", perceptual, Perceptual), ("trained", trained, Trained)):
             if value not in get_args(choices):
                 raise ValueError(f"{name} is '{value}', expected one of {', '.join(get_args(choices))}.")
         halves = ("global_motion", "local_motion") if trained == "both" else (trained,)
-        super().__init__(
-            info,
-            optimizers={name: factory for name, factory in optimizers.items() if name in halves},
-            schedulers={name: factory for name, factory in (schedulers or {}).items() if name in halves},
-            ema_half_life=ema_half_life,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        training["optimizers"] = {name: f for name, f in training["optimizers"].items() if name in halves}
+        training["schedulers"] = {name: f for name, f in (training.get("schedulers") or {}).items() if name in halves}
+        super().__init__(info, **training)
         if (longest := int(max(length.start, length.end))) > info.length:
             raise ValueError(
                 f"Clips of up to {longest} frames are to be used, but the dataset's have {info.length}; set "
@@ -174,7 +159,7 @@ class Glass(GenerativeModule):
             MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
         """
         if stage == "fit" and self.perceptual != "none":
-            self.features = load_perceptual(self.perceptual, self.perceptual_weights, _WITHOUT_FILE)
+            self.features = load_perceptual(self.perceptual, self.perceptual_weights)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -257,10 +242,9 @@ class Glass(GenerativeModule):
             seed: not needed, nothing is drawn at random.
         """
         frames = to_unit(batch.frames.to(self.device))
-        network, steps = self.shown.eval(), frames.shape[1] - 1
-        found, drawn = network(frames, steps if unroll == "teacher_forced" else 1)
-        if self.training:
-            network.train()
+        steps = frames.shape[1] - 1
+        with self.sampling() as network:
+            found, drawn = network(frames, steps if unroll == "teacher_forced" else 1)
         size = (frames.shape[-2], frames.shape[-1])
         return VideoSample(
             fake=torch.cat([batch.frames[:, :1].to(self.device), to_bytes(generated(found, drawn))], dim=1),
@@ -276,10 +260,8 @@ class Glass(GenerativeModule):
     @torch.inference_mode()
     def decode(self, frames: Tensor) -> Decoded:
         """The motion in clips ``[b, t, 3, h, w]`` uint8, as :meth:`start` takes it."""
-        network = self.shown.eval()
-        found, drawn = network(to_unit(frames.to(self.device)), frames.shape[1] - 1)
-        if self.training:
-            network.train()
+        with self.sampling() as network:
+            found, drawn = network(to_unit(frames.to(self.device)), frames.shape[1] - 1)
         size, shape = (frames.shape[-2], frames.shape[-1]), (frames.shape[0], frames.shape[1] - 1)
         return Decoded(
             shifts=to_pixels(found.foreground_shifts, size),

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.base import OptimizerFactory, SchedulerFactory
-from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
 from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
@@ -17,7 +16,7 @@ from mutoscope.nn.motion_features import MotionFeatures, Stream
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
 
 
-class KineticGAN(GenerativeModule):
+class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
     """Degardin et al., "Generative Adversarial Graph Convolutional Networks for Human Action Synthesis", WACV 2022.
 
     Every iteration moves the critic; every ``n_critic``-th, beginning with the first, also moves the generator, with
@@ -36,9 +35,11 @@ class KineticGAN(GenerativeModule):
         use_skip: generator blocks have skip branches (off: Table 1, B).
         use_noise: generator blocks add noise (off: Table 1, A-C).
         n_critic: critic updates for one generator update.
-        schedule: count ``n_critic`` over the whole run, or from the start of every ``epoch`` as released.
-        batches_per_epoch: needed for ``schedule="epoch"``.
+        restart_every: count ``n_critic`` anew after so many iterations, as released after every epoch; ``None``: count
+            over the whole run.
         penalty_weight: of the gradient penalty.
+        penalty_every: the penalty is computed at every so many-th iteration, and counts as many times as much (lazy
+            regularisation, Karras et al. 2020); the paper's at every one.
         optimizers: factories named ``critic`` and ``generator``.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
     """
@@ -49,7 +50,6 @@ class KineticGAN(GenerativeModule):
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
         latent: int = 512,
         mapping_depth: int = 4,
         widths: Sequence[int] = (512, 256, 128, 64, 32),
@@ -60,32 +60,20 @@ class KineticGAN(GenerativeModule):
         use_skip: bool = True,
         use_noise: bool = True,
         n_critic: int = 5,
-        schedule: Literal["run", "epoch"] = "run",
-        batches_per_epoch: int | None = None,
+        restart_every: int | None = None,
         penalty_weight: float = 10.0,
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        ema_half_life: float | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        penalty_every: int = 1,
+        **training: Unpack[GenerativeSettings],
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            ema_half_life=ema_half_life,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        super().__init__(info, **training)
         if n_critic < 1:
             raise ValueError(f"n_critic is {n_critic}, expected at least 1.")
-        if schedule == "epoch" and batches_per_epoch is None:
-            raise ValueError("schedule='epoch' needs batches_per_epoch; use schedule='run' or give it.")
-        self.latent, self.n_critic, self.penalty_weight = latent, n_critic, penalty_weight
-        self.period = batches_per_epoch if schedule == "epoch" else None
+        if penalty_every < 1:
+            raise ValueError(f"penalty_every is {penalty_every}, expected at least 1.")
+        if restart_every is not None and restart_every < 1:
+            raise ValueError(f"restart_every is {restart_every}, expected at least 1, or nothing.")
+        self.latent, self.n_critic, self.restart_every = latent, n_critic, restart_every
+        self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         skeleton = info.need_skeleton()
         self._generator = Generator(
             skeleton=skeleton,
@@ -129,6 +117,9 @@ class KineticGAN(GenerativeModule):
         real_clips = self.info.need_normaliser().normalise(batch.joints)
         parts = self.parts(real_clips, batch.label, torch.randn(len(batch), self.latent, device=self.device))
 
+        penalised = self.iterations % self.penalty_every == 0
+        penalty_weight = self.penalty_every * self.penalty_weight if penalised else 0.0
+
         def critic_part(real: Tensor, label: Tensor, z: Tensor) -> Tensor:
             with torch.no_grad():
                 fake = self._generator(z, label)
@@ -137,11 +128,12 @@ class KineticGAN(GenerativeModule):
                 real,
                 fake,
                 label,
-                penalty_weight=self.penalty_weight,
+                penalty_weight=penalty_weight,
                 penalty_critic=self.judge_eagerly,
             )
+            if penalised:
+                self.latest["loss/penalty"] = loss.penalty
             self.latest |= {
-                "loss/penalty": loss.penalty,
                 "health/critic_gap": loss.real - loss.fake,
                 "health/fake_spread": fake.float().std(dim=0, correction=0).mean(),
                 "health/real_spread": real.std(dim=0, correction=0).mean(),
@@ -153,11 +145,10 @@ class KineticGAN(GenerativeModule):
 
         self.latest["loss/critic"] = self.update("critic", [partial(critic_part, *part) for part in parts])
 
-        position = self.iterations if self.period is None else self.iterations % self.period
+        position = self.iterations if self.restart_every is None else self.iterations % self.restart_every
         if position % self.n_critic == 0:
             self.latest["loss/generator"] = self.update("generator", [partial(generator_part, *part) for part in parts])
 
-    @torch.inference_mode()
     def generate(
         self,
         batch: MotionBatch | Tensor,
@@ -180,18 +171,11 @@ class KineticGAN(GenerativeModule):
             ``fake: [b, t, v, c]`` in dataset units.
         """
         label = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
-        generator = self.averaged.eval()
-        with seeded(seed, self.device):
+        with self.sampling() as generator, seeded(seed, self.device):
             z = torch.randn(len(label), self.latent, device=self.device)
-            fake = torch.cat(
-                [
-                    generator(z_part, label_part, length=length, truncation=truncation)
-                    for z_part, label_part in zip(z.split(batch_size), label.split(batch_size), strict=True)
-                ]
-            )
-        if self.training:
-            self.generator.train()
+            parts = zip(z.split(batch_size), label.split(batch_size), strict=True)
+            fake = torch.cat([generator(*part, length=length, truncation=truncation) for part in parts])
+            fake = self.info.need_normaliser().denormalise(fake.float())
         real = batch.joints if isinstance(batch, MotionBatch) else None
         info = self.info if length is None else self.info.with_length(length)
-        fake = self.info.need_normaliser().denormalise(fake.float())
         return MotionSample(fake=fake, label=label, info=info, real=real)

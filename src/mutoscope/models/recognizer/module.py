@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mutoscope.models.base import IterationModule, OptimizerFactory, SchedulerFactory
+from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.recognizer.clip_network import ClipRecognizerNet
 from mutoscope.models.recognizer.network import RecognizerNet
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch
@@ -35,23 +35,10 @@ class ActionClassifier(IterationModule):
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
         jitter: float,
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        **training: Unpack[TrainingSettings],
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        super().__init__(info, **training)
         self.jitter = jitter
 
     def networks(self) -> Mapping[str, Sequence[nn.Module]]:
@@ -88,26 +75,12 @@ class Recognizer(ActionClassifier):
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
         width: int = 32,
         dropout: float = 0.1,
         jitter: float = 0.05,
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        **training: Unpack[TrainingSettings],
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            jitter=jitter,
-            schedulers=schedulers,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        super().__init__(info, jitter=jitter, **training)
         self.network = RecognizerNet(
             info.need_skeleton(),
             info.channels,
@@ -138,26 +111,12 @@ class ClipRecognizer(ActionClassifier):
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
         widths: Sequence[int] = (1000, 1000, 1024, 128),
         head_channels: int = 1,
         jitter: float = 0.0,
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        **training: Unpack[TrainingSettings],
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            jitter=jitter,
-            schedulers=schedulers,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        super().__init__(info, jitter=jitter, **training)
         if len(widths) != 4:
             raise ValueError(f"widths has {len(widths)} numbers, expected 4.")
         self.network = ClipRecognizerNet(

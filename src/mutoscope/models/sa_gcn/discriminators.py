@@ -1,5 +1,7 @@
 """SA-GCN's two critics: one judges whole clips, one a handful of frames (paper section 3.1)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from mutoscope.models.sa_gcn.generator import class_weights
 from mutoscope.nn.clip_trunk import ClipTrunk, check_clips, conditioned, two_layers
+from mutoscope.nn.motion_features import Stream
 
 
 class Judgement(NamedTuple):
@@ -14,6 +17,34 @@ class Judgement(NamedTuple):
 
     score: Tensor
     classes: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipCriticSettings:
+    """Of the critic of clips.
+
+    Args:
+        widths: of the two layers before the label is appended and of the two after it.
+        streams: what it sees, see :class:`~mutoscope.nn.motion_features.MotionFeatures`; the paper's sees joints alone.
+    """
+
+    widths: tuple[int, int, int, int] = (1000, 1000, 1024, 128)
+    streams: Sequence[Stream] = ("joints",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameCriticSettings:
+    """Of the critic of frames.
+
+    Args:
+        widths: of the two layers before the label is appended and of the two after it.
+        frames: how many it sees, drawn with replacement for each batch; the released program draws 21.
+        in_order: show them in order of time.
+    """
+
+    widths: tuple[int, int, int, int] = (1024, 512, 1024, 128)
+    frames: int = 20
+    in_order: bool = False
 
 
 class ClipCritic(ClipTrunk):
@@ -35,7 +66,7 @@ class ClipCritic(ClipTrunk):
         classes: int,
         *,
         length: int = 50,
-        widths: tuple[int, int, int, int] = (1000, 1000, 1024, 128),
+        widths: tuple[int, int, int, int] = ClipCriticSettings.widths,
         classifier: bool = False,
     ) -> None:
         super().__init__(joints, channels, classes, length=length, widths=widths)
@@ -70,8 +101,8 @@ class FrameCritic(nn.Module):
         channels: int,
         classes: int,
         *,
-        frames: int = 20,
-        widths: tuple[int, int, int, int] = (1024, 512, 1024, 128),
+        frames: int = FrameCriticSettings.frames,
+        widths: tuple[int, int, int, int] = FrameCriticSettings.widths,
     ) -> None:
         super().__init__()
         self.joints, self.channels, self.classes, self.frames = joints, channels, classes, frames

@@ -221,6 +221,29 @@ class GraphStack(nn.Module):
         return y
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings:
+    """Sizes of the generator.
+
+    Args:
+        noise: noise per frame.
+        embedding: size of the class embedding.
+        projection: input of the recurrent network.
+        hidden: its state.
+        widths: inner features of the first residual block, features between the blocks, inner ones of the second.
+        graph_widths: channels of the graph layers.
+        heads: of both attention layers.
+    """
+
+    noise: int = 30
+    embedding: int = 20
+    projection: int = 60
+    hidden: int = 100
+    widths: tuple[int, int, int] = (512, 1024, 1024)
+    graph_widths: tuple[int, ...] = (32, 64, 64, 128, 128)
+    heads: int = 3
+
+
 class Generator(nn.Module):
     """SA-GCN's generator (Yu et al., ECCV 2020).
 
@@ -233,13 +256,7 @@ class Generator(nn.Module):
         classes: number of actions.
         length: frames in training; binding where nodes are mixed by weights.
         options: of the stack of graph layers, one of :data:`VARIANTS` or a change of it.
-        noise: noise per frame.
-        embedding: size of the class embedding.
-        projection: input of the recurrent network.
-        hidden: its state.
-        widths: inner features of the first residual block, features between the blocks, inner ones of the second.
-        graph_widths: channels of the graph layers.
-        heads: of both attention layers.
+        noise, embedding, projection, hidden, widths, graph_widths, heads: see :class:`GeneratorSettings`.
 
     Raises:
         ValueError: where a size is no positive number.
@@ -255,13 +272,13 @@ class Generator(nn.Module):
         *,
         length: int = 50,
         options: GraphOptions = VARIANTS["paper"],
-        noise: int = 30,
-        embedding: int = 20,
-        projection: int = 60,
-        hidden: int = 100,
-        widths: tuple[int, int, int] = (512, 1024, 1024),
-        graph_widths: Sequence[int] = (32, 64, 64, 128, 128),
-        heads: int = 3,
+        noise: int = GeneratorSettings.noise,
+        embedding: int = GeneratorSettings.embedding,
+        projection: int = GeneratorSettings.projection,
+        hidden: int = GeneratorSettings.hidden,
+        widths: tuple[int, int, int] = GeneratorSettings.widths,
+        graph_widths: Sequence[int] = GeneratorSettings.graph_widths,
+        heads: int = GeneratorSettings.heads,
     ) -> None:
         super().__init__()
         sizes = {"channels": channels, "classes": classes, "length": length, "noise": noise, "embedding": embedding}
@@ -366,6 +383,31 @@ class Generator(nn.Module):
                 f"{noise.shape[1]} frames were asked for, but this generator mixes the nodes of {self.length} frames "
                 "and makes no other length."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSettings:
+    """A variant of the stack of graph layers, and changes of it.
+
+    Args:
+        variant: ``paper``, or ``reference``: the released program with all its quirks, which loads its checkpoints.
+        layer, kept, self_loop, node_mixing, activation, coordinates, random_start, kernel: see :class:`GraphOptions`;
+            ``None`` leaves the variant as it is. The reference variant takes ``kept`` alone.
+    """
+
+    variant: Variant = "paper"
+    layer: Layer | None = None
+    kept: int | None = None
+    self_loop: float | None = None
+    node_mixing: NodeMixing | None = None
+    activation: Activation | None = None
+    coordinates: Coordinates | None = None
+    random_start: bool | None = None
+    kernel: tuple[int, int] | None = None
+
+    def options(self) -> GraphOptions:
+        """The options that come of it; errors as in :func:`variant_options`."""
+        return variant_options(**vars(self))
 
 
 def variant_options(

@@ -2,31 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar, cast
+from typing import ClassVar, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.base import OptimizerFactory, SchedulerFactory
-from mutoscope.models.generative import GenerativeModule
-from mutoscope.models.sa_gcn.discriminators import ClipCritic, FrameCritic, Judgement, pick_frames
-from mutoscope.models.sa_gcn.generator import (
-    Activation,
-    Coordinates,
-    Generator,
-    Layer,
-    Variant,
-    class_weights,
-    variant_options,
+from mutoscope.models.generative import GenerativeModule, GenerativeSettings
+from mutoscope.models.sa_gcn.discriminators import (
+    ClipCritic,
+    ClipCriticSettings,
+    FrameCritic,
+    FrameCriticSettings,
+    Judgement,
+    pick_frames,
 )
-from mutoscope.models.sa_gcn.graph_layers import NodeMixing
+from mutoscope.models.sa_gcn.generator import Generator, GeneratorSettings, GraphSettings, class_weights
 from mutoscope.models.sa_gcn.losses import REAL_TARGET, Critic, critic_loss, generator_loss, gradient_penalty
 from mutoscope.models.seeding import seeded
-from mutoscope.nn.motion_features import MotionFeatures, Stream
+from mutoscope.nn.motion_features import MotionFeatures
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
 
 
-class SAGCN(GenerativeModule):
+class SAGCN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
     """Yu et al., "Structure-Aware Human-Action Generation", ECCV 2020.
 
     Every iteration makes one batch of fakes and moves the clip critic, the frame critic and then, against both as they
@@ -34,22 +31,12 @@ class SAGCN(GenerativeModule):
 
     Args:
         info: classes, skeleton, coordinates, clip length and normaliser of the data.
-        variant: ``paper``, or ``reference``: the released program with all its quirks, which loads its checkpoints.
-        layer, kept, self_loop, node_mixing, activation, coordinates, random_start, kernel: changes of the variant, see
-            :class:`GraphOptions`; ``None`` leaves it. The reference variant takes ``kept`` alone.
-        noise: noise per frame.
-        embedding, projection, hidden: of the recurrent part.
-        widths: of the generator's residual blocks.
-        graph_widths: of the graph layers.
-        heads: of both attention layers.
-        clip_widths, frame_widths: of the critics' four layers.
-        frames: frames the frame critic sees, drawn with replacement for each batch; the released program draws 21.
-        frames_in_order: show them in order of time.
+        graph: how the generator's stack of graph layers is made.
+        generator, clip_critic, frame_critic: sizes of the networks.
         real_target: what critics shall say of real clips, and of fakes in the generator's step (one-sided smoothing).
         class_weight: of the auxiliary class loss on the clip critic's second head, on logits; 0 leaves the head out.
         penalty_weight: of a zero-centred gradient penalty on both critics, at real clips and at fakes (Mescheder et al.
             2018); not in the paper, 0 leaves it out.
-        critic_streams: what the clip critic sees, see :class:`MotionFeatures`; the paper's sees joints alone.
         optimizers: factories named ``clip_critic``, ``frame_critic`` and ``generator``.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
     """
@@ -62,94 +49,43 @@ class SAGCN(GenerativeModule):
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
-        variant: Variant = "paper",
-        layer: Layer | None = None,
-        kept: int | None = None,
-        self_loop: float | None = None,
-        node_mixing: NodeMixing | None = None,
-        activation: Activation | None = None,
-        coordinates: Coordinates | None = None,
-        random_start: bool | None = None,
-        kernel: Sequence[int] | None = None,
-        noise: int = 30,
-        embedding: int = 20,
-        projection: int = 60,
-        hidden: int = 100,
-        widths: Sequence[int] = (512, 1024, 1024),
-        graph_widths: Sequence[int] = (32, 64, 64, 128, 128),
-        heads: int = 3,
-        clip_widths: Sequence[int] = (1000, 1000, 1024, 128),
-        frame_widths: Sequence[int] = (1024, 512, 1024, 128),
-        frames: int = 20,
-        frames_in_order: bool = False,
+        graph: GraphSettings = GraphSettings(),
+        generator: GeneratorSettings = GeneratorSettings(),
+        clip_critic: ClipCriticSettings = ClipCriticSettings(),
+        frame_critic: FrameCriticSettings = FrameCriticSettings(),
         real_target: float = REAL_TARGET,
         class_weight: float = 0.0,
         penalty_weight: float = 0.0,
-        critic_streams: Sequence[Stream] = ("joints",),
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        ema_half_life: float | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        **training: Unpack[GenerativeSettings],
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            ema_half_life=ema_half_life,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
-        for name, numbers, count in (
-            ("widths", widths, 3),
-            ("clip_widths", clip_widths, 4),
-            ("frame_widths", frame_widths, 4),
-            ("kernel", (1, 1) if kernel is None else kernel, 2),
-        ):
-            if len(numbers) != count:
-                raise ValueError(f"{name} has {len(numbers)} numbers, expected {count}.")
-        self.frames, self.frames_in_order = frames, frames_in_order
+        super().__init__(info, **training)
+        self.frames, self.frames_in_order = frame_critic.frames, frame_critic.in_order
         self.real_target, self.class_weight, self.penalty_weight = real_target, class_weight, penalty_weight
         skeleton = info.need_skeleton()
-        body = (skeleton.num_joints, info.channels, info.num_classes)
         self._generator = Generator(
             skeleton,
             info.channels,
             info.num_classes,
             length=info.length,
-            options=variant_options(
-                variant,
-                layer=layer,
-                kept=kept,
-                self_loop=self_loop,
-                node_mixing=node_mixing,
-                activation=activation,
-                coordinates=coordinates,
-                random_start=random_start,
-                kernel=None if kernel is None else (kernel[0], kernel[1]),
-            ),
-            noise=noise,
-            embedding=embedding,
-            projection=projection,
-            hidden=hidden,
-            widths=(widths[0], widths[1], widths[2]),
-            graph_widths=tuple(graph_widths),
-            heads=heads,
+            options=graph.options(),
+            **vars(generator),
         )
-        self.features = MotionFeatures.of(info, critic_streams)
+        self.features = MotionFeatures.of(info, clip_critic.streams)
         self.clip_critic = ClipCritic(
             skeleton.num_joints,
-            info.channels * len(critic_streams),
+            info.channels * len(clip_critic.streams),
             info.num_classes,
             length=info.length,
-            widths=_four(clip_widths),
+            widths=clip_critic.widths,
             classifier=class_weight > 0,
         )
-        self.frame_critic = FrameCritic(*body, frames=frames, widths=_four(frame_widths))
+        self.frame_critic = FrameCritic(
+            skeleton.num_joints,
+            info.channels,
+            info.num_classes,
+            frames=frame_critic.frames,
+            widths=frame_critic.widths,
+        )
         self.ready()
 
     @property
@@ -255,7 +191,6 @@ class SAGCN(GenerativeModule):
         make = torch.rand if self._generator.options.random_start else torch.zeros
         return noise, make(count, self._generator.hidden, device=self.device)
 
-    @torch.inference_mode()
     def generate(
         self,
         batch: MotionBatch | Tensor,
@@ -278,17 +213,14 @@ class SAGCN(GenerativeModule):
             ``fake: [b, t, v, c]`` in dataset units; ``label`` names the heaviest class of a mixture.
         """
         noise, weights, start = self._inputs(batch, seed=seed, length=length, truncation=truncation)
-        generator = self.averaged.eval()
-        parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
-        fake = torch.cat([generator(*part) for part in parts])
-        if self.training:
-            self.generator.train()
+        with self.sampling() as generator:
+            parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+            fake = torch.cat([generator(*part) for part in parts])
+            fake = self.info.need_normaliser().denormalise(fake.float())
         real = batch.joints if isinstance(batch, MotionBatch) else None
         info = self.info if length is None else self.info.with_length(length)
-        fake = self.info.need_normaliser().denormalise(fake.float())
         return MotionSample(fake=fake, label=weights.argmax(dim=1), info=info, real=real)
 
-    @torch.inference_mode()
     def attention(
         self,
         batch: MotionBatch | Tensor,
@@ -307,12 +239,10 @@ class SAGCN(GenerativeModule):
             ValueError: no graph layer uses attention.
         """
         noise, weights, start = self._inputs(batch, seed=seed, length=length, truncation=truncation)
-        generator = cast(Generator, self.averaged).eval()
-        parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
-        maps = torch.cat([generator.attention(*part) for part in parts])
-        if self.training:
-            self.generator.train()
-        return maps
+        with self.sampling() as network:
+            generator = cast(Generator, network)
+            parts = zip(noise.split(batch_size), weights.split(batch_size), start.split(batch_size), strict=True)
+            return torch.cat([generator.attention(*part) for part in parts])
 
     def _inputs(
         self, batch: MotionBatch | Tensor, *, seed: int, length: int | None, truncation: float | None
@@ -320,10 +250,6 @@ class SAGCN(GenerativeModule):
         """Noise, class weights and start of what is asked for; the same for the same arguments."""
         wanted = (batch if isinstance(batch, Tensor) else batch.label).to(self.device)
         weights = class_weights(wanted, self.info.num_classes)
-        with seeded(seed, self.device):
+        with torch.inference_mode(), seeded(seed, self.device):
             noise, start = self._draw(len(wanted), self.info.length if length is None else length)
         return noise if truncation is None else noise * truncation, weights, start
-
-
-def _four(widths: Sequence[int]) -> tuple[int, int, int, int]:
-    return widths[0], widths[1], widths[2], widths[3]

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.base import IterationModule, OptimizerFactory, SchedulerFactory
+from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.track_classifier.network import TrackClassifierNet, edge_loss
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, DatasetInfo, Kind
 
@@ -32,25 +32,12 @@ class TrackClassifier(IterationModule):
         self,
         info: DatasetInfo,
         *,
-        optimizers: Mapping[str, OptimizerFactory],
         width: int = 64,
         dropout: float = 0.1,
         jitter: float = 0.005,
-        schedulers: Mapping[str, SchedulerFactory] | None = None,
-        micro_batches: int = 1,
-        clip_norm: float | None = None,
-        compile_networks: bool = False,
-        seed: int = 0,
+        **training: Unpack[TrainingSettings],
     ) -> None:
-        super().__init__(
-            info,
-            optimizers=optimizers,
-            schedulers=schedulers,
-            micro_batches=micro_batches,
-            clip_norm=clip_norm,
-            compile_networks=compile_networks,
-            seed=seed,
-        )
+        super().__init__(info, **training)
         self.jitter = jitter
         self.network = TrackClassifierNet(info.need_vocabulary(), width=width, dropout=dropout)
         self.ready()

@@ -82,34 +82,39 @@ class ReferenceNetworks:
     def settings(self) -> dict[str, Any]:
         """What rebuilds the networks, in plain numbers and strings, under the names of AG2Vid's own settings."""
         frames, edges = self.frames, self.layout.edges
-        settings: dict[str, Any] = {
-            "discriminator": self.critic is not None,
-            "width": edges.actions.embedding_dim,
-            "graph_hidden": self.layout.box[0].out_features,
-            "graph_layers": len(self.layout.convolutions),
-            "only_actions": self.layout.edges.only_actions,
-            "attribute_width": frames.attributes.width // len(frames.attributes.tables),
-            "flow_width": frames.flow.first.conv.out_channels,
-            "flow_halvings": len(frames.flow.down),
-            "flow_blocks": len(frames.flow.residual),
-            "flow_multiplier": frames.flow.multiplier,
-            "ngf": frames.generator.first.out_channels // 16,
-            "spade_hidden": frames.generator.hidden,
-            "segmap_channels": frames.fuse.conv.out_channels,
-            "upsampling": self.upsampling,
-            "align_corners": frames.align_corners,
-        }
+        discriminator: dict[str, Any] | None = None
         if self.critic is not None:
             patches = self.critic.patches[0]
             assert isinstance(patches, PatchGAN)
-            settings |= {
-                "discriminator_graph_layers": len(self.critic.graph_convolutions),
-                "discriminator_width": patches.first.out_channels,
-                "discriminator_layers": self.critic.n_layers,
-                "discriminator_scales": len(self.critic.patches),
+            discriminator = {
+                "graph_layers": len(self.critic.graph_convolutions),
+                "width": patches.first.out_channels,
+                "layers": self.critic.n_layers,
+                "scales": len(self.critic.patches),
                 "carry_state": self.critic.carry_state,
             }
-        return settings
+        return {
+            "width": edges.actions.embedding_dim,
+            "graph_hidden": self.layout.box[0].out_features,
+            "layout": {"layers": len(self.layout.convolutions), "only_actions": self.layout.edges.only_actions},
+            "frames": {
+                "flow": {
+                    "width": frames.flow.first.conv.out_channels,
+                    "halvings": len(frames.flow.down),
+                    "blocks": len(frames.flow.residual),
+                    "multiplier": frames.flow.multiplier,
+                },
+                "spade": {
+                    "width": frames.generator.first.out_channels // 16,
+                    "hidden": frames.generator.hidden,
+                    "upsampling": self.upsampling,
+                },
+                "attribute_width": frames.attributes.width // len(frames.attributes.tables),
+                "segmap_channels": frames.fuse.conv.out_channels,
+                "align_corners": frames.align_corners,
+            },
+            "discriminator": discriminator,
+        }
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors under the names of AG2Vid's own state; the networks share them."""

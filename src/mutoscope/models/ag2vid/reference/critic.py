@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mutoscope.models.ag2vid.discriminators import ActionDiscriminator
+from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, DiscriminatorSettings
 
 #: a table that the original keeps but never reads
 UNUSED = "pred_embeddings.weight"
@@ -102,13 +102,15 @@ def critic_from_reference(state: Mapping[str, Tensor], carry_state: bool = True)
     critic = ActionDiscriminator(
         [len(state[f"attribute_embedding.att_emb_{i}.weight"]) for i in range(tables)],
         num_actions,
+        DiscriminatorSettings(
+            graph_layers=_count(state, r"gconvs\.(\d+)\.net1\.0\.weight"),
+            width=ndf,
+            layers=_count(state, r"discriminator_0\.model(\d+)\.0\.0\.weight_orig") + 1,
+            scales=_count(state, r"discriminator_(\d+)\.model0\.0\.weight"),
+            carry_state=carry_state,
+        ),
         width=width,
         hidden=hidden,
-        gcn_layers=_count(state, r"gconvs\.(\d+)\.net1\.0\.weight"),
-        ndf=ndf,
-        n_layers=_count(state, r"discriminator_0\.model(\d+)\.0\.0\.weight_orig") + 1,
-        scales=_count(state, r"discriminator_(\d+)\.model0\.0\.weight"),
-        carry_state=carry_state,
     )
     critic.load_state_dict(convert_critic(state, critic))
     return critic

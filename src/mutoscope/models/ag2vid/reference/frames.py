@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork
-from mutoscope.models.ag2vid.frames import FrameGeneratingFunction
-from mutoscope.nn.spade import SpadeBlock, SpadeGenerator, Upsampling
+from mutoscope.models.ag2vid.flow import ConvNorm, FlowNetwork, FlowSettings
+from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, FrameSettings
+from mutoscope.nn.spade import SpadeBlock, SpadeGenerator, SpadeSettings, Upsampling
 from mutoscope.nn.spectral import SpectralConv2d
 
 State = Mapping[str, Tensor]
@@ -176,18 +176,24 @@ def frames_from_reference(
         )
     network = FrameGeneratingFunction(
         [rows for rows, _ in sizes],
+        FrameSettings(
+            flow=FlowSettings(
+                width=_shape(state, f"{prefix}flows_network.down_flow.0.0.weight_orig")[0],
+                halvings=_count(state, prefix, r"flows_network\.up_flow\.(\d+)\.0\.weight_orig"),
+                blocks=_count(state, prefix, r"flows_network\.res_flow\.(\d+)\.conv_0\.weight_orig"),
+                multiplier=flow_multiplier,
+            ),
+            spade=SpadeSettings(
+                width=_shape(state, f"{prefix}netG.fc.weight")[0] // 16,
+                hidden=_shape(state, f"{prefix}netG.head_0.norm_0.mlp_shared.0.weight")[0],
+                upsampling="most" if f"{prefix}netG.up_4.conv_0.weight_orig" in state else upsampling,
+            ),
+            attribute_width=attribute_width,
+            segmap_channels=segmap,
+            align_corners=align_corners,
+        ),
         width=width,
-        segmap_channels=segmap,
-        attribute_width=attribute_width,
-        flow_width=_shape(state, f"{prefix}flows_network.down_flow.0.0.weight_orig")[0],
-        flow_halvings=_count(state, prefix, r"flows_network\.up_flow\.(\d+)\.0\.weight_orig"),
-        flow_blocks=_count(state, prefix, r"flows_network\.res_flow\.(\d+)\.conv_0\.weight_orig"),
-        flow_multiplier=flow_multiplier,
-        ngf=_shape(state, f"{prefix}netG.fc.weight")[0] // 16,
-        spade_hidden=_shape(state, f"{prefix}netG.head_0.norm_0.mlp_shared.0.weight")[0],
-        upsampling="most" if f"{prefix}netG.up_4.conv_0.weight_orig" in state else upsampling,
         recomputed=recomputed,
-        align_corners=align_corners,
     )
     network.load_state_dict(convert(state, network, frames_keys(network), prefix))
     return network

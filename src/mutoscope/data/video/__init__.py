@@ -1,0 +1,1 @@
+"""Datasets of video in which one agent moves, one file each."""
