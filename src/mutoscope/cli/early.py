@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mutoscope.config.nodes import check_counts
 from mutoscope.config.static import check_statically
 from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.missing import require_checkpoint
@@ -18,8 +19,10 @@ def check_early(config: Mapping[str, Any], verb: str) -> None:
 
     Raises:
         ConfigError: for a mistyped setting or value.
-        FileNotFoundError: for a checkpoint or a folder of data that is not there.
+        CheckpointError: for a model that is not there.
+        FileNotFoundError: for a folder of data that is not there.
     """
+    check_counts(config)
     check_statically(config)
     # original code's files are spoken of by their readers
     if verb in ("evaluate", "generate") or (verb == "export" and config.get("format") == "mutoscope"):

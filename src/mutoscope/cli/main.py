@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.early import check_early
 from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import (
@@ -212,10 +213,13 @@ def _sentence(error: BaseException) -> str:
     return sentence_of(error)
 
 
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    return {str(key): value for key, value in fitted(config).items()}
+def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
+    container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    config = {str(key): value for key, value in container.items()}
+    check_early(config, verb)
+    fits: dict[str, Any] = fitted(config)
+    return fits
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -233,7 +237,7 @@ def _train(cfg: DictConfig) -> float | None:
             return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = _plain(cfg)
+    config = _plain(cfg, "train")
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
@@ -243,28 +247,31 @@ def _train(cfg: DictConfig) -> float | None:
 
 def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
     """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = _plain(cfg)
+    config = _plain(cfg, "train")
     if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["ckpt"] = "last"
     return config
 
 
 def _evaluate(cfg: DictConfig) -> None:
+    config = _plain(cfg, "evaluate")
     from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(_plain(cfg), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+    evaluate(config, {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
 
 
 def _generate(cfg: DictConfig) -> None:
+    config = _plain(cfg, "generate")
     from mutoscope.verbs.generate import generate
 
-    generate(_plain(cfg))
+    generate(config)
 
 
 def _export(cfg: DictConfig) -> None:
+    config = _plain(cfg, "export")
     from mutoscope.verbs.export import run_export
 
-    run_export(_plain(cfg), _explicit("dataset"))
+    run_export(config, _explicit("dataset"))
 
 
 def _explicit(group: str) -> dict[str, Any]:

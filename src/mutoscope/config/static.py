@@ -14,7 +14,8 @@ from operator import or_
 from pathlib import Path
 from typing import Any, Literal
 
-from mutoscope.config.nodes import LATE, check_known
+from mutoscope.config.names import check_known
+from mutoscope.config.nodes import LATE
 from mutoscope.config.roles import role_of
 from mutoscope.config.values import MisfitError, fit
 from mutoscope.data.registry import source_of

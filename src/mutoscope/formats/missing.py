@@ -3,15 +3,15 @@
 from pathlib import Path
 
 
-class NoCheckpointError(FileNotFoundError):
-    """A checkpoint that is not there."""
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names its file and says why."""
 
 
 def require_checkpoint(path: Path) -> None:
     """Whether there is a file or folder of a model.
 
     Raises:
-        NoCheckpointError: if not.
+        CheckpointError: if not.
     """
     if not path.exists():
-        raise NoCheckpointError(f"There is no checkpoint at {path}.")
+        raise CheckpointError(f"There is no checkpoint at {path}.")
