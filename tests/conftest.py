@@ -1,6 +1,7 @@
 """Shared by the whole suite: recorded tensors and data outside the repository, configs, a tiny trained model."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``; scale the time limit of tests."""
+    """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``; heed Ctrl-C wherever tests are started.
+
+    Shells start what runs in the background with SIGINT ignored, and the program leaves what is ignored as it is. Time
+    limits are as long as the machine needs.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # a limit on the command line is meant as it stands
     if config.option.timeout is None:
         config.option.timeout = patience(float(config.getini("timeout")))

@@ -309,3 +309,20 @@ def test_the_update_schedule_may_restart_every_epoch(tiny: Compose, tmp_path: Pa
     assert next(iter(generator.values()))["step"].item() == 3
     with pytest.raises(ValueError, match="restart_every is 0"):
         KineticGAN(KineticGAN.__new__, optimizers={}, restart_every=0)  # type: ignore[arg-type]
+
+
+def test_a_lazy_penalty_counts_for_the_iterations_it_leaves_out(
+    tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[float] = []
+    known = module.critic_loss
+
+    def noted(*args: Any, **settings: Any) -> Any:
+        weights.append(settings["penalty_weight"])
+        return known(*args, **settings)
+
+    monkeypatch.setattr(module, "critic_loss", noted)
+    train(tiny("model.penalty_every=3", "model.penalty_weight=2", "trainer.max_steps=7"), tmp_path)
+    assert weights == [6, 0, 0, 6, 0, 0, 6]
+    with pytest.raises(ValueError, match="penalty_every is 0"):
+        KineticGAN(KineticGAN.__new__, optimizers={}, penalty_every=0)  # type: ignore[arg-type]

@@ -33,4 +33,4 @@ def check_early(config: Mapping[str, Any], verb: str) -> None:
     dataset = config.get("dataset")
     # evaluations take the folder of the training unless another is named
     if verb == "train" and isinstance(dataset, Mapping) and dataset.get("name") in WANTED:
-        existing_folder(dataset.get("root"), dataset["name"])
+        existing_folder(dataset.get("root"), dataset["name"], WANTED[dataset["name"]])

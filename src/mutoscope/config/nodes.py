@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,6 +17,7 @@ from mutoscope.config.signatures import annotations, needed, parameters
 from mutoscope.config.values import MisfitError, fit, settings_class
 from mutoscope.data.registry import ENTRY_POINT_GROUP, datamodule_class, plugins
 from mutoscope.formats.plain_files import shown
+from mutoscope.models.registry import ENTRY_POINT_GROUP as MODELS_GROUP
 from mutoscope.runtime.errors import ConfigError
 
 #: ``_target_`` may name classes defined below these packages; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
@@ -33,6 +34,7 @@ FOREIGN_PACKAGES = ("mutoscope", "torch.optim", "torch.nn")
 #: what may be built beside classes
 _FUNCTIONS = ("mutoscope.training.trainer.make_trainer",)
 
+SettingsT = TypeVar("SettingsT")
 _DIRECTIVES = {"_target_", "_partial_"}
 
 
@@ -47,7 +49,8 @@ def config_dir() -> Path:
 
 def allowed_packages(*, foreign: bool = False) -> set[str]:
     """Packages whose classes a config may name, or one that comes from a file (``foreign``)."""
-    installed = {point.module.split(".")[0] for point in entry_points(group=ENTRY_POINT_GROUP)}
+    groups = (ENTRY_POINT_GROUP, MODELS_GROUP)
+    installed = {point.module.split(".")[0] for group in groups for point in entry_points(group=group)}
     return {*(FOREIGN_PACKAGES if foreign else ALLOWED_PACKAGES), *installed, *plugins()}
 
 
@@ -353,6 +356,20 @@ def _settings(node: Mapping[str, Any], cls: type, where: str, foreign: bool) -> 
         return cls(**given)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def settings_from(node: Mapping[str, Any] | None, cls: type[SettingsT], where: str) -> SettingsT:
+    """A dataclass of settings from the node ``where``.
+
+    Raises:
+        ConfigError: for a setting that it does not have, with the closest it has, or one of another kind.
+    """
+    try:
+        fits = fit({} if node is None else node, cls, where)
+    except MisfitError as error:
+        raise ConfigError(str(error)) from error
+    built: SettingsT = _settings(fits, cls, where, foreign=False)
+    return built
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:

@@ -28,18 +28,17 @@ WANTED: Mapping[str, str] = {
 }
 
 
-def existing_folder(root: str | None, dataset: str, wanted: str | None = None) -> Path:
+def existing_folder(root: str | None, dataset: str, wanted: str) -> Path:
     """The folder of a dataset.
 
     Args:
         root: as named by the user; ``~`` is their home.
         dataset: its registered name.
-        wanted: what is expected there and how to name it, the end of a sentence; that of :data:`WANTED` unless given.
+        wanted: what is expected there and how to name it; the end of a sentence.
 
     Raises:
         FileNotFoundError: if none is named or it is not there.
     """
-    wanted = WANTED[dataset] if wanted is None else wanted
     if root is None:
         raise FileNotFoundError(f"{dataset} was given no folder; {wanted}.")
     folder = Path(root).expanduser()

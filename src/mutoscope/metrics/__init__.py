@@ -28,6 +28,14 @@ from mutoscope.metrics.motion import (
 )
 from mutoscope.metrics.paper import PRESETS, SAGCNMMD, KineticGANMMD, kinetic_gan_mmd, paper_mmd, sa_gcn_mmd
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
+from mutoscope.metrics.steering import (
+    ActionConfusion,
+    ActionInformation,
+    ChanceInformation,
+    MaskIoU,
+    ShiftAngleAccuracy,
+    ShiftError,
+)
 from mutoscope.metrics.tracks import (
     DestinationError,
     TimingAccuracy,
@@ -41,8 +49,11 @@ __all__ = [
     "LPIPS",
     "PRESETS",
     "SAGCNMMD",
+    "ActionConfusion",
+    "ActionInformation",
     "ActionRecall",
     "BoneDrift",
+    "ChanceInformation",
     "ClassifierFID",
     "ClipMMD",
     "ComposedAccuracy",
@@ -58,6 +69,7 @@ __all__ = [
     "KineticGANMMD",
     "LPIPSNetwork",
     "LayoutIoU",
+    "MaskIoU",
     "MaximumMeanDiscrepancy",
     "MetricValue",
     "MotionFID",
@@ -68,6 +80,8 @@ __all__ = [
     "Protocol",
     "RecognitionAccuracy",
     "Recognizer",
+    "ShiftAngleAccuracy",
+    "ShiftError",
     "TimingAccuracy",
     "TooFewSamplesError",
     "TrackClassifier",

@@ -225,7 +225,7 @@ class IterationModule(LightningModule):
             "iterations": self.iterations,
             "samples_seen": self.samples_seen,
             "samples_before": self.samples_before,
-            "world_size": self.trainer.world_size,
+            "world_size": 1 if self._trainer is None else self._trainer.world_size,
             "info": self.info.to_dict(),
             # losses of networks that move only now and then are logged in between, also by a resumed run
             "latest": self._latest_by_rank(),
@@ -233,7 +233,7 @@ class IterationModule(LightningModule):
 
     def _latest_by_rank(self) -> list[dict[str, Tensor]]:
         mine = {name: value.detach().cpu() for name, value in self.latest.items()}
-        if self.trainer.world_size == 1:
+        if self._trainer is None or self._trainer.world_size == 1:
             return [mine]
         everyone: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(everyone, mine)

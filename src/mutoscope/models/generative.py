@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Unpack, runtime_checkable
 
 import torch
@@ -11,6 +12,7 @@ from typing_extensions import TypeVar
 
 from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.ema import GeneratorEMA
+from mutoscope.models.originals import Original, OriginalData
 from mutoscope.structures import ActionGraphBatch, ActionGraphSample, DatasetInfo, MotionBatch, MotionSample, Sample
 
 #: what a model is asked with, and what it answers; a model of which neither is known may be asked with anything
@@ -43,6 +45,21 @@ class GenerativeModule(IterationModule, Generic[AskedT, SampleT]):
         super().__init__(info, **training)
         self.ema_half_life = ema_half_life
         self.ema: GeneratorEMA | None = None
+
+    @classmethod
+    def from_original(cls, path: Path, data: OriginalData) -> Original:
+        """A checkpoint of the model's original code; a model that reads none leaves this as it is.
+
+        Args:
+            path: of the file.
+            data: what a person tells of the data it was trained on.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no checkpoint of the original.
+            ConfigError: for what neither the file nor a person says, and for what contradicts the file.
+        """
+        raise NotImplementedError(f"{cls.__name__} reads no checkpoints of other programs.")
 
     @property
     @abstractmethod

@@ -1,32 +1,24 @@
-"""Checkpoints of the original code as models of this package, for ``export format=...``."""
+"""Checkpoints of the original code as models of this package, for ``export format=<model>``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
-from mutoscope.config.assembly import check_pair, check_weights
+from mutoscope.config.assembly import check_weights, model_class
 from mutoscope.config.nodes import build, build_dataset, config_dir
 from mutoscope.data.action_graph.clips import ActionGraphDataModule
-from mutoscope.models.ag2vid.reference.checkpoint import (
-    ReferenceFile,
-    ReferenceNetworks,
-    key_map_report,
-    networks_from_reference,
-    read_reference,
-)
-from mutoscope.models.ag2vid.reference.words import category_names, frame_side, one_attribute_vocabulary
+from mutoscope.data.registry import datamodule_class
 from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.originals import Original, Told
+from mutoscope.models.registry import importers
+from mutoscope.models.seeding import seeded
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
-from mutoscope.structures import DatasetInfo
-
-#: originals whose checkpoints hold all that generating takes, beside their data set's description
-ORIGINALS = ("ag2vid",)
-#: side of the frames that the original was trained on where its flags do not tell
-_RELEASED_SIDE = 256
+from mutoscope.structures import ActionVocabulary, DatasetInfo
 
 
 @dataclass(frozen=True)
@@ -44,50 +36,111 @@ class ConvertedModel:
     key_map: str
 
 
-def convert_ag2vid(path: Path, dataset: Mapping[str, Any], typed: Mapping[str, Any]) -> ConvertedModel:
-    """AG2Vid from a checkpoint of its original code; says what was read and what was left aside.
+class NamedData:
+    """The data set that a person named for an original; its files need not be there.
 
     Args:
-        path: the checkpoint; a ``run_args.json`` beside it is read too.
-        dataset: node of the data set it was trained on, which need not be there.
-        typed: those settings of the node that a person chose; frame size and frame rate of others are the original's.
+        node: settings of the data set; ``None`` where none was named.
+        typed: those of them that a person chose; a checkpoint's own win over others.
+        told: what else they said.
+    """
+
+    def __init__(self, node: Mapping[str, Any] | None, typed: Mapping[str, Any], told: Told) -> None:
+        self.node, self.typed, self.told = None if node is None else dict(node), typed, told
+
+    @property
+    def name(self) -> str | None:
+        return None if self.node is None else str(self.node["name"])
+
+    def setting(self, key: str) -> Any:
+        return (self.node or {}).get(key)
+
+    def settle(self, **settings: Any) -> None:
+        if self.node is not None:
+            self.node |= {key: value for key, value in settings.items() if key in self.node and key not in self.typed}
+
+    def vocabulary(self) -> ActionVocabulary | None:
+        assert self.node is not None
+        datamodule = build_dataset(self.node)
+        assert isinstance(datamodule, ActionGraphDataModule)
+        try:
+            return datamodule.vocabulary
+        except FileNotFoundError:
+            if self.node.get("root") is None:
+                return None
+            datamodule.prepare_data()
+            return datamodule.vocabulary
+
+    def info(self, vocabulary: ActionVocabulary | None = None) -> DatasetInfo | None:
+        if self.node is None:
+            return None
+        datamodule = build_dataset(self.node)
+        if isinstance(datamodule, ActionGraphDataModule):
+            return datamodule.info_with(vocabulary or datamodule.vocabulary)
+        if self.node.get("root", "") is not None:
+            datamodule.prepare_data()
+            datamodule.setup("fit")
+        info: DatasetInfo = datamodule.info
+        return info
+
+
+def convert(name: str, path: Path, dataset: Mapping[str, Any], typed: Mapping[str, Any], told: Told) -> ConvertedModel:
+    """A model from a checkpoint of its original code; says what was read and what was left aside.
+
+    Args:
+        name: of the model.
+        path: the checkpoint.
+        dataset: node of the data set it was trained on, whose data need not be there.
+        typed: those settings of the node that a person chose; an entry ``""`` says that they chose the set itself.
+        told: what they said beside it.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint of AG2Vid.
-        ConfigError: if it was not trained on this data set.
+        ValueError: if it is no checkpoint of this model's original.
+        ConfigError: if it was not trained on this data set, or somebody has to say more.
     """
-    model_node = _defaults("ag2vid")
-    check_pair(model_node, dataset)
-    file = read_reference(path)
-    networks = networks_from_reference(file)
-    given = dict(dataset)
-    # one frame in so many: the original took every frame of Something-Something, which the paper does not
-    as_trained = {"size": frame_side(file.arguments) or _RELEASED_SIDE, "frame_stride": 1}
-    given |= {key: value for key, value in as_trained.items() if key in given and key not in typed}
-    info = _described(given, file, networks, path)
-    multiple = networks.frames.generator.reduction
-    if any(side % multiple for side in info.need_frame_size()):
+    cls = importers()[name]
+    # nobody chose the data set that stands in the config: it is that of the models of its kind
+    meant = bool(typed) or datamodule_class(dataset["name"]).kind == cls.takes
+    if meant and (kind := datamodule_class(dataset["name"]).kind) != cls.takes:
         raise ConfigError(
-            f"{path} makes frames whose sides are multiples of {multiple}, not {given['size']}; set dataset.size."
+            f"{cls.__name__} takes {cls.takes} data, but dataset '{dataset['name']}' yields {kind}; name the one it "
+            "was trained on."
         )
-    model_node = _merged(model_node, {**networks.settings(), "ema_half_life": None})
-    model: GenerativeModule = build(model_node, "model", info=info)
-    weights = networks.weights()
+    data = NamedData(dataset if meant else None, typed, told)
+    original = cls.from_original(path, data)
+    node = _merged(_defaults(name, cls), {**original.settings, "ema_half_life": None})
+    if "discriminator" in original.lacking and "discriminator" in original.settings:
+        node["discriminator"] = None
+    with seeded(0, torch.device("cpu")):
+        model: GenerativeModule = build(node, "model", info=original.info)
+    mine = model.state_dict()
+    begun = {key: x for key, x in mine.items() if key.startswith(tuple(f"{part}." for part in original.lacking))}
+    weights = {**begun, **original.weights}
     check_weights(model, weights, str(path))
     model.load_state_dict(weights)
-    model.iterations = file.iterations
-    key_map = key_map_report(networks)
-    _report(path, file, key_map)
-    return ConvertedModel(model.eval(), {"model": model_node, "dataset": given}, key_map)
+    model.iterations = original.iterations
+    _report(path, original)
+    return ConvertedModel(model.eval(), {"model": node, "dataset": data.node or _unnamed(original)}, original.key_map)
 
 
-def _defaults(model: str) -> dict[str, Any]:
+def _unnamed(original: Original) -> dict[str, Any]:
+    """Settings of a data set that nobody named: whoever evaluates names one, cut as the original's was."""
+    info = original.info
+    return {"name": info.name, "length": info.length, "fps": info.fps, "channels": info.channels}
+
+
+def _defaults(name: str, cls: type[GenerativeModule]) -> dict[str, Any]:
     """The settings of a model that nobody chose."""
-    loaded = OmegaConf.load(config_dir() / "model" / f"{model}.yaml")
-    node = OmegaConf.to_container(OmegaConf.merge({"seed": 0}, loaded), resolve=True)
+    file = config_dir() / "model" / f"{name}.yaml"
+    if not file.is_file():
+        return {"_target_": f"{cls.__module__}.{cls.__qualname__}", "optimizers": {}}
+    loaded: Any = OmegaConf.load(file)
+    node = OmegaConf.to_container(OmegaConf.create({"seed": 0, "model": loaded.get("model", loaded)}), resolve=True)
     assert isinstance(node, dict)
-    return dict(node["model"])
+    settings = {str(key): value for key, value in node["model"].items()}
+    assert model_class(settings) is cls
+    return settings
 
 
 def _merged(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,46 +149,9 @@ def _merged(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return {**node, **changes, **inner}
 
 
-def _described(dataset: Mapping[str, Any], file: ReferenceFile, networks: ReferenceNetworks, path: Path) -> DatasetInfo:
-    """The description of the data, with the checkpoint's own words where only the data would have them.
-
-    Raises:
-        ConfigError: if tables and vocabulary do not fit together.
-    """
-    name, sizes = dataset["name"], networks.sizes
-    datamodule = build_dataset(dataset)
-    assert isinstance(datamodule, ActionGraphDataModule)
-    own = category_names(file.vocabulary, sizes[0]) if len(sizes) == 1 else None
-    try:
-        vocabulary = datamodule.vocabulary
-    except FileNotFoundError:
-        if dataset.get("root") is not None:
-            datamodule.prepare_data()
-            vocabulary = datamodule.vocabulary
-        elif len(sizes) != 1:
-            raise ConfigError(
-                f"{path} was not trained on '{name}': its objects have {len(sizes)} attributes, those of '{name}' one. "
-                "Name the data set that it was trained on, e.g. dataset=cater."
-            ) from None
-        else:
-            vocabulary = one_attribute_vocabulary(sizes[0], own)
-            if own is None:
-                say(f"{path} does not name its {sizes[0] - 1} categories; they are called category_1, category_2, ...")
-    if own is not None and own != vocabulary.attributes[0][1]:
-        raise ConfigError(
-            f"{path} was trained on other categories, or in another order, than those of '{name}'; leave dataset.root "
-            "out to take the checkpoint's own."
-        )
-    try:
-        networks.vocabulary(vocabulary)
-    except ValueError as error:
-        raise ConfigError(f"{path} was not trained on '{name}': {error}") from error
-    return datamodule.info_with(vocabulary)
-
-
-def _report(path: Path, file: ReferenceFile, key_map: str) -> None:
-    lines = key_map.splitlines()
+def _report(path: Path, original: Original) -> None:
+    lines = original.key_map.splitlines()
     unread = [line.split(" ")[0] for line in lines if line.endswith("-> nothing")]
-    aside = ", ".join([*unread, *file.others]) or "nothing"
-    optional = "" if file.critic is not None else ", which holds no discriminator"
-    say(f"Read {len(lines) - len(unread)} tensors of {path}{optional}; left aside: {aside}.")
+    aside = ", ".join([*unread, *original.others]) or "nothing"
+    lacking = f", which holds no {' and no '.join(original.lacking)}" if original.lacking else ""
+    say(f"Read {len(lines) - len(unread)} tensors of {path}{lacking}; left aside: {aside}.")

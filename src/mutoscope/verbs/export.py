@@ -12,17 +12,19 @@ from safetensors.torch import save_file
 from mutoscope.config.assembly import load_model
 from mutoscope.config.foreign import is_place
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import check_config
+from mutoscope.config.nodes import check_config, settings_from
 from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
 from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.originals import Told
+from mutoscope.models.registry import importers
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.provenance import run_facts
 from mutoscope.verbs.card import card
-from mutoscope.verbs.convert import ORIGINALS, convert_ag2vid
+from mutoscope.verbs.convert import convert
 
-KEYS = ("checkpoint", "out", "format", "dataset", "seed", "debug")
+KEYS = ("checkpoint", "out", "format", "original", "dataset", "seed", "debug")
 #: of checkpoints that this program wrote
 _OWN = "mutoscope"
 _CARD, _KEY_MAP = "README.md", "key_map.txt"
@@ -43,17 +45,18 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
     """
     check_config(config, KEYS)
     checkpoint, out, source = Path(config["checkpoint"]), Path(config["out"]), str(config["format"])
-    known = (_OWN, *ORIGINALS)
+    told: Told = settings_from(config["original"], Told, "original")
+    known = (_OWN, *importers()) if source != _OWN else (_OWN,)
     if source not in known:
         raise ConfigError(
             f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
         )
     if source != _OWN:
-        return export_original(checkpoint, out, config["dataset"], typed)
-    if typed:
+        return export_original(source, checkpoint, out, config["dataset"], typed, told)
+    if typed or told != Told():
         raise ConfigError(
-            "dataset is for checkpoints of original code; those of Mutoscope know theirs. Leave it out, or add "
-            f"format={ORIGINALS[0]}."
+            f"{'dataset' if typed else 'original'} is for checkpoints of original code; those of Mutoscope know "
+            f"theirs. Leave it out, or add format=<model>: {' or '.join(importers())}."
         )
     return export(checkpoint, out)
 
@@ -85,17 +88,25 @@ def export(checkpoint: Path, out: Path) -> Path:
     return _write(out, model, trained, averaged=averaged)
 
 
-def export_original(checkpoint: Path, out: Path, dataset: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
-    """The same from a checkpoint of AG2Vid's original code; the folder also holds ``key_map.txt``.
+def export_original(
+    name: str,
+    checkpoint: Path,
+    out: Path,
+    dataset: Mapping[str, Any],
+    typed: Mapping[str, Any],
+    told: Told,
+) -> Path:
+    """The same from a checkpoint of a model's original code; the folder also holds ``key_map.txt``.
 
     Args:
-        checkpoint: as the original wrote it, with ``run_args.json`` beside it if there is one.
+        name: of the model.
+        checkpoint: as the original wrote it.
         out: the folder to make; complete once it exists.
-        dataset, typed: see :func:`~mutoscope.verbs.convert.convert_ag2vid`, where errors are told too.
+        dataset, typed, told: see :func:`~mutoscope.verbs.convert.convert`, where errors are told too.
     """
     _check_free(out)
-    converted = convert_ag2vid(checkpoint, dataset, typed)
-    origin = f"{checkpoint.name}, a checkpoint of the original AG2Vid code"
+    converted = convert(name, checkpoint, dataset, typed, told)
+    origin = f"{checkpoint.name}, a checkpoint of the original {type(converted.model).__name__} code"
     return _write(out, converted.model, converted.config, origin=origin, key_map=converted.key_map)
 
 

@@ -175,7 +175,7 @@ class Cater(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        folder = existing_folder(self.root, self.registered_name)
+        folder = existing_folder(self.root, self.registered_name, WANTED["cater"])
         for needed in (folder / "videos", folder / "scenes"):
             if not needed.is_dir():
                 raise FileNotFoundError(f"There is no folder {needed}; {WANTED['cater']}.")

@@ -12,7 +12,7 @@ from filelock import FileLock
 from mutoscope.data.action_graph.clips import ActionGraphDataModule
 from mutoscope.data.action_graph.something_table import SomethingTable, SomethingVideo, action_of
 from mutoscope.data.datamodule import Split
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
@@ -296,7 +296,7 @@ class SomethingV2(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        return existing_folder(self.root, self.registered_name)
+        return existing_folder(self.root, self.registered_name, WANTED["smthv2"])
 
     def _find(self, given: str | None, usual: Sequence[str]) -> Path | None:
         """The file that was named, there or not, or else the first of the usual ones that is there."""

@@ -126,7 +126,7 @@ class CmuMocap(StoredMotionDataModule):
             raise ValueError(f"fps is {fps}, expected a positive number.")
         if not 0 <= val_fraction < 1:
             raise ValueError(f"val_fraction is {val_fraction}, expected a number from 0 to below 1.")
-        self.folder = existing_folder(root, "cmu_mocap")
+        self.folder = existing_folder(root, "cmu_mocap", WANTED["cmu_mocap"])
         self.unit = None if unit is None else metres_per_unit(unit)
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()

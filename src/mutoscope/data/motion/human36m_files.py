@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.human36m import SUBJECTS, TRIALS, PositionFile, position_files
 
 #: SA-GCN's actions in label order
@@ -65,7 +65,7 @@ def find_recordings(
         ValueError: for unknown or doubled subjects or actions, or an action without any recording for training.
     """
     _check_subjects(train, val)
-    folder = existing_folder(root, "human36m")
+    folder = existing_folder(root, "human36m", WANTED["human36m"])
     there = [file for subject in sorted([*train, *val]) for file in position_files(folder, subject)]
     chosen = _chosen(classes, {file.action for file in there}, folder)
     files = tuple(file for file in there if file.action in chosen)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Unpack, cast
 
 import torch
@@ -20,6 +21,7 @@ from mutoscope.models.ag2vid.losses import (
     flow_loss,
     generator_adversarial_loss,
 )
+from mutoscope.models.ag2vid.reference.original import read_original
 from mutoscope.models.ag2vid.settings import (
     LEARNED,
     UNLEARNED,
@@ -31,6 +33,7 @@ from mutoscope.models.ag2vid.settings import (
     check_together,
 )
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
+from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
 from mutoscope.models.seeding import seeded
 from mutoscope.nn.perceptual import FrozenFeatures, perceptual_loss
@@ -94,6 +97,10 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         frames = settings.get("frames", {})
         if frames is not None and (perceptual := frames.get("perceptual", FrameTraining.perceptual)) in BACKBONES:
             find_perceptual(perceptual, frames.get("perceptual_weights"), *WITHOUT_FILE)
+
+    @classmethod
+    def from_original(cls, path: Path, data: OriginalData) -> Original:
+        return read_original(path, data)
 
     def __init__(
         self,

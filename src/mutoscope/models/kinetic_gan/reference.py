@@ -8,16 +8,23 @@ every entry is read and every parameter is written.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mutoscope.formats.state_dicts import read_state_dict
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
 from mutoscope.models.kinetic_gan.generator import Generator
 from mutoscope.models.kinetic_gan.pyramid import PYRAMIDS, GraphPyramid
-from mutoscope.structures import Skeleton
+from mutoscope.models.originals import Original, OriginalData, motion_info, skeleton_told
+from mutoscope.runtime.errors import ConfigError
+from mutoscope.structures import SKELETONS, Skeleton
 
 State = Mapping[str, Tensor]
+#: where a length is asked for before it is known
+_ANY_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -231,3 +238,47 @@ def _skeleton(state: State, finest: int, given: Skeleton | GraphPyramid | None) 
             f"The checkpoint's graph has {joints} joints, which no released skeleton has; name a skeleton."
         )
     return fitting[0]
+
+
+def read_original(path: Path, data: OriginalData) -> Original:
+    """A generator's file, and a critic's where ``original.files.critic`` names one, as the model.
+
+    Raises as :meth:`~mutoscope.models.generative.GenerativeModule.from_original` does.
+    """
+    state = read_state_dict(path)
+    skeleton = skeleton_told(data)
+    # the length changes no tensor
+    network = generator_from_reference(state, length=_ANY_LENGTH, skeleton=skeleton)
+    skeleton = skeleton or _of_pyramid(network.pyramid, path)
+    info = motion_info(data, path, skeleton=skeleton, channels=network.channels, classes=network.classes)
+    parts: dict[str, Generator | Discriminator] = {"_generator": network}
+    settings: dict[str, Any] = {
+        "latent": network.latent,
+        "mapping_depth": len(_numbers(state, r"mlp\.mlp\.(\d+)\.weight")),
+        "widths": [_get(state, f"st_gcn_networks.{n}.tcn.0.bias").shape[0] for n in range(5)],
+        "last_width": _get(state, "st_gcn_networks.5.tcn.0.bias").shape[0],
+        "norm_blocks": _numbers(state, r"st_gcn_networks\.(\d+)\.tcn\.1\.weight"),
+        "use_skip": bool(_numbers(state, r"st_gcn_networks\.(\d+)\.residual\.0\.weight")),
+        "use_noise": network.use_noise,
+    }
+    if (file := data.told.files.get("critic")) is not None:
+        critic = discriminator_from_reference(theirs := read_state_dict(file), skeleton=skeleton)
+        if (critic.channels, critic.classes) != (network.channels, network.classes):
+            raise ValueError(f"{file} judges other motions than {path} makes; they come from different runs.")
+        parts["critic"] = critic
+        widths = [_get(theirs, f"st_gcn_networks.{n}.tcn.bias").shape[0] for n in reversed(range(5))]
+        settings["critic_widths"] = widths
+    return Original(
+        info,
+        settings,
+        {f"{part}.{key}": x for part, network in parts.items() for key, x in network.state_dict().items()},
+        "\n".join(key_map_report(network) for network in parts.values()),
+        lacking=() if "critic" in parts else ("critic",),
+    )
+
+
+def _of_pyramid(pyramid: GraphPyramid, path: Path) -> Skeleton:
+    named = [SKELETONS[name] for name in PYRAMIDS if name in SKELETONS and PYRAMIDS[name] is pyramid]
+    if not named:
+        raise ConfigError(f"{path} does not say which skeleton it moves; type original.skeleton=<name>.")
+    return named[0]

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
+from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.sa_gcn.discriminators import (
     ClipCritic,
     ClipCriticSettings,
@@ -18,6 +20,7 @@ from mutoscope.models.sa_gcn.discriminators import (
 )
 from mutoscope.models.sa_gcn.generator import Generator, GeneratorSettings, GraphSettings, class_weights
 from mutoscope.models.sa_gcn.losses import REAL_TARGET, Critic, critic_loss, generator_loss, gradient_penalty
+from mutoscope.models.sa_gcn.reference import read_original
 from mutoscope.models.seeding import seeded
 from mutoscope.nn.motion_features import MotionFeatures
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, MotionSample
@@ -44,6 +47,10 @@ class SAGCN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
     takes: ClassVar[Kind] = "motion"
     takes_mixtures: ClassVar[bool] = True
     groups: ClassVar[Mapping[str, str]] = {"metrics": "sa_gcn"}
+
+    @classmethod
+    def from_original(cls, path: Path, data: OriginalData) -> Original:
+        return read_original(path, data)
 
     def __init__(
         self,

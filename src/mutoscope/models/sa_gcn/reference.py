@@ -8,16 +8,22 @@ no auxiliary loss uses it) has no place here and is written as a constant.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mutoscope.formats.state_dicts import read_state_dict
+from mutoscope.models.originals import Original, OriginalData, motion_info, skeleton_told
 from mutoscope.models.sa_gcn.discriminators import ClipCritic, FrameCritic
 from mutoscope.models.sa_gcn.generator import Generator, variant_options
 from mutoscope.structures import H36M15, Skeleton
 
 State = Mapping[str, Tensor]
 Network = Generator | ClipCritic | FrameCritic
+#: past frames of the released program, which leave no trace in its files
+_RELEASED_KEPT = 5
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,6 @@ def generator_from_reference(state: State, *, skeleton: Skeleton = H36M15, heads
             f"The checkpoint has {nodes} nodes and {features} coordinates per frame, which are no multiples of the "
             f"{joints} joints of skeleton '{skeleton.name}'; name another skeleton."
         )
-    count = sum(key.startswith("gc") and key.endswith(".conv.weight") for key in state)
     network = Generator(
         skeleton,
         features // joints,
@@ -182,7 +187,7 @@ def generator_from_reference(state: State, *, skeleton: Skeleton = H36M15, heads
         projection=projection,
         hidden=_shape(state, "rnn.weight_hh_l0", 2)[1],
         widths=tuple(_shape(state, f"{key}.weight", 1)[0] for key in ("block1.0", "block1.2", "block2.0")),  # type: ignore[arg-type]
-        graph_widths=[_shape(state, f"gc{number + 1}.conv.weight", 1)[0] for number in range(count)],
+        graph_widths=[_shape(state, key, 1)[0] for key in _stack(state)],
         heads=heads,
     )
     load_reference(network, state)
@@ -246,3 +251,63 @@ def _critic_widths(state: State) -> tuple[int, int, int, int]:
         _shape(state, f"{key}.weight", 1)[0] for key in ("block1.0", "block1.2", "block2.0", "block2.2")
     )
     return first, second, third, fourth
+
+
+def read_original(path: Path, data: OriginalData) -> Original:
+    """A generator's file, and those of critics that ``original.files.clip_critic`` and ``.frame_critic`` name.
+
+    Raises as :meth:`~mutoscope.models.generative.GenerativeModule.from_original` does.
+    """
+    skeleton = skeleton_told(data) or H36M15
+    kept = _RELEASED_KEPT if data.told.kept is None else data.told.kept
+    state = read_state_dict(path)
+    generator = generator_from_reference(state, skeleton=skeleton, kept=kept)
+    info = motion_info(
+        data,
+        path,
+        skeleton=skeleton,
+        channels=generator.channels,
+        classes=generator.classes,
+        length=generator.length,
+    )
+    parts: dict[str, Network] = {"_generator": generator}
+    settings: dict[str, Any] = {
+        "graph": {"variant": "reference", "kept": kept},
+        "generator": {
+            "noise": generator.noise,
+            "embedding": generator.embedding.out_features,
+            "projection": generator.projection.out_features,
+            "hidden": generator.hidden,
+            "widths": [_shape(state, f"{key}.weight", 1)[0] for key in ("block1.0", "block1.2", "block2.0")],
+            "graph_widths": [_shape(state, key, 1)[0] for key in _stack(state)],
+        },
+    }
+    if (file := data.told.files.get("clip_critic")) is not None:
+        theirs = read_state_dict(file)
+        parts["clip_critic"] = critic = clip_critic_from_reference(theirs, channels=generator.channels)
+        settings["clip_critic"] = {"widths": list(_critic_widths(theirs))}
+        settings["class_weight"] = 0.0 if critic.classifier is None else 1.0
+        _check_critic(critic.classes, generator.classes, file, path)
+    if (file := data.told.files.get("frame_critic")) is not None:
+        theirs = read_state_dict(file)
+        parts["frame_critic"] = frames = frame_critic_from_reference(theirs, channels=generator.channels)
+        settings["frame_critic"] = {"widths": list(_critic_widths(theirs)), "frames": frames.frames}
+        _check_critic(frames.classes, generator.classes, file, path)
+    lines = [f"{pair.theirs} -> {part}.{pair.ours}" for part, network in parts.items() for pair in key_map(network)]
+    return Original(
+        info,
+        settings,
+        {f"{part}.{key}": x for part, network in parts.items() for key, x in network.state_dict().items()},
+        "\n".join(lines),
+        lacking=tuple(name for name in ("clip_critic", "frame_critic") if name not in parts),
+    )
+
+
+def _stack(state: State) -> list[str]:
+    count = sum(key.startswith("gc") and key.endswith(".conv.weight") for key in state)
+    return [f"gc{number + 1}.conv.weight" for number in range(count)]
+
+
+def _check_critic(classes: int, made: int, file: str, path: Path) -> None:
+    if classes != made:
+        raise ValueError(f"{file} judges {classes} classes, {path} makes {made}; they come from different runs.")
