@@ -71,6 +71,7 @@ bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_sa_gcn.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_convolution.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_nearest.py
+	$(BIN)/python tests/benchmarks/bench_startup.py
 
 soak: setup
 	$(BIN)/python -m pytest tests/soak --timeout 3600
