@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,10 +13,13 @@ import pytest
 
 from mutoscope.cli import main as cli
 from mutoscope.config.assembly import check_pair, model_class, prepared
-from mutoscope.config.nodes import build, build_dataset, check_config, config_dir, locate
+from mutoscope.config.nodes import build, build_dataset, check_config, config_dir, locate, settings_from
+from mutoscope.config.signatures import annotations, needed, parameters
+from mutoscope.config.training import TrainConfig
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
 from mutoscope.models.base import IterationModule
+from mutoscope.models.kinetic_gan.module import KineticGAN
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.training.trainer import check_trainer
 from mutoscope.verbs.evaluate import KEYS as EVALUATE_KEYS
@@ -298,3 +302,70 @@ def test_synchronised_statistics_need_gpus(settings: dict[str, Any], message: st
     with pytest.raises(ConfigError, match=message):
         check_trainer({"max_steps": 1, **settings})
     check_trainer({"max_steps": 1, **settings, "sync_batchnorm": "auto"})
+
+
+def test_a_training_is_parsed_once_into_typed_settings(tiny: Compose) -> None:
+    config = tiny("trainer.max_steps=7", "measure.seed=3", "note=hello")
+    run = TrainConfig.parse(config)
+    assert (run.note, run.measure.seed, run.pace.max_steps, run.moments) == ("hello", 3, 7, False)
+    # nodes stay as they are: what they describe is built later, and once
+    assert run.model == config["model"]
+    assert set(KEYS) == set(config)
+    for key, value, message in (
+        ("moments", "yes", "moments is 'yes', expected true or false"),
+        (
+            "measure",
+            {"every_n_steps": 1.5, "samples_per_class": 1, "seed": 0},
+            "measure.every_n_steps is 1.5, expected",
+        ),
+        ("measure", {"every_n_steps": 1, "seed": 0}, "measure needs measure.samples_per_class="),
+        ("sede", 3, "sede is not a setting here; did you mean 'seed'"),
+    ):
+        with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+            TrainConfig.parse({**config, key: value})
+
+
+@dataclass(frozen=True)
+class _Inner:
+    widths: tuple[int, ...] = (1, 2)
+    slope: float | None = None
+
+
+@dataclass(frozen=True)
+class _Outer:
+    inner: _Inner
+    other: _Inner | None = None
+    name: str = "a"
+
+
+def test_settings_nest_in_dataclasses() -> None:
+    made = settings_from({"inner": {"widths": [3, 4e0], "slope": 1}, "other": {}}, _Outer, "model")
+    assert made == _Outer(_Inner((3, 4), 1), _Inner())
+    assert settings_from({"inner": {}, "other": None}, _Outer, "model") == _Outer(_Inner())
+    for node, message in (
+        ({}, r"model needs model\.inner=<value>"),
+        ({"inner": {"wdths": [1]}}, r"model\.inner\.wdths is not a setting of _Inner; did you mean 'widths'"),
+        ({"inner": {"widths": [1.5]}}, r"model\.inner\.widths\[0\] is 1.5, expected a whole number"),
+        ({"inner": {}, "other": False}, r"model\.other is false, expected settings .*; null leaves it out"),
+        ({"inner": None}, r"model\.inner is null, expected settings"),
+        ({"inner": {"_target_": "torch.nn.Linear"}}, r"model\.inner\._target_ is not a setting of _Inner"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            settings_from(node, _Outer, "model")
+
+
+def test_shared_settings_are_spelled_out_with_the_defaults_of_their_base() -> None:
+    taken = parameters(KineticGAN)
+    assert (taken["clip_norm"].default, taken["micro_batches"].default, taken["seed"].default) == (None, 1, 0)
+    assert "optimizers" in needed(KineticGAN)
+    assert annotations(KineticGAN)["micro_batches"] is int
+    assert "training" not in taken
+
+
+def test_the_small_and_the_shared_are_checked_alike(tiny: Compose) -> None:
+    for override, message in (
+        ("+model.micro_batchs=2", "model.micro_batchs is not a setting of KineticGAN; did you mean 'micro_batches'"),
+        ("model.micro_batches=two", "model.micro_batches is 'two', expected a whole number"),
+    ):
+        with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+            TrainConfig.parse(tiny(override))

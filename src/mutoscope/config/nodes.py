@@ -333,7 +333,7 @@ def _built(node: Any, where: str, foreign: bool, late: Mapping[str, Any], kind: 
     if not isinstance(node, Mapping):
         return copy.copy(node)
     if (settings := settings_class(kind)) is not None:
-        return _settings(node, settings, where, foreign)
+        return _settings(node, settings, where)
     if "_target_" not in node:
         return {key: _built(value, f"{where}.{key}", foreign, {}) for key, value in node.items()}
     target = locate(node["_target_"], where, foreign=foreign)
@@ -348,14 +348,22 @@ def _built(node: Any, where: str, foreign: bool, late: Mapping[str, Any], kind: 
     return target(**built)
 
 
-def _settings(node: Mapping[str, Any], cls: type, where: str, foreign: bool) -> Any:
-    """The dataclass of settings that a node has been found to fit."""
+def _settings(node: Mapping[str, Any], cls: type, where: str) -> Any:
+    """The dataclass of settings that a node has been found to fit; nothing else in it is built."""
     kinds = get_type_hints(cls)
-    given = {key: _built(value, f"{where}.{key}", foreign, {}, kinds[key]) for key, value in node.items()}
+    given: dict[str, Any] = {}
+    for key, value in node.items():
+        inner, options = settings_class(kinds[key]), (kinds[key], *get_args(kinds[key]))
+        if inner is not None and isinstance(value, Mapping):
+            given[key] = _settings(value, inner, f"{where}.{key}" if where else key)
+        elif isinstance(value, list) and any(get_origin(option) is tuple for option in options):
+            given[key] = tuple(value)
+        else:
+            given[key] = copy.copy(value)
     try:
         return cls(**given)
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from error
 
 
 def settings_from(node: Mapping[str, Any] | None, cls: type[SettingsT], where: str) -> SettingsT:
@@ -368,7 +376,7 @@ def settings_from(node: Mapping[str, Any] | None, cls: type[SettingsT], where: s
         fits = fit({} if node is None else node, cls, where)
     except MisfitError as error:
         raise ConfigError(str(error)) from error
-    built: SettingsT = _settings(fits, cls, where, foreign=False)
+    built: SettingsT = _settings(fits, cls, where)
     return built
 
 

@@ -97,7 +97,7 @@ def _settings(value: Any, cls: Any, where: str) -> Any:
     for field in known:
         if field.name not in value and field.default is MISSING and field.default_factory is MISSING:
             raise MisfitError(f"{where} needs {where}.{field.name}=<value>; it has no default.")
-    return {key: fit(each, kinds[key], f"{where}.{key}") for key, each in value.items()}
+    return {key: fit(each, kinds[key], f"{where}.{key}" if where else key) for key, each in value.items()}
 
 
 def _name(option: Any) -> str:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from pytorch_lightning.loggers.logger import Logger
 
 from mutoscope import kinds
 from mutoscope.config.assembly import check_pair, check_weights, model_class, prepared, same_data
-from mutoscope.config.nodes import build, check_config
+from mutoscope.config.nodes import build
+from mutoscope.config.training import TrainConfig
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
 from mutoscope.kinds.fitting import check_measures
 from mutoscope.models.base import IterationModule
@@ -34,25 +35,7 @@ from mutoscope.training.loggers import FileLogger, read_metrics
 from mutoscope.training.resuming import AdoptSettings, TakeMoments, announce_changes, fine_tuning_from
 from mutoscope.training.trainer import check_trainer, fit
 
-KEYS = (
-    "name",
-    "note",
-    "model",
-    "dataset",
-    "trainer",
-    "logger",
-    "metrics",
-    "measure",
-    "callbacks",
-    "recognizer",
-    "seed",
-    "ckpt",
-    "moments",
-    "overwrite",
-    "objective",
-    "sweep",
-    "debug",
-)
+KEYS = tuple(field.name for field in fields(TrainConfig))
 
 
 def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
@@ -67,7 +50,7 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         run_dir: receives ``config.yaml``, ``run.json``, ``metrics.jsonl``, ``metrics.csv`` and ``checkpoints/``.
 
     Returns:
-        The last logged value of ``config["objective"]`` (what sweeps optimise), or ``None`` where it is not logged.
+        The last logged value of ``objective`` (what sweeps optimise), or ``None`` where it is not logged.
 
     Raises:
         ConfigError: for anything in the config that cannot work, before training starts; and if another process trains
@@ -76,16 +59,16 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         RunError: if a number became NaN or the disk refused, saying the same.
     """
     config = dict(config)
-    check_config(config, KEYS)
-    check_pair(config["model"], config["dataset"])
-    model_class(config["model"]).check_settings(config["model"])
-    check_trainer(config["trainer"])
-    check_measures(config, model_class(config["model"]))
+    run = TrainConfig.parse(config)
+    check_pair(run.model, run.dataset)
+    model_class(run.model).check_settings(run.model)
+    check_trainer(run.trainer)
+    check_measures(config, model_class(run.model))
     account = Account(run_dir, config)
     with INTERRUPTS:
         try:
             with run_lock(run_dir):
-                return _train(config, run_dir, account)
+                return _train(run, config, run_dir, account)
         except Interrupted:
             raise
         except KeyboardInterrupt as error:
@@ -112,15 +95,15 @@ class _Start:
     own: bool
 
 
-def _train(config: dict[str, Any], run_dir: Path, account: Account) -> float | None:
-    start = _start_of(config, run_dir)
-    if config["note"]:
-        say(config["note"])
+def _train(run: TrainConfig, config: dict[str, Any], run_dir: Path, account: Account) -> float | None:
+    start = _start_of(run, run_dir)
+    if run.note:
+        say(run.note)
     say(f"Run directory: {account.run_dir}.")
-    datamodule = prepared(config["dataset"])
+    datamodule = prepared(run.dataset)
     # after the data, whose preparation may or may not draw random numbers (it is cached)
-    seed_everything(config["seed"], verbose=False)
-    model: IterationModule = build(config["model"], "model", info=datamodule.info)
+    seed_everything(run.seed, verbose=False)
+    model: IterationModule = build(run.model, "model", info=datamodule.info)
     say(f"Model {type(model).__name__}: " + ", ".join(_sizes(model)) + ".")
     done, owed = 0, False
     begin: list[Callback] = []
@@ -142,23 +125,23 @@ def _train(config: dict[str, Any], run_dir: Path, account: Account) -> float | N
             started_from = {
                 "checkpoint": str(start.path),
                 "iterations": own["iterations"],
-                "moments": bool(config["moments"]),
+                "moments": run.moments,
             }
             begin = [TakeMoments(moments)]
-            say(_fine_tuning(start.path, own["iterations"], bool(config["moments"])))
-    steps = config["trainer"]["max_steps"]
+            say(_fine_tuning(start.path, own["iterations"], run.moments))
+    steps = run.pace.max_steps
     if done > steps or (done == steps and not owed):
         say(f"{run_dir} has its {done} iterations already; raise trainer.max_steps to train on.")
-        return _objective(config, run_dir)
+        return _objective(run, run_dir)
 
-    callbacks = _callbacks(config, run_dir, model, datamodule)
+    callbacks = _callbacks(run, config, run_dir, model, datamodule)
     checkpointing = next(callback for callback in callbacks if isinstance(callback, Checkpointing))
     account.checkpointing, checkpointing.started_from = checkpointing, started_from
     trainer = build(
-        config["trainer"],
+        run.trainer,
         "trainer",
         callbacks=[*begin, *callbacks],
-        loggers=_loggers(config, run_dir, done),
+        loggers=_loggers(run, config, run_dir, done),
         run_dir=str(run_dir),
     )
     if first_process():
@@ -181,7 +164,7 @@ def _train(config: dict[str, Any], run_dir: Path, account: Account) -> float | N
         raise Interrupted(account.stopped(model.iterations))
     for line in account.done(trainer, model):
         say(line)
-    return _objective(config, run_dir)
+    return _objective(run, run_dir)
 
 
 def _owes(trainer: Trainer) -> bool:
@@ -196,18 +179,18 @@ def _fine_tuning(path: Path, iterations: int, moments: bool) -> str:
     )
 
 
-def _start_of(config: Mapping[str, Any], run_dir: Path) -> _Start | None:
+def _start_of(run: TrainConfig, run_dir: Path) -> _Start | None:
     last = run_dir / "checkpoints" / "last.ckpt"
-    if config["ckpt"] == "last":
+    if run.ckpt == "last":
         if not last.is_file():
             say(f"There is no {last} to resume from; the run starts at iteration 0.")
             return None
         return _Start(last, own=True)
-    other = None if config["ckpt"] is None else Path(config["ckpt"])
+    other = None if run.ckpt is None else Path(run.ckpt)
     if other is not None and other.resolve().parent == last.resolve().parent:
         return _Start(other, own=True)
     if last.is_file() and first_process():
-        if not config["overwrite"]:
+        if not run.overwrite:
             raise ConfigError(
                 f"{run_dir} already holds a run; add ckpt=last to continue it, overwrite=true to start it anew, or set "
                 "another hydra.run.dir."
@@ -219,34 +202,34 @@ def _start_of(config: Mapping[str, Any], run_dir: Path) -> _Start | None:
     return None if other is None else _Start(other, own=False)
 
 
-def _callbacks(config: Mapping[str, Any], run_dir: Path, model: IterationModule, datamodule: Any) -> list[Callback]:
-    settings = config["trainer"]
+def _callbacks(
+    run: TrainConfig, config: Mapping[str, Any], run_dir: Path, model: IterationModule, datamodule: Any
+) -> list[Callback]:
+    pace = run.pace
     callbacks: list[Callback] = [
         StopOnRequest(),
-        RunLog(settings["log_every_n_steps"]),
-        Checkpointing(
-            run_dir, dict(config), settings["checkpoint_every_n_steps"], settings["milestones_every_n_steps"]
-        ),
+        RunLog(pace.log_every_n_steps),
+        Checkpointing(run_dir, dict(config), pace.checkpoint_every_n_steps, pace.milestones_every_n_steps),
     ]
     gallery = None
     if isinstance(model, GenerativeModule):
-        tools, measure = kinds.tools(model.takes), config["measure"]
+        tools, measure = kinds.tools(model.takes), run.measure
         gallery = tools.gallery(datamodule)
-        if config["metrics"]:
-            measurement = tools.measurement(datamodule, config, measure["samples_per_class"])
+        if run.metrics:
+            measurement = tools.measurement(datamodule, config, measure.samples_per_class)
             # measured before checkpointing, so that an interrupted measurement is repeated
-            schedule = {"every_n_steps": measure["every_n_steps"], "seed": measure["seed"]}
-            callbacks.insert(1, GenerationMetrics(**vars(measurement), **schedule))
-    for name, node in (config["callbacks"] or {}).items():
+            metrics = GenerationMetrics(**vars(measurement), every_n_steps=measure.every_n_steps, seed=measure.seed)
+            callbacks.insert(1, metrics)
+    for name, node in (run.callbacks or {}).items():
         if node is not None:
             late: dict[str, Any] = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
             callbacks.append(build(node, f"callbacks.{name}", **late))
     return callbacks
 
 
-def _loggers(config: Mapping[str, Any], run_dir: Path, done: int) -> list[Logger]:
+def _loggers(run: TrainConfig, config: Mapping[str, Any], run_dir: Path, done: int) -> list[Logger]:
     loggers: list[Logger] = [FileLogger(run_dir, resume_at=done)]
-    for name, node in (config["logger"] or {}).items():
+    for name, node in (run.logger or {}).items():
         if node is not None:
             loggers.append(build(node, f"logger.{name}", run_dir=run_dir, config=dict(config)))
     return loggers
@@ -259,8 +242,8 @@ def _sizes(model: IterationModule) -> list[str]:
     ]
 
 
-def _objective(config: Mapping[str, Any], run_dir: Path) -> float | None:
-    values = [row[config["objective"]] for row in read_metrics(run_dir / "metrics.jsonl") if config["objective"] in row]
+def _objective(run: TrainConfig, run_dir: Path) -> float | None:
+    values = [row[run.objective] for row in read_metrics(run_dir / "metrics.jsonl") if run.objective in row]
     return values[-1] if values else None
 
 

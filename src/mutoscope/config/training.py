@@ -1,0 +1,103 @@
+"""The config of a training, parsed once at its edge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mutoscope.config.nodes import check_config, locate, settings_from
+from mutoscope.config.signatures import parameters
+
+Node = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """How metrics are taken during training.
+
+    Args:
+        every_n_steps: iterations between measurements.
+        samples_per_class: that are generated for each.
+        seed: of their latents, the same every time.
+    """
+
+    every_n_steps: int
+    samples_per_class: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class PaceConfig:
+    """What else than the trainer itself goes by its settings: when is logged, kept and ended.
+
+    Args:
+        max_steps: iterations of the whole training.
+        log_every_n_steps: iterations between rows of the log.
+        checkpoint_every_n_steps: iterations between checkpoints, each in place of the one before.
+        milestones_every_n_steps: iterations between checkpoints that stay; ``None`` for none.
+    """
+
+    max_steps: int
+    log_every_n_steps: int
+    checkpoint_every_n_steps: int
+    milestones_every_n_steps: int | None
+
+    @classmethod
+    def of(cls, trainer: Node) -> "PaceConfig":
+        """Those settings of the trainer's node, or their defaults."""
+        taken = parameters(locate(trainer["_target_"], "trainer"))
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: trainer.get(name, taken[name].default) for name in names})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training's config; what is built of it stays nodes, for :func:`~mutoscope.config.nodes.build`.
+
+    Args:
+        name: of the run.
+        note: said at its start.
+        model, dataset, trainer: nodes.
+        logger, metrics, callbacks: nodes by name; a node that is ``None`` is left out.
+        recognizer: how recognisers are trained.
+        measure: how metrics are taken.
+        seed: of everything random.
+        ckpt: ``last``, or the path of a checkpoint to begin with.
+        moments: a fine-tuning begins with the other run's moments as well.
+        overwrite: start anew in a directory that holds a run.
+        objective: name of the value that sweeps compare.
+        sweep: which one the run belongs to.
+        debug: show tracebacks.
+    """
+
+    model: Node
+    dataset: Node
+    trainer: Node
+    measure: MeasureConfig
+    name: str = ""
+    note: str | None = None
+    logger: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+    callbacks: Mapping[str, Any] | None = None
+    recognizer: Mapping[str, Any] | None = None
+    seed: int = 0
+    ckpt: str | None = None
+    moments: bool = False
+    overwrite: bool = False
+    objective: str | None = None
+    sweep: str | None = None
+    debug: bool = False
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> "TrainConfig":
+        """From a resolved config, each of whose nodes is compared with what it will build.
+
+        Raises:
+            ConfigError: for anything that is no setting, or a value of another kind than is asked for.
+        """
+        check_config(config, [field.name for field in fields(cls)])
+        return settings_from(config, cls, "")
+
+    @property
+    def pace(self) -> PaceConfig:
+        """When is logged, kept and ended."""
+        return PaceConfig.of(self.trainer)
