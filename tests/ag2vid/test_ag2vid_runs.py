@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from patience import patience
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.backbones import MissingBackboneError
@@ -49,7 +50,7 @@ def test_the_command_trains_on_a_tree_in_caters_format(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stderr
     assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in done.stdout

@@ -83,6 +83,7 @@ def test_recipes_train_on_other_data(
         assert all(map(math.isfinite, losses))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "reference"])
 def test_compiled_networks_do_what_eager_ones_do(
     small: Compose, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

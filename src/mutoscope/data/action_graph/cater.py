@@ -12,7 +12,7 @@ from filelock import FileLock
 from mutoscope.data.action_graph.cater_scenes import STRIDE, SceneTable
 from mutoscope.data.action_graph.clips import ActionGraphDataModule, ClipSettings
 from mutoscope.data.datamodule import Split
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
@@ -22,11 +22,6 @@ from mutoscope.runtime.files import replacing
 from mutoscope.runtime.parallel import each
 from mutoscope.structures import CATER_VOCABULARY, ActionVocabulary
 
-_ADDRESS = "https://github.com/rohitgirdhar/CATER/blob/master/generate/README.md#direct-links"
-_WANTED = (
-    "expected the folder 'max2action' of CATER with videos/<name>.avi, scenes/<name>.json and lists/; its archives are "
-    f"linked from {_ADDRESS} and unpacked into it. Set dataset.root=<that folder>"
-)
 #: where the lists may lie, best first; AG2Vid's name 301 classes, which are those of CATER's "actions_order_uniq"
 _LIST_FOLDERS = ("lists", "lists/actions_order_uniq", "lists/actions_present", ".")
 #: unusable according to AG2Vid's authors
@@ -155,10 +150,10 @@ class Cater(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        folder = existing_folder(self.root, self.registered_name, _WANTED)
+        folder = existing_folder(self.root, self.registered_name, WANTED["cater"])
         for needed in (folder / "videos", folder / "scenes"):
             if not needed.is_dir():
-                raise FileNotFoundError(f"There is no folder {needed}; {_WANTED}.")
+                raise FileNotFoundError(f"There is no folder {needed}; {WANTED['cater']}.")
         return folder
 
     @cached_property

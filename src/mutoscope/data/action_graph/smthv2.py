@@ -13,7 +13,7 @@ from filelock import FileLock
 from mutoscope.data.action_graph.clips import ActionGraphDataModule, ClipSettings
 from mutoscope.data.action_graph.something_table import SomethingTable, SomethingVideo, action_of
 from mutoscope.data.datamodule import Split
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
@@ -38,12 +38,6 @@ from mutoscope.runtime.files import replacing
 from mutoscope.runtime.parallel import each
 from mutoscope.structures import ActionVocabulary
 
-_WANTED = (
-    "expected a folder with the videos (videos/<id>.webm, 20bn-something-something-v2/<id>.webm or the pictures "
-    "frames/<id>/0001.jpg ...), the labels of Something-Something V2 (https://www.qualcomm.com/developer/software/"
-    "something-something-v-2-dataset) and the boxes of Something-Else (https://github.com/joaanna/something_else). "
-    "Set dataset.root=<that folder>"
-)
 _VIDEOS = ("frames/{}", "videos/{}.webm", "20bn-something-something-v2/{}.webm")
 _LABELS: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "something-something-v2-train.json", "labels/train.json"),
@@ -277,7 +271,7 @@ class SomethingV2(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        return existing_folder(self.root, self.registered_name, _WANTED)
+        return existing_folder(self.root, self.registered_name, WANTED["smthv2"])
 
     def _find(self, given: str | None, usual: Sequence[str]) -> Path | None:
         """The file that was named, there or not, or else the first of the usual ones that is there."""
