@@ -59,18 +59,20 @@ def help_text(verb: str, overrides: Sequence[str]) -> str:
         verb: name of the main config.
         overrides: as typed; flags are left out.
     """
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
-    comments = _comments_of_choices(verb, cfg)
-    lines = [
-        _line(place, value, phrase)
-        for place, value, phrase in explained(cfg, comments)
-        if not place.endswith("_partial_")
-    ]
+    cfg, settings = composed(verb, overrides)
+    lines = [_line(place, value, phrase) for place, value, phrase in settings]
     template = str(cfg.hydra.help._get_node("template")._value())
     for part, filled in {"$APP_CONFIG_GROUPS": _groups(cfg), "$CONFIG": lines}.items():
         template = template.replace(part, "".join(f"{line}\n" for line in filled))
     return re.sub(r"\n{3,}", "\n\n", template).rstrip() + "\n"
+
+
+def composed(verb: str, overrides: Sequence[str]) -> tuple[DictConfig, list[tuple[str, str, str]]]:
+    """A verb's config for the choices among the overrides, and place, value and phrase of every setting of it."""
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
+    settings = explained(cfg, _comments_of_choices(verb, cfg))
+    return cfg, [setting for setting in settings if not setting[0].endswith("_partial_")]
 
 
 def _line(place: str, value: str, phrase: str) -> str:

@@ -73,8 +73,9 @@ class AG2Vid(GenerativeModule):
         still_start: begin with small last layers, so that an untrained model leaves boxes, and nearly frames, as they
             are.
         appearance_boxes: see :class:`~mutoscope.models.ag2vid.generator.Generator`.
-        attribute_width, flow_width, flow_halvings, flow_blocks, flow_multiplier, ngf, spade_hidden, segmap_channels,
-            upsampling, follow_boxes, carry_objects, align_corners: see
+        attribute_width, ngf, spade_hidden, segmap_channels, upsampling: see
+            :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
+        flow_width, flow_halvings, flow_blocks, flow_multiplier, follow_boxes, carry_objects, align_corners: see
             :class:`~mutoscope.models.ag2vid.frames.FrameGeneratingFunction`.
         per_frame: batch statistics of single frames, one frame after the other, as released.
         previous: whether training frames continue true (``given``, as released) or ``generated`` frames.
