@@ -7,7 +7,8 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 unexport PYTHONDONTWRITEBYTECODE
 export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help setup check test test_slow quickstart quickstart_ag2vid quickstart_sa_gcn bench soak lock clean
+.PHONY: help setup check test test_slow quickstart quickstart_ag2vid quickstart_sa_gcn pictures bench soak docs \
+	test_lowest lock clean
 
 help:
 	@echo "make setup       create .venv with the pinned packages"
@@ -17,6 +18,9 @@ help:
 	@echo "make check       lint, format and types"
 	@echo "make test        the test suite in WORKERS=2 processes; MUTOSCOPE_TEST_PATIENCE=4 waits four times as long"
 	@echo "make test_slow   compiled networks and notebooks"
+	@echo "make docs        the documentation, build/docs/index.html"
+	@echo "make pictures    the moving pictures of the README, from what the quickstarts left"
+	@echo "make test_lowest before a release: the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench       benchmarks;  make soak: longer checks;  make clean: remove what was built"
 
 setup: $(VENV)/.installed
@@ -73,6 +77,22 @@ bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_nearest.py
 	$(BIN)/python tests/benchmarks/bench_startup.py
 
+# one per model, from what its quickstart left
+pictures: setup
+	$(BIN)/python docs/pictures.py
+
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "Open build/docs/index.html in a browser."
+
+# a part of it: make test_lowest TESTS=tests/metrics
+TESTS ?=
+test_lowest:
+	test -x $(BIN)/uv || test -n "$$(command -v uv)" || { echo "uv is needed; make setup brings it."; exit 1; }
+	$(UV) venv --quiet --clear --python $(PYTHON) build/lowest
+	$(UV) pip install --quiet --python build/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	build/lowest/bin/python -m pytest $(TESTS)
+
 soak: setup
 	$(BIN)/python -m pytest tests/soak --timeout 3600
 
@@ -82,4 +102,4 @@ lock:
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .cache build dist outputs multirun htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf $(VENV) .cache build docs/generated dist outputs multirun htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -1,4 +1,4 @@
-"""The README's examples of a new dataset and a new model work as printed."""
+"""The documentation's examples of a new dataset and a new model work as printed."""
 
 import importlib
 import os
@@ -24,13 +24,13 @@ from mutoscope.verbs.generate import generate
 from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 HERE = ("trainer=cpu", "trainer.max_steps=3", "trainer.progress=false", "metrics=none", "callbacks=none")
 
 
 def examples() -> dict[str, str]:
-    """Code blocks of the README whose first line is a comment with a file's name."""
-    blocks = re.findall(r"^```\w+\n# (\S+\.\w+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    """Code blocks of the page whose first line is a comment with a file's name."""
+    blocks = re.findall(r"^```\w+\n# (\S+\.\w+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     return dict(blocks)
 
 
@@ -72,7 +72,7 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def test_the_readme_shows_what_is_tested_here() -> None:
-    text = README.read_text()
+    text = PAGE.read_text()
     assert "## Add a dataset" in text
     assert "## Add a model" in text
     assert {"dancers.py", "pyproject.toml", "simple_gan/networks.py", "simple_gan/module.py"} <= set(examples())

@@ -1,7 +1,7 @@
 """Time SA-GCN's training against an implementation that forms the sequence graph as a matrix over all nodes.
 
-    python tests/benchmarks/bench_sa_gcn.py --threads 1 --repeats 5 --json bench.json --plot docs/sa_gcn_scaling.png
-    python tests/benchmarks/bench_sa_gcn.py --from-json bench.json --plot docs/sa_gcn_scaling.png  # draws it again
+    python tests/benchmarks/bench_sa_gcn.py --threads 1 --repeats 5 --json bench.json --plot scaling.png
+    python tests/benchmarks/bench_sa_gcn.py --from-json bench.json --plot scaling.png  # draws it again
 
 ``iteration``: one training iteration at the released size (Human3.6M, 15 joints in the plane, 50 frames, 10 classes,
 batch 20), both variants and the dense program, taking turns in one process. The dense one passes the same recordings.

@@ -66,15 +66,9 @@ def help_text(verb: str, overrides: Sequence[str]) -> str:
         verb: name of the main config.
         overrides: as typed; flags are left out.
     """
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
-    comments = _comments_of_choices(verb, cfg)
+    cfg, settings = composed(verb, overrides)
     of_kinds = [name for kind in every() for name in _phrases_of(kind, verb)]
-    lines = [
-        _line(place, value, phrase)
-        for place, value, phrase in explained(cfg, comments)
-        if not place.endswith("_partial_") and place.split(".")[0] not in of_kinds
-    ]
+    lines = [_line(*setting) for setting in settings if setting[0].split(".")[0] not in of_kinds]
     template = str(cfg.hydra.help._get_node("template")._value())
     parts = {"$APP_CONFIG_GROUPS": _groups(cfg), "$CONFIG": lines, "$KINDS": _of_kinds(verb, cfg)}
     for part, filled in parts.items():
@@ -97,6 +91,14 @@ def _of_kinds(verb: str, cfg: DictConfig) -> Iterator[str]:
 def _phrases_of(kind: DataKind, verb: str) -> dict[str, str]:
     """Of the settings that a kind has of a verb."""
     return phrases_of(declared(kind, verb)) if verb in VERBS else {}
+
+
+def composed(verb: str, overrides: Sequence[str]) -> tuple[DictConfig, list[tuple[str, str, str]]]:
+    """A verb's config for the choices among the overrides, and place, value and phrase of every setting of it."""
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
+    settings = explained(cfg, _comments_of_choices(verb, cfg))
+    return cfg, [setting for setting in settings if not setting[0].endswith("_partial_")]
 
 
 def _line(place: str, value: str, phrase: str) -> str:
