@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+# processes that keep no bytecode compile every module anew
+unexport PYTHONDONTWRITEBYTECODE
 export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help setup check test quickstart quickstart_ag2vid quickstart_sa_gcn bench soak lock clean
+.PHONY: help setup check test test_slow quickstart quickstart_ag2vid quickstart_sa_gcn bench soak lock clean
 
 help:
 	@echo "make setup       create .venv with the pinned packages"
@@ -13,7 +15,8 @@ help:
 	@echo "make quickstart_ag2vid  the same for video from action graphs (films its data first; about a quarter of an hour of one core)"
 	@echo "make quickstart_sa_gcn  SA-GCN and two of its ablations on skeletons (five minutes of one core each, and their evaluation)"
 	@echo "make check       lint, format and types"
-	@echo "make test        the test suite"
+	@echo "make test        the test suite in WORKERS=2 processes; MUTOSCOPE_TEST_PATIENCE=4 waits four times as long"
+	@echo "make test_slow   compiled networks and notebooks"
 	@echo "make bench       benchmarks;  make soak: longer checks;  make clean: remove what was built"
 
 setup: $(VENV)/.installed
@@ -23,7 +26,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 		{ echo "Python >= 3.11 is needed; found $$($(PYTHON) --version). Set PYTHON=<path of a newer one>."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
-	$(UV) pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --requirements requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
@@ -32,8 +35,14 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# one thread a process, so that processes do not wait for each other; a file's tests stay together, as its fixtures do
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test_slow: setup
+	$(PYTEST) -m slow
 
 # interrupted, each of these goes on where it was
 quickstart: setup
@@ -62,6 +71,7 @@ bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_sa_gcn.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_convolution.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_nearest.py
+	$(BIN)/python tests/benchmarks/bench_startup.py
 
 soak: setup
 	$(BIN)/python -m pytest tests/soak --timeout 3600

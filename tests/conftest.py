@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import patience
 
 # before torch starts its threads: waiting ones must not spin for long while processes share the cores
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -26,15 +27,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Let every test and ``pytest_generate_tests`` read ``config.golden_dir``; heed Ctrl-C wherever tests are started.
 
-    Shells start what runs in the background with SIGINT ignored, and the program leaves what is ignored as it is.
+    Shells start what runs in the background with SIGINT ignored, and the program leaves what is ignored as it is. Time
+    limits are as long as the machine needs.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a limit on the command line is meant as it stands
+    if config.option.timeout is None:
+        config.option.timeout = patience(float(config.getini("timeout")))
     given = config.getoption("--golden")
     config.golden_dir = Path(given).resolve() if given else shared_path() / "golden"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, which would otherwise keep one process waiting for the other."""
+    long = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

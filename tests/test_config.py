@@ -43,6 +43,7 @@ SMALL = {
     "cater": [],
     "smthv2": ["dataset.mapping=mapping.json"],
     "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
+    "wsprites": ["dataset.characters=1", "dataset.videos=1"],
 }
 
 

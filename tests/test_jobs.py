@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import patience
 
 from mutoscope.cli.processes import (
     JOB,
@@ -43,7 +44,7 @@ def train(config, run_dir):
     if config["do"] == "die":
         os.kill(os.getpid(), 9)
     if rank == 1 or config["do"] == "hang":
-        time.sleep(60)
+        time.sleep(60 * float(os.environ.get("MUTOSCOPE_TEST_PATIENCE", 1)))
     return config["objective"]
 
 module = types.ModuleType("mutoscope.verbs.train")
@@ -81,7 +82,7 @@ def alive(pid: int) -> bool:
 
 def pids(run_dir: Path, count: int) -> list[int]:
     """Process ids of the ranks, as soon as all of them have started."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while time.monotonic() < deadline:
         files = sorted(run_dir.glob("pid*"))
         if len(files) == count and all(f.read_text() for f in files):
@@ -91,7 +92,7 @@ def pids(run_dir: Path, count: int) -> list[int]:
 
 
 def gone(ids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(10)
     while time.monotonic() < deadline:
         if not any(alive(i) for i in ids):
             return True
@@ -159,7 +160,7 @@ def test_no_rank_outlives_the_parent(stub: Stub, tmp_path: Path, blow: signal.Si
         ranks = pids(tmp_path, 2)
         assert all(alive(rank) for rank in ranks)
         parent.send_signal(blow)
-        parent.wait(30)
+        parent.wait(patience(30))
         assert gone(ranks)
     finally:
         parent.kill()

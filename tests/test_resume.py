@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from patience import patience
 
 from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.training.loggers import read_metrics
@@ -54,7 +55,7 @@ def start_and_kill(config: dict[str, Any], run_dir: Path, after: int) -> None:
     command = [sys.executable, "-c", code, str(run_dir.parent / "config.yaml"), str(run_dir)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + patience(120)
         while len(read_metrics(run_dir / "metrics.jsonl")) < after and process.poll() is None:
             assert time.monotonic() < deadline, "the run logs nothing"
             time.sleep(0.01)

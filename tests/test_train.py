@@ -266,6 +266,7 @@ def test_bf16_trains_and_keeps_the_penalty_in_full_precision(
     assert {v.dtype for v in last(tmp_path)["state_dict"].values() if v.is_floating_point()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_compiled_networks_do_what_eager_ones_do(
     tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

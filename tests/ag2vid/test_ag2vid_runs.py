@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from patience import patience
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.backbones import MissingBackboneError
@@ -49,7 +50,7 @@ def test_the_command_trains_on_a_tree_in_caters_format(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stderr
     assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in done.stdout
@@ -65,7 +66,7 @@ def test_the_command_trains_on_a_tree_in_caters_format(
     assert last(run_dir)["mutoscope"]["iterations"] == 2
     script, first, *_ = json.loads((run_dir / "run.json").read_text())["command"]
     assert (Path(script).name, first) == ("train.py", "model=ag2vid")
-    assert yaml.safe_load((run_dir / "config.yaml").read_text())["model"]["perceptual"] == "discriminator"
+    assert yaml.safe_load((run_dir / "config.yaml").read_text())["model"]["frames"]["perceptual"] == "discriminator"
 
 
 def test_what_is_measured_while_training_is_logged(trained_ag2vid: Path) -> None:

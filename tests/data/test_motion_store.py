@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import patience
 
 from mutoscope.data.motion.store import MotionStore, Recording, open_store, prepare_store, split_by_group
 from mutoscope.runtime.cache import fingerprint
@@ -109,7 +110,7 @@ def test_preparers_at_the_same_time_do_not_collide(tmp_path: Path) -> None:
 
     def slow(i: int) -> np.ndarray:
         if i == 0:
-            together.wait(timeout=30)
+            together.wait(timeout=patience(30))
         return frames_of(i)
 
     with ThreadPoolExecutor(4) as pool:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from patience import patience
 from pytorch_lightning import Callback
 from torch import Tensor
 
@@ -26,13 +27,20 @@ def run(folder: Path, command: Sequence[str], plugin: Path) -> "subprocess.Compl
     """Run a Python command in ``folder``, which also takes its cache; ``plugin`` is a module that configs may name."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", Path(__file__).parent, plugin.parent))),
+        "PYTHONPATH": os.pathsep.join(
+            map(str, (ROOT / "src", ROOT / "tests" / "support", Path(__file__).parent, plugin.parent))
+        ),
         "MUTOSCOPE_PLUGINS": plugin.stem,
         "MUTOSCOPE_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=patience(240),
     )
 
 

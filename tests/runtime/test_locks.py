@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import patience
 
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.locks import LOCKED, is_locked, run_lock
@@ -45,7 +46,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         "import sys, os; from pathlib import Path; from mutoscope.runtime.locks import run_lock;"
         "run_lock(Path(sys.argv[1])).__enter__(); os._exit(9)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=patience(60))
     with run_lock(tmp_path):
         pass
 

@@ -35,9 +35,9 @@ _THEIRS = {
     "eta_min": "step size at the end",
     "start_factor": "share of the step size to begin with",
     "end_factor": "share of the step size at the end",
+    "milestones": "steps at which the step size falls",
+    "gamma": "factor by which it does",
     "total_iters": "steps until the end is reached",
-    "milestones": "steps after which the step size shrinks",
-    "gamma": "factor by which it shrinks each time",
 }
 _NAME, _TARGET = "registered name of the dataset", "what is built"
 

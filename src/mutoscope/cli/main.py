@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.early import check_early
 from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import (
@@ -260,9 +261,11 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
 
 
 def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
-    """The same, whole floats as whole numbers where those are asked for."""
-    config: dict[str, Any] = fitted(chosen_settings(cfg, verb))
-    return config
+    """The same, checked before anything slow is imported; whole floats as whole numbers where those are asked for."""
+    config = chosen_settings(cfg, verb)
+    check_early(config, verb)
+    fits: dict[str, Any] = fitted(config)
+    return fits
 
 
 def _settings_of_kinds(verb: str) -> list[str]:
@@ -301,21 +304,24 @@ def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
 
 
 def _evaluate(cfg: DictConfig) -> None:
+    config = _plain(cfg, "evaluate")
     from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(_plain(cfg, "evaluate"), {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+    evaluate(config, {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
 
 
 def _generate(cfg: DictConfig) -> None:
+    config = _plain(cfg, "generate")
     from mutoscope.verbs.generate import generate
 
-    generate(_plain(cfg, "generate"))
+    generate(config)
 
 
 def _export(cfg: DictConfig) -> None:
+    config = _plain(cfg, "export")
     from mutoscope.verbs.export import run_export
 
-    run_export(_plain(cfg, "export"), _explicit("dataset"))
+    run_export(config, _explicit("dataset"))
 
 
 def _explicit(group: str) -> dict[str, Any]:

@@ -294,6 +294,14 @@ _COUNTS = {
 }
 
 
+def check_counts(config: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` for a broken number where verbs, and nodes that are read by their keys, count."""
+    for where in _COUNTS:
+        node = config.get(where) if where else config
+        if isinstance(node, Mapping):
+            _fit_counts(node, where)
+
+
 def _fit_counts(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     counts = {key: float(value) for key, value in node.items() if isinstance(value, float) and key in _COUNTS[where]}
     if broken := [key for key, value in counts.items() if not value.is_integer()]:

@@ -8,16 +8,13 @@ from typing import Any, cast
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from mutoscope.formats.missing import CheckpointError as CheckpointError
+from mutoscope.formats.missing import require_checkpoint
 from mutoscope.formats.plain_files import PlainFileError, check_extent, parse_json, read_bytes, shown
 from mutoscope.formats.state_dicts import DamagedFileError, digest, named_tensors, read_safetensors, read_torch
 from mutoscope.formats.upgrades import upgraded
 from mutoscope.runtime.files import replacing
 from mutoscope.structures import DatasetInfo
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names its file and says why."""
-
 
 #: key of the digest of all weights, in checkpoints and exports
 DIGEST = "sha256"
@@ -61,8 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is a folder, expected a checkpoint to train on from, e.g. {path}/checkpoints/last.ckpt."
         )
-    if not path.exists():
-        raise CheckpointError(f"There is no checkpoint at {path}.")
+    require_checkpoint(path)
     try:
         data = read_torch(path)
     except DamagedFileError as error:

@@ -38,7 +38,8 @@ def check_measures(config: Mapping[str, Any], model: type[IterationModule]) -> N
     recognizer = (config.get("recognizer") or {}).get("model")
     if recognizer is not None and model_class(recognizer).takes != kind:
         other = model_class(recognizer)
-        fitting = [c for c in choices("recognizer") if model_class(load_choice("recognizer", c)["model"]).takes == kind]
+        nodes = {choice: load_choice("recognizer", choice).get("model") for choice in choices("recognizer")}
+        fitting = [choice for choice, node in nodes.items() if node and model_class(node).takes == kind] or ["none"]
         raise ConfigError(
             f"recognizer.model is a {other.__name__}, which looks at {other.takes} data, but the model makes {kind}; "
             f"choices of recognizer for it: {', '.join(fitting)}."

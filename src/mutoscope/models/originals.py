@@ -39,6 +39,12 @@ class Told:
     kept: int | None = None
     files: Mapping[str, str | None] = field(default_factory=dict)
 
+    @property
+    def anything(self) -> bool:
+        """Whether anything was told at all."""
+        others = {key: value for key, value in vars(self).items() if key != "files"}
+        return any(value is not None for value in (*others.values(), *self.files.values()))
+
 
 class OriginalData(Protocol):
     """The data that an original was trained on, as far as a person named them."""

@@ -4,15 +4,20 @@ import importlib
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mutoscope.models.generative import GenerativeModule
+if TYPE_CHECKING:
+    # names of models are known without torch
+    from mutoscope.models.generative import GenerativeModule
 
 ENTRY_POINT_GROUP = "mutoscope.models"
 
 
 @lru_cache
-def generative_models() -> dict[str, type[GenerativeModule]]:
+def generative_models() -> dict[str, type["GenerativeModule"]]:
     """All models that generate, by name."""
+    from mutoscope.models.generative import GenerativeModule
+
     found: dict[str, type[GenerativeModule]] = {}
     for path in sorted(Path(__file__).parent.glob("*/module.py")):
         module = importlib.import_module(f"mutoscope.models.{path.parent.name}.module")
@@ -27,8 +32,10 @@ def generative_models() -> dict[str, type[GenerativeModule]]:
     return found
 
 
-def importers() -> dict[str, type[GenerativeModule]]:
+def importers() -> dict[str, type["GenerativeModule"]]:
     """Those of them that read checkpoints of their original code."""
+    from mutoscope.models.generative import GenerativeModule
+
     nothing = GenerativeModule.from_original.__func__  # type: ignore[attr-defined]
     return {
         name: cls

@@ -225,7 +225,8 @@ class VideoSample(Sample):
 
     Args:
         asked: the clips it was made from.
-        masks: ``[b, t, 1, h, w]`` float32 in [0, 1], where the model saw or drew the agent.
+        masks: ``[b, t, 1, h, w]`` float32 in [0, 1], where the model sees the agent in the real clip, or drew it
+            where there is none.
         actions: ``[b, t - 1]`` int64 the model's own local actions that were carried out.
         shifts, background_shifts: ``[b, t - 1, 2]`` float32 pixels, right and down, that were carried out.
     """

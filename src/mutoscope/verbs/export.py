@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +53,7 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
         )
     if source != _OWN:
         return export_original(source, checkpoint, out, config["dataset"], typed, told)
-    files = {name: path for name, path in told.files.items() if path is not None}
-    if typed or replace(told, files=files) != Told():
+    if typed or told.anything:
         raise ConfigError(
             f"{'dataset' if typed else 'original'} is for checkpoints of original code; those of Mutoscope know "
             f"theirs. Leave it out, or add format=<model>: {' or '.join(importers())}."

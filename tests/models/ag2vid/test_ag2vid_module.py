@@ -274,6 +274,7 @@ def test_options_train(fit: Callable[..., AG2Vid], settings: dict[str, Any]) -> 
     assert all(torch.isfinite(p).all() for p in module.parameters())
 
 
+@pytest.mark.slow
 def test_compiled_networks_do_what_eager_ones_do(fit: Callable[..., AG2Vid], monkeypatch: pytest.MonkeyPatch) -> None:
     # tracing and differentiating is what may go wrong here; the default backend's code generation takes minutes
     compiling, compiled = torch.nn.Module.compile, []

@@ -5,27 +5,23 @@ import json
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Unpack
 
 from filelock import FileLock
 
 from mutoscope.data.action_graph.cater_scenes import STRIDE, SceneTable
-from mutoscope.data.action_graph.clips import ActionGraphDataModule
+from mutoscope.data.action_graph.clips import ActionGraphDataModule, ClipSettings
 from mutoscope.data.datamodule import Split
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
 from mutoscope.formats.cater import RAW_FPS, RAW_FRAMES, CaterScene, SceneError, read_list, read_scene
 from mutoscope.runtime.cache import fingerprint
 from mutoscope.runtime.files import replacing
-from mutoscope.runtime.parallel import each, usable_cores
+from mutoscope.runtime.parallel import each
 from mutoscope.structures import CATER_VOCABULARY, ActionVocabulary
 
-_ADDRESS = "https://github.com/rohitgirdhar/CATER/blob/master/generate/README.md#direct-links"
-_WANTED = (
-    "expected the folder 'max2action' of CATER with videos/<name>.avi, scenes/<name>.json and lists/; its archives are "
-    f"linked from {_ADDRESS} and unpacked into it. Set dataset.root=<that folder>"
-)
 #: where the lists may lie, best first; AG2Vid's name 301 classes, which are those of CATER's "actions_order_uniq"
 _LIST_FOLDERS = ("lists", "lists/actions_order_uniq", "lists/actions_present", ".")
 #: unusable according to AG2Vid's authors
@@ -48,9 +44,8 @@ class Cater(ActionGraphDataModule):
         train_list, val_list, test_list: split lists below ``root`` (lines ``<name>.avi <class ids>``). By default
             ``train.txt``, ``val.txt`` and ``test.txt`` of ``lists/`` or of a folder of CATER's lists in it; where
             there is no test list, the validation list is divided 30 to 70 by names, as large as AG2Vid's splits.
-        cache_workers: processes that parse and decode; one per core if ``None``.
-        size, length, frames_length, layout_batch_size, windows_per_video, max_videos, cache_dir, batch_size,
-            num_workers, seed: see :class:`~mutoscope.data.action_graph.clips.ActionGraphDataModule`.
+        size, length, frames_length, layout_batch_size, windows_per_video, max_videos, cache_dir, cache_workers,
+            batch_size, num_workers, seed: see :class:`~mutoscope.data.action_graph.clips.ActionGraphDataModule`.
 
     Raises:
         ValueError: for a number out of its range.
@@ -66,41 +61,16 @@ class Cater(ActionGraphDataModule):
         train_list: str | None = None,
         val_list: str | None = None,
         test_list: str | None = None,
-        size: int = 64,
-        length: int = 16,
-        frames_length: int = 4,
-        layout_batch_size: int | None = None,
-        windows_per_video: int = 1,
-        max_videos: int | None = None,
-        cache_dir: str | None = None,
-        cache_workers: int | None = None,
-        batch_size: int = 2,
-        num_workers: int = 0,
-        seed: int = 0,
+        **clips: Unpack[ClipSettings],
     ) -> None:
-        super().__init__(
-            fps=RAW_FPS / STRIDE,
-            size=size,
-            length=length,
-            frames_length=frames_length,
-            layout_batch_size=layout_batch_size,
-            windows_per_video=windows_per_video,
-            max_videos=max_videos,
-            cache_dir=cache_dir,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-        )
-        for name, frames in (("length", length), ("frames_length", frames_length)):
+        super().__init__(fps=RAW_FPS / STRIDE, **clips)
+        for name, frames in (("length", self.length), ("frames_length", self.frames_length)):
             if frames * STRIDE >= self.raw_frames:
                 raise ValueError(
                     f"{name} is {frames}, which spans {frames * STRIDE} raw frames, but videos have {self.raw_frames}."
                 )
-        if cache_workers is not None and cache_workers < 1:
-            raise ValueError(f"cache_workers is {cache_workers}, expected at least 1.")
         self.root = root
         self.lists: dict[Split, str | None] = {"train": train_list, "val": val_list, "test": test_list}
-        self.cache_workers = cache_workers or usable_cores()
 
     @property
     def vocabulary(self) -> ActionVocabulary:
@@ -180,10 +150,10 @@ class Cater(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        folder = existing_folder(self.root, self.registered_name, _WANTED)
+        folder = existing_folder(self.root, self.registered_name, WANTED["cater"])
         for needed in (folder / "videos", folder / "scenes"):
             if not needed.is_dir():
-                raise FileNotFoundError(f"There is no folder {needed}; {_WANTED}.")
+                raise FileNotFoundError(f"There is no folder {needed}; {WANTED['cater']}.")
         return folder
 
     @cached_property

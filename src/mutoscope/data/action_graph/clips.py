@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from mutoscope.data.frame_cache import FrameCache
 from mutoscope.data.skipped import Skipped, tell_skipped
 from mutoscope.runtime.cache import default_cache
 from mutoscope.runtime.console import say
+from mutoscope.runtime.parallel import usable_cores
 from mutoscope.structures import (
     ActionGraphBatch,
     ActionGraphPair,
@@ -194,6 +196,22 @@ def read_frames(source: ClipSource, cache: FrameCache, videos: Sequence[int], cl
     return torch.from_numpy(np.stack(read))
 
 
+class ClipSettings(TypedDict, total=False):
+    """What all data sets of action graphs let be set, handed on; :class:`ActionGraphDataModule` says what it means."""
+
+    size: int
+    length: int
+    frames_length: int
+    layout_batch_size: int | None
+    windows_per_video: int
+    max_videos: int | None
+    cache_dir: str | None
+    cache_workers: int | None
+    batch_size: int
+    num_workers: int
+    seed: int
+
+
 class ActionGraphDataModule(DataModule):
     """Base of data sets whose items are windows of videos with action graphs.
 
@@ -211,6 +229,7 @@ class ActionGraphDataModule(DataModule):
         windows_per_video: validation clips of every video.
         max_videos: take so many videos of every split, for trying things out; all if ``None``.
         cache_dir: where prepared data go; ``default_cache()`` by default.
+        cache_workers: processes that prepare them; one per core if ``None``.
         batch_size, num_workers, seed: see :class:`~mutoscope.data.datamodule.DataModule`.
 
     Raises:
@@ -230,6 +249,7 @@ class ActionGraphDataModule(DataModule):
         windows_per_video: int = 1,
         max_videos: int | None = None,
         cache_dir: str | None = None,
+        cache_workers: int | None = None,
         batch_size: int = 2,
         num_workers: int = 0,
         seed: int = 0,
@@ -244,6 +264,7 @@ class ActionGraphDataModule(DataModule):
             ("layout_batch_size", layout_batch_size),
             ("windows_per_video", windows_per_video),
             ("max_videos", max_videos),
+            ("cache_workers", cache_workers),
         ):
             if count is not None and count < 1:
                 raise ValueError(f"{name} is {count}, expected at least 1.")
@@ -254,6 +275,7 @@ class ActionGraphDataModule(DataModule):
         self.layout_batch_size, self.windows_per_video = layout_batch_size, windows_per_video
         self.max_videos = max_videos
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
+        self.cache_workers = cache_workers or usable_cores()
         self._datasets: dict[Split, ActionClips | RandomActionClips] = {}
         self._told: list[Skipped] = []
 

@@ -5,14 +5,15 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from filelock import FileLock
 
-from mutoscope.data.action_graph.clips import ActionGraphDataModule
+from mutoscope.data.action_graph.clips import ActionGraphDataModule, ClipSettings
 from mutoscope.data.action_graph.something_table import SomethingTable, SomethingVideo, action_of
 from mutoscope.data.datamodule import Split
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
 from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
@@ -34,15 +35,9 @@ from mutoscope.formats.something_else import (
 from mutoscope.formats.sources import FileError
 from mutoscope.runtime.cache import fingerprint
 from mutoscope.runtime.files import replacing
-from mutoscope.runtime.parallel import each, usable_cores
+from mutoscope.runtime.parallel import each
 from mutoscope.structures import ActionVocabulary
 
-_WANTED = (
-    "expected a folder with the videos (videos/<id>.webm, 20bn-something-something-v2/<id>.webm or the pictures "
-    "frames/<id>/0001.jpg ...), the labels of Something-Something V2 (https://www.qualcomm.com/developer/software/"
-    "something-something-v-2-dataset) and the boxes of Something-Else (https://github.com/joaanna/something_else). "
-    "Set dataset.root=<that folder>"
-)
 _VIDEOS = ("frames/{}", "videos/{}.webm", "20bn-something-something-v2/{}.webm")
 _LABELS: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "something-something-v2-train.json", "labels/train.json"),
@@ -73,9 +68,8 @@ class SomethingV2(ActionGraphDataModule):
         mapping: JSON file below ``root`` {raw category: category}, the hand among them; AG2Vid's own was not
             published. By default every category is its own.
         frame_stride: of 12 frames per second take every so many: 2 as in the paper, 1 as in the authors' code.
-        cache_workers: processes that decode; one per core if ``None``.
-        size, length, frames_length, layout_batch_size, windows_per_video, max_videos, cache_dir, batch_size,
-            num_workers, seed: see :class:`~mutoscope.data.action_graph.clips.ActionGraphDataModule`.
+        size, length, frames_length, layout_batch_size, windows_per_video, max_videos, cache_dir, cache_workers,
+            batch_size, num_workers, seed: see :class:`~mutoscope.data.action_graph.clips.ActionGraphDataModule`.
 
     Raises:
         ValueError: for a number out of its range.
@@ -91,38 +85,13 @@ class SomethingV2(ActionGraphDataModule):
         boxes: str | None = None,
         mapping: str | None = None,
         frame_stride: int = 2,
-        size: int = 64,
-        length: int = 16,
-        frames_length: int = 4,
-        layout_batch_size: int | None = None,
-        windows_per_video: int = 1,
-        max_videos: int | None = None,
-        cache_dir: str | None = None,
-        cache_workers: int | None = None,
-        batch_size: int = 2,
-        num_workers: int = 0,
-        seed: int = 0,
+        **clips: Unpack[ClipSettings],
     ) -> None:
         if frame_stride < 1:
             raise ValueError(f"frame_stride is {frame_stride}, expected 1 (12 frames per second), 2 (6) or more.")
-        if cache_workers is not None and cache_workers < 1:
-            raise ValueError(f"cache_workers is {cache_workers}, expected at least 1.")
-        super().__init__(
-            fps=RAW_FPS / frame_stride,
-            size=size,
-            length=length,
-            frames_length=frames_length,
-            layout_batch_size=layout_batch_size,
-            windows_per_video=windows_per_video,
-            max_videos=max_videos,
-            cache_dir=cache_dir,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(fps=RAW_FPS / frame_stride, **clips)
         self.root, self.boxes, self.mapping, self.frame_stride = root, boxes, mapping, frame_stride
         self.labels: dict[Split, str | None] = {"train": train_labels, "val": val_labels, "test": test_labels}
-        self.cache_workers = cache_workers or usable_cores()
 
     @property
     def vocabulary(self) -> ActionVocabulary:
@@ -302,7 +271,7 @@ class SomethingV2(ActionGraphDataModule):
 
     @cached_property
     def _root(self) -> Path:
-        return existing_folder(self.root, self.registered_name, _WANTED)
+        return existing_folder(self.root, self.registered_name, WANTED["smthv2"])
 
     def _find(self, given: str | None, usual: Sequence[str]) -> Path | None:
         """The file that was named, there or not, or else the first of the usual ones that is there."""

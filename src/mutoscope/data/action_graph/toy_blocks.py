@@ -1,8 +1,11 @@
 """``toy_blocks``: procedural CATER, the embedded default of action graphs; nothing to download, minutes to make."""
 
+from typing import Unpack
+
 from filelock import FileLock
 
 from mutoscope.data.action_graph.cater import Cater
+from mutoscope.data.action_graph.clips import ClipSettings
 from mutoscope.data.action_graph.toy_blocks_world import WORLD_VERSION, Order, make, write_list
 from mutoscope.data.datamodule import Split
 from mutoscope.data.registry import register
@@ -22,9 +25,8 @@ class ToyBlocks(Cater):
     Args:
         videos, val_videos, test_videos: how many of every split.
         world_seed: of what happens in them.
-        cache_workers: processes that draw and decode; one per core if ``None``.
-        size, length, frames_length, layout_batch_size, windows_per_video, max_videos, cache_dir, batch_size,
-            num_workers, seed: see :class:`~mutoscope.data.action_graph.clips.ActionGraphDataModule`.
+        size, length, frames_length, layout_batch_size, windows_per_video, max_videos, cache_dir, cache_workers,
+            batch_size, num_workers, seed: see :class:`~mutoscope.data.action_graph.clips.ActionGraphDataModule`.
 
     Raises:
         ValueError: for a number out of its range.
@@ -37,17 +39,7 @@ class ToyBlocks(Cater):
         val_videos: int = 40,
         test_videos: int = 40,
         world_seed: int = 0,
-        size: int = 64,
-        length: int = 16,
-        frames_length: int = 4,
-        layout_batch_size: int | None = None,
-        windows_per_video: int = 1,
-        max_videos: int | None = None,
-        cache_dir: str | None = None,
-        cache_workers: int | None = None,
-        batch_size: int = 2,
-        num_workers: int = 0,
-        seed: int = 0,
+        **clips: Unpack[ClipSettings],
     ) -> None:
         counts = {"train": videos, "val": val_videos, "test": test_videos}
         for name, count in zip(("videos", "val_videos", "test_videos"), counts.values(), strict=True):
@@ -55,24 +47,12 @@ class ToyBlocks(Cater):
                 raise ValueError(f"{name} is {count}, expected at least 1.")
         if world_seed < 0:
             raise ValueError(f"world_seed is {world_seed}, expected 0 or more.")
-        super().__init__(
-            size=size,
-            length=length,
-            frames_length=frames_length,
-            layout_batch_size=layout_batch_size,
-            windows_per_video=windows_per_video,
-            max_videos=max_videos,
-            cache_dir=cache_dir,
-            cache_workers=cache_workers,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(**clips)
         self.world_seed = world_seed
         self.tree = self.cache_dir / "toy_blocks" / f"world{WORLD_VERSION}-seed{world_seed}" / "max2action"
         self.root = str(self.tree)
         self.counts: dict[Split, int] = {
-            split: count if max_videos is None else min(count, max_videos)
+            split: count if self.max_videos is None else min(count, self.max_videos)
             for split, count in zip(_STREAMS, counts.values(), strict=True)
         }
         # the tree may hold more videos, asked for by others

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.motion.resample import resample
 from mutoscope.data.motion.retarget import retarget, retarget_matrix
 from mutoscope.data.motion.scaling import Scaling
@@ -32,11 +32,6 @@ from mutoscope.structures import skeleton as named_skeleton
 log = logging.getLogger(__name__)
 
 _COLUMNS = ("file", "label", "subject", "trial", "asf", "fps")
-_WANTED = (
-    "expected a folder with index.csv (columns file, label, subject, trial, asf, fps), the AMC motions and ASF "
-    "skeletons it names; recordings come from the CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu. "
-    "Set dataset.root=<that folder>"
-)
 #: raise whenever reading, retargeting or resampling changes what it makes of the same files
 _PREPARATION = 2
 #: frames per second of any motion capture
@@ -131,7 +126,7 @@ class CmuMocap(StoredMotionDataModule):
             raise ValueError(f"fps is {fps}, expected a positive number.")
         if not 0 <= val_fraction < 1:
             raise ValueError(f"val_fraction is {val_fraction}, expected a number from 0 to below 1.")
-        self.folder = existing_folder(root, "cmu_mocap", _WANTED)
+        self.folder = existing_folder(root, "cmu_mocap", WANTED["cmu_mocap"])
         self.unit = None if unit is None else metres_per_unit(unit)
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
@@ -249,7 +244,7 @@ class CmuMocap(StoredMotionDataModule):
 
 
 def _read_index(path: Path) -> list[_Row]:
-    missing = f"There is no index {path}; {_WANTED}."
+    missing = f"There is no index {path}; {WANTED['cmu_mocap']}."
     table = read_table(path, _COLUMNS, error=RecordingsError, missing=missing)
     rows = [_row(path, row.line, row.cells) for row in table]
     if not rows:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutoscope.data.folders import existing_folder
+from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.human36m import SUBJECTS, TRIALS, PositionFile, position_files
 
 #: SA-GCN's actions in label order
@@ -20,10 +20,6 @@ ACTIONS = (
     "SittingDown",
     "Smoking",
     "Walking",
-)
-_WANTED = (
-    "expected a folder with cameras.h5 and S1/MyPoses/3D_positions/Walking.h5 and its siblings. The data set's licence "
-    "forbids passing it on: ask for a copy at vision.imar.ro/human3.6m. Set dataset.root=<that folder>"
 )
 
 
@@ -69,7 +65,7 @@ def find_recordings(
         ValueError: for unknown or doubled subjects or actions, or an action without any recording for training.
     """
     _check_subjects(train, val)
-    folder = existing_folder(root, "human36m", _WANTED)
+    folder = existing_folder(root, "human36m", WANTED["human36m"])
     there = [file for subject in sorted([*train, *val]) for file in position_files(folder, subject)]
     chosen = _chosen(classes, {file.action for file in there}, folder)
     files = tuple(file for file in there if file.action in chosen)

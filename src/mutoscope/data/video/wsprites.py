@@ -89,7 +89,7 @@ class SpriteClips(Dataset[VideoBatch]):
         return VideoBatch(
             frames=self._small(torch.from_numpy(frames).permute(0, 3, 1, 2))[None],
             names=(name,),
-            masks=self._small(torch.from_numpy(masks)[:, None])[None],
+            masks=self._small_masks(torch.from_numpy(masks)[:, None])[None],
             actions=torch.from_numpy(script.action[number, span][1:].copy())[None],
             shifts=torch.from_numpy(shifts.astype(np.float32))[None],
             background_shifts=torch.from_numpy(pans.astype(np.float32))[None],
@@ -98,6 +98,11 @@ class SpriteClips(Dataset[VideoBatch]):
 
     def _videos(self, character: int) -> int:
         return int((self.script.character == character).sum())
+
+    def _small_masks(self, masks: Tensor) -> Tensor:
+        """The agent is where it covers half of a pixel: soft masks would not even match themselves."""
+        small = self._small(masks)
+        return small if self.shrink == 1 else 255 * (small >= 128).to(torch.uint8)
 
     def _small(self, pictures: Tensor) -> Tensor:
         if self.shrink == 1:

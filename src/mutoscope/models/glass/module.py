@@ -1,8 +1,10 @@
 """GLASS's training, told once (paper section 3; schedules and details as released, spec section 6)."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
@@ -21,8 +23,10 @@ from mutoscope.models.glass.losses import (
     weighted,
 )
 from mutoscope.models.glass.network import GlassNetwork, Settings, generated
+from mutoscope.models.glass.reference import read_original
 from mutoscope.models.glass.schedules import LinearSchedule
 from mutoscope.models.glass.session import Decoded, Session, to_bytes, to_pixels, to_unit
+from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
 from mutoscope.nn.perceptual import FrozenFeatures
 from mutoscope.structures import DatasetInfo, Kind, VideoBatch, VideoSample
@@ -88,6 +92,10 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
         perceptual = settings.get("perceptual", "vgg19")
         if perceptual in BACKBONES:
             find_perceptual(perceptual, settings.get("perceptual_weights"))
+
+    @classmethod
+    def from_original(cls, path: Path, data: OriginalData) -> Original:
+        return read_original(path, data)
 
     def __init__(
         self,
@@ -229,6 +237,12 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
             gradient.nan_to_num_(nan=0.0, posinf=_HUGE, neginf=-_HUGE)
         super().on_before_optimizer_step(optimizer)
 
+    def finish_iteration(self, batch: VideoBatch) -> None:
+        with warnings.catch_warnings():
+            # in pretraining the schedule of local motion analysis goes on while its optimiser waits
+            warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before")
+            super().finish_iteration(batch)
+
     # --- generating ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
@@ -251,7 +265,7 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
             info=self.info.with_length(frames.shape[1]),
             real=batch.frames.to(self.device),
             asked=batch,
-            masks=torch.cat([found.masks[:, :1], drawn.drawn.mask], dim=1),
+            masks=found.masks,
             actions=drawn.actions.index.unflatten(0, (len(frames), steps)),
             shifts=to_pixels(found.foreground_shifts, size),
             background_shifts=to_pixels(found.background_shifts, size),

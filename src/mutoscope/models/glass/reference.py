@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.models.glass.actions import ActionSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
@@ -23,6 +25,8 @@ from mutoscope.models.glass.local_motion import (
     LocalMotionSettings,
 )
 from mutoscope.models.glass.network import GlassNetwork, Settings
+from mutoscope.models.originals import Original, OriginalData
+from mutoscope.structures import DatasetInfo
 
 _LMA = "local_action_separator."
 #: where the original's networks stand in ours
@@ -41,6 +45,9 @@ PREFIXES = {
 UNUSED = re.compile(rf"{re.escape(_LMA)}action_network\.mapping\.")
 #: the original's four convolutions in the order of ours
 _GATES = ("input_gate", "forget_gate", "output_gate", "cell_gate")
+
+#: of W-Sprites, where nobody says what a checkpoint was trained on
+_LENGTH, _FPS = 12, 10.0
 
 _RESIDUAL = (
     (r"conv1\.(.+)", r"first.\1"),
@@ -278,3 +285,46 @@ def network_from_reference(state: Mapping[str, Tensor]) -> tuple[GlassNetwork, R
             raise ValueError(f"The checkpoint does not fit GLASS: '{keys.key_map.get(key, key)}' {found}, {expected}.")
     network.load_state_dict(keys.state, assign=True)
     return network.requires_grad_(True), keys
+
+
+def read_original(path: Path, data: OriginalData) -> Original:
+    """A checkpoint ``{model, optimizer, lr_scheduler, global_step}``, or the state dictionary in it, as the model.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such file, or it holds no GLASS model.
+    """
+    content = read_plain(path)
+    whole = isinstance(content, dict) and isinstance(content.get("model"), dict)
+    network, keys = network_from_reference(named_tensors(content["model"] if whole else content, f"'{path}'"))
+    told, known = data.told, data.info()
+    length = told.length or (known.length if known else _LENGTH)
+    info = DatasetInfo(
+        name=told.name or data.name or "original",
+        kind="video",
+        classes=told.classes or (known.classes if known else ()),
+        fps=told.fps or (known.fps if known else _FPS),
+        length=length,
+        channels=3,
+        frame_size=network.frame_size,
+        units="px",
+    )
+    settings = network.settings
+    return Original(
+        info,
+        {
+            "global_motion": _plain(asdict(settings.global_motion)),
+            "local_motion": _plain(asdict(settings.local_motion)),
+            "length": {"start": min(6, length), "end": length, "begin": 50_000, "lasts": 30_000},
+        },
+        {f"network.{key}": value for key, value in network.state_dict().items()},
+        "\n".join([*(f"{a} -> network.{b}" for b, a in keys.key_map.items()), *(f"{a} -> nothing" for a in keys.left)]),
+        iterations=int(content["global_step"]) if whole and isinstance(content.get("global_step"), int) else 0,
+        others=tuple(key for key in content if key not in ("model", "global_step")) if whole else (),
+    )
+
+
+def _plain(node: Any) -> Any:
+    """Settings as files hold them."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    return list(node) if isinstance(node, tuple) else node

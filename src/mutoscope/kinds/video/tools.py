@@ -1,0 +1,91 @@
+"""Video that can be steered: what measuring, showing, evaluating and asking mean for it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchmetrics import Metric
+
+from mutoscope.data.datamodule import DataModule
+from mutoscope.data.sampling import clips_of
+from mutoscope.kinds.base import CardText, Measurement
+from mutoscope.kinds.results import Evaluation
+from mutoscope.kinds.task import EvaluationTask, LoadedModel
+from mutoscope.kinds.video.measure import MEASURED, chunks, named_sample, video_metrics
+from mutoscope.kinds.video.media import save_comparison
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.structures import VideoBatch, VideoSample
+from mutoscope.training.callbacks.media import Gallery
+
+if TYPE_CHECKING:
+    from mutoscope.kinds.video.generated import SteeredVideo
+
+
+class SteeredGallery:
+    """Real and generated clips of the validation split and the model's masks side by side.
+
+    Args:
+        datamodule: set up.
+    """
+
+    def __init__(self, datamodule: DataModule) -> None:
+        self.datamodule = datamodule
+
+    def conditions(self, count: int) -> VideoBatch:
+        batch: VideoBatch = clips_of(self.datamodule, "val", limit=count)
+        return batch
+
+    def save(self, folder: Path, sample: VideoSample, count: int) -> list[Path]:
+        return save_comparison(folder, sample, [f"clip{number}" for number in range(len(sample.fake))])
+
+
+class VideoTools:
+    """See :class:`~mutoscope.kinds.base.KindTools`."""
+
+    groups: Mapping[str, str] = {"metrics": "video", "recognizer": "none"}
+    measured: Sequence[str] = MEASURED
+
+    def metrics(
+        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
+    ) -> dict[str, Metric]:
+        return video_metrics(datamodule, nodes)
+
+    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
+        clips: VideoBatch = clips_of(datamodule, "val", limit=samples * max(1, datamodule.info.num_classes))
+        return Measurement(video_metrics(datamodule, config["metrics"]), chunks(clips), named_sample, None)
+
+    def gallery(self, datamodule: DataModule) -> Gallery:
+        return SteeredGallery(datamodule)
+
+    def generate(self, model: LoadedModel, request: Any, *, seed: int) -> "SteeredVideo":
+        from mutoscope.kinds.video.generation import generate_steered
+
+        return generate_steered(model, request)
+
+    def evaluate(self, task: EvaluationTask) -> Evaluation:
+        from mutoscope.kinds.video.evaluation import evaluate_video
+
+        return evaluate_video(task)
+
+    def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
+        info = model.info
+        height, width = info.need_frame_size()
+        return CardText(
+            tag="video-generation",
+            clips=f"{info.length} frames of {width}x{height} pixels at {info.fps:g} fps",
+            facts={"Steered by": "pixels right, pixels down, and one of its local actions, step by step"},
+            body=f"""## Use
+
+```bash
+mutoscope generate checkpoint={name} image=start.png actions='[[8,0,2],[8,0,2],[0,0,5]]'
+{evaluate}
+```
+
+```python
+import mutoscope as ms
+
+session = ms.load("{name}").module.start(image)  # [3, {height}, {width}] uint8
+frame = session.step(8, 0, action=2)
+```
+""",
+        )
