@@ -191,7 +191,7 @@ def test_what_is_asked_with_is_never_written_over(make: Make, asked: dict[str, A
         (["clip=0", "n=3"], "n= is for models of skeleton motion"),
         (["clip=0", "length=1"], r"asks for 1 frame\(s\); ask for at least 2"),
         (["clip=0", "length=2.5"], "length is 2.5, expected a whole number"),
-        (["clip=0", "shift=later"], "shift is 'later', expected a number or .*shift: frames by which"),
+        (["clip=0", "shift=later"], "shift is later, expected a number or .*shift: frames by which"),
         (["clip=0", "label=slide"], "label= is for models of skeleton motion, but .* makes video from action graphs"),
         (["clip=0", "mix={slide: 1}"], r"mix= is for models of skeleton motion, but .*last\.ckpt makes video from"),
         (["clip=0", "between=[slide,rotate]"], "between= is for models of skeleton motion"),
