@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mutoscope.cli.help import composed
+from mutoscope.cli.main import register
 from mutoscope.config.nodes import config_dir
 from mutoscope.data.registry import names_without_import
+from mutoscope.kinds.registry import every
+from mutoscope.kinds.settings import VERBS, declared, names_of, phrases_of
 from mutoscope.runtime.files import replacing
 
 SOURCE = Path(__file__).parents[1] / "src" / "mutoscope"
@@ -30,6 +33,7 @@ def write_pages(folder: Path) -> None:
 
 def settings_page() -> Iterator[str]:
     """A section per command, and one per group with a table for each of its choices."""
+    register()
     for verb, what in (
         ("train", "Of a run; `model.`, `dataset.`, `trainer.` and others follow below."),
         ("evaluate", ""),
@@ -37,8 +41,13 @@ def settings_page() -> Iterator[str]:
         ("export", ""),
     ):
         yield from (f"## `{verb}`", "", *([what, ""] if what else []))
-        settings = composed(verb, [])[1]
+        of_kinds = names_of(verb) if verb in VERBS else []
+        settings = [s for s in composed(verb, [])[1] if s[0].split(".")[0] not in of_kinds]
         yield from _table([s for s in settings if not re.match(r"(model|dataset|trainer|recognizer)\.", s[0])])
+        for kind in every() if of_kinds else ():
+            if phrases := phrases_of(declared(kind, verb)):
+                yield from (f"### `{verb}` for {kind.title}", "")
+                yield from _table([(name, "", phrase) for name, phrase in phrases.items()])
     yield from ("## Models", "")
     for model in _choices("model"):
         yield from (f"### `model={model}`", "")
