@@ -111,10 +111,15 @@ def messages(path: Path) -> list[str]:
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
             if ast.unparse(node.exc.func) in _INTERNAL:
                 continue
-            text = _sentence(node.exc.args[0])
-            if len(re.sub(r"[^a-z]", "", text)) >= 8:
+            # errors of files take the path before the sentence
+            text = max(map(_sentence, node.exc.args), key=_letters)
+            if _letters(text) >= 8:
                 found[text] = None
     return list(found)
+
+
+def _letters(text: str) -> int:
+    return len(re.sub(r"[^a-z]", "", text))
 
 
 def _sentence(node: ast.expr) -> str:
