@@ -25,7 +25,8 @@ from mutoscope.models.sa_gcn.attention_graph import (
     prune_past,
     prune_row,
 )
-from mutoscope.models.sa_gcn.generator import GraphOptions, GraphStack
+from mutoscope.models.sa_gcn.discriminators import ClipCriticSettings, FrameCriticSettings
+from mutoscope.models.sa_gcn.generator import GeneratorSettings, GraphOptions, GraphSettings, GraphStack
 from mutoscope.models.sa_gcn.graph_layers import GraphConv
 from mutoscope.models.sa_gcn.module import SAGCN
 from mutoscope.models.sa_gcn.reference import (
@@ -362,13 +363,10 @@ def replay_train_step(golden: Golden) -> None:
             H36M15,
             normaliser=Normaliser((0.0, 0.0), (1.0, 1.0)),
         ),
-        variant="reference",
-        kept=int(golden.config["k"]),
-        noise=noise.shape[2],
-        widths=widths["gen"][:3],
-        clip_widths=widths["dis_v"],
-        frame_widths=widths["dis_i"],
-        frames=len(golden["in/real_frame_idx"]),
+        graph=GraphSettings(variant="reference", kept=int(golden.config["k"])),
+        generator=GeneratorSettings(noise=noise.shape[2], widths=tuple(widths["gen"][:3])),
+        clip_critic=ClipCriticSettings(widths=tuple(widths["dis_v"])),
+        frame_critic=FrameCriticSettings(widths=tuple(widths["dis_i"]), frames=len(golden["in/real_frame_idx"])),
         real_target=float(golden.config["label_real"]),
         optimizers=dict.fromkeys(("clip_critic", "frame_critic", "generator"), adam),
     )
