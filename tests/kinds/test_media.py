@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mutoscope.kinds.action_graph.media import for_people
+from mutoscope.render.people import for_people
 
 
 @pytest.mark.parametrize(

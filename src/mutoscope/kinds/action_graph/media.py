@@ -10,27 +10,9 @@ from mutoscope.formats.video import write_gif, write_mp4
 from mutoscope.render.action_graph import draw_graph, play_timeline
 from mutoscope.render.boxes import draw_boxes, side_by_side
 from mutoscope.render.canvas import Frames
+from mutoscope.render.people import LEAST_HEIGHT, factor_for_people, for_people, frames_of
 from mutoscope.render.sheet import save_png
 from mutoscope.structures import ActionGraph, ActionGraphBatch, ActionGraphSample
-
-#: frames of less than so many pixels in height are enlarged to at least as many, for people alone
-_HEIGHT = 256
-
-
-def frames_of(video: Tensor) -> Frames:
-    """``[t, 3, h, w]`` uint8 tensor -> ``[t, h, w, 3]`` array."""
-    return np.ascontiguousarray(video.cpu().permute(0, 2, 3, 1).numpy())
-
-
-def factor_for_people(height: int) -> int:
-    """The whole factor by which frames are enlarged, pixel by pixel."""
-    return max(1, -(-_HEIGHT // height))
-
-
-def for_people(video: Frames) -> Frames:
-    """A video ``[t, h, w, 3]`` enlarged where it is small; metrics and saved samples keep their pixels."""
-    factor = factor_for_people(video.shape[1])
-    return video.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def graph_of(batch: ActionGraphBatch, clip: int, sample: ActionGraphSample) -> ActionGraph:
@@ -80,7 +62,7 @@ def save_comparison(
                 ("true layout", with_boxes(real, sample.asked.boxes[nodes], graph)),
                 *columns,
             ]
-        video = under_timeline(side_by_side(columns, least=_HEIGHT), graph)
+        video = under_timeline(side_by_side(columns, least=LEAST_HEIGHT), graph)
         name = f"clip{clip:02d}" if names is None else names[clip]
         paths.append(write_mp4(folder / f"{name}.mp4", video, sample.info.fps))
     return paths
@@ -114,5 +96,5 @@ def save_variants(
             )
         columns.append((name, boxed))
     if len(columns) > 1:
-        paths.append(write_mp4(folder / "side_by_side.mp4", side_by_side(columns, least=_HEIGHT), sample.info.fps))
+        paths.append(write_mp4(folder / "side_by_side.mp4", side_by_side(columns, least=LEAST_HEIGHT), sample.info.fps))
     return paths

@@ -1,7 +1,6 @@
 """``evaluate`` for video that can be steered: what the model sees and draws, and whether it obeys, beside foils."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -150,4 +149,4 @@ def _obedience(model: Glass, clips: VideoBatch, seed: int) -> Table:
         Row("by chance", "foil", "Of steps at random.", len(clips), {n: c for n, (_, c) in questions.items()}),
     ]
     columns = [Column(name, better="higher", digits=3) for name in questions]
-    return Table("Does it obey?", [replace(row) for row in rows], columns)
+    return Table("Does it obey?", rows, columns)

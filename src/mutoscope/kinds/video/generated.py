@@ -7,9 +7,9 @@ import numpy as np
 import yaml
 
 from mutoscope.formats.video import write_gif, write_mp4
-from mutoscope.kinds.action_graph.media import for_people, frames_of
 from mutoscope.kinds.results import Generated
 from mutoscope.kinds.video.media import save_comparison
+from mutoscope.render.people import for_people, frames_of
 from mutoscope.render.sheet import save_png
 from mutoscope.runtime.files import replacing
 from mutoscope.structures import VideoSample

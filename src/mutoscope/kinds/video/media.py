@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from mutoscope.formats.video import write_gif, write_mp4
-from mutoscope.kinds.action_graph.media import for_people, frames_of
 from mutoscope.render.canvas import grid
+from mutoscope.render.people import for_people, frames_of
 from mutoscope.structures import VideoSample
 
 
