@@ -1,13 +1,14 @@
 """Weights of torchvision's ImageNet backbones, from files that lie here; nothing is downloaded."""
 
 import hashlib
+import os
 import re
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from mutoscope.formats.state_dicts import read_plain
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: architecture -> the file that torchvision publishes
 PUBLISHED = {
@@ -32,7 +33,7 @@ class MissingBackboneError(FileNotFoundError):
         self.named = named
 
 
-def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[str, Tensor]:
+def backbone_weights(architecture: str, path: str | Path | None = None) -> "dict[str, Tensor]":
     """The convolutional part of a backbone, a state dictionary of ``features.*`` on the CPU.
 
     Args:
@@ -44,6 +45,11 @@ def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[
         MissingBackboneError: if there is no such file.
         ValueError: if the architecture is unknown, or the file is damaged or holds something else.
     """
+    # whether a file is there is told without these, which take seconds to import
+    from torch import Tensor
+
+    from mutoscope.formats.state_dicts import read_plain
+
     if architecture not in PUBLISHED:
         raise ValueError(f"There are no weights for '{architecture}'; known backbones: {', '.join(PUBLISHED)}.")
     file = find_backbone(architecture, path)
@@ -65,7 +71,7 @@ def find_backbone(architecture: str, path: str | Path | None) -> Path:
     Raises:
         MissingBackboneError: if there is no such file.
     """
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    cache = _hub_folder() / "checkpoints"
     published = PUBLISHED[architecture]
     if path is not None:
         if Path(path).is_file():
@@ -82,6 +88,14 @@ def find_backbone(architecture: str, path: str | Path | None) -> Path:
         f"{where}. Name the file with the weights of {architecture}, or put torchvision's {published} into {cache}.",
         named=path is not None,
     )
+
+
+def _hub_folder() -> Path:
+    """``torch.hub.get_dir()``; by the rules of its documentation where torch has not been imported yet."""
+    if (torch := sys.modules.get("torch")) is not None:
+        return Path(torch.hub.get_dir())
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub"
 
 
 def _sha256(path: Path) -> str:
