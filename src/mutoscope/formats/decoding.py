@@ -1,6 +1,7 @@
 """Decoding video files frame by frame: the right stream, the right way up, the right colours, within limits."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,6 +21,13 @@ from mutoscope.formats.sources import FileError, check_file, reason
 MOST_PIXELS = 2**26
 #: bytes of a file at most
 _LIMIT = 2**40
+#: containers that hold their frames themselves; of FFmpeg's others, play lists open whatever files they name
+_CONTAINERS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "gif", "apng", "webp", "ogg", "flv", "asf", "mpeg", "mpegts", "ivf"),
+    *("mpegvideo", "h264", "hevc", "obu", "nut", "yuv4mpegpipe"),
+)
+#: seconds that a file may keep its reader waiting, when it is opened and for every frame
+_PATIENCE = 120.0
 #: a pixel is at most so many times as wide as high, or the reverse
 _FLATTEST = 10
 
@@ -49,12 +57,24 @@ def open_video(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        VideoError: if it is no video, or what is decoded in the block breaks off.
+        VideoError: if it is no video or a play list, or what is decoded in the block breaks off or does not go on.
     """
     check_file(path, _LIMIT, VideoError, missing=f"There is no video file at '{path}'.")
     with _sentences(path, "opened as a video"):
-        # texts within a file matter to nobody here
-        container = av.open(str(path), metadata_errors="replace")
+        try:
+            container = av.open(
+                str(path),
+                # texts within a file matter to nobody here
+                metadata_errors="replace",
+                options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"},
+                timeout=_PATIENCE,
+            )
+        except av.error.ArgumentError:
+            raise VideoError(
+                path,
+                "it is no video that holds its own frames (a play list, sound alone, or a rare container); write it "
+                "as mp4, webm, avi or gif.",
+            ) from None
     try:
         with _sentences(path, "decoded"):
             stream = _stream(container, path)
@@ -79,10 +99,15 @@ def timed_frames(path: Path, threads: int = 0, square: bool = False) -> Iterator
     with open_video(path, threads) as (container, stream):
         ratio = _pixel_ratio(stream, path) if square else Fraction(1)
         converter, turn = VideoReformatter(), None
-        for frame in container.decode(stream):
-            # asking a frame for its side data keeps it and the converter's threads alive, so only the first is asked
-            turn = turn or _display(frame, path)
-            yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
+        begun = time.monotonic()
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                # asking a frame for its side data keeps it and the converter's threads alive: only the first is asked
+                turn = turn or _display(frame, path)
+                yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
+                begun = time.monotonic()
+            if time.monotonic() - begun > _PATIENCE:
+                raise VideoError(path, f"no frame came out of it for {_PATIENCE:g} seconds; write it again.")
 
 
 def probe_video(path: Path) -> tuple[int, int, int]:
