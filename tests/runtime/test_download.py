@@ -101,5 +101,7 @@ def test_refusals_are_told_and_only_passing_ones_tried_again(
 def test_nobody_listening_is_a_sentence(tmp_path: Path) -> None:
     with serving({}) as gone:
         url = gone.url
-    with pytest.raises(DownloadError, match=r"4 attempts: .*refused.*see whether this machine may use the network"):
+    with pytest.raises(
+        DownloadError, match=r"4 attempts: .*refused.*Nothing has come; see whether this machine may use the network"
+    ):
         download(f"{url}/weights.pth", tmp_path / "weights.pth", Expected(), pause=0.001)

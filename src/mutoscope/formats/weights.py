@@ -85,13 +85,19 @@ def find_weights(name: str, path: str | Path | None = None) -> Path:
     if path is not None:
         if Path(path).is_file():
             return Path(path)
-        raise MissingWeightsError(f"There is no file {path}. {_remedy(entry)}", named=True)
-    if (found := present(name)) is not None:
+        where = f"There is no file {path}"
+    elif (found := present(name)) is not None:
         return found
-    if _fetching.get():
+    elif _fetching.get():
         return fetch_weights(name)
-    where = " nor in ".join(map(str, folders()))
-    raise MissingWeightsError(f"There is no {entry.file} in {where} and no path was given. {_remedy(entry)}")
+    else:
+        where = f"There is no {entry.file} in {' nor in '.join(map(str, folders()))} and no path was given"
+    size = f" ({entry.about:g} MiB)" if entry.about is not None else ""
+    raise MissingWeightsError(
+        f"{where}. Add weights=fetch, or run mutoscope weights fetch {entry.name}: it comes from {entry.url}{size}. "
+        f"Or put the file into {folders()[0]}, or name it in the settings.",
+        named=path is not None,
+    )
 
 
 def fetch_weights(name: str) -> Path:
@@ -112,11 +118,3 @@ def fetch_weights(name: str) -> Path:
 def damage(entry: Published, path: Path) -> str | None:
     """What tells that a file is not the one of the manifest, as far as that says; ``None`` if nothing does."""
     return entry.expected.complaint(path)
-
-
-def _remedy(entry: Published) -> str:
-    size = f" ({entry.about:g} MiB)" if entry.about is not None else ""
-    return (
-        f"Add weights=fetch, or run mutoscope weights fetch {entry.name}: it comes from {entry.url}{size}. "
-        f"Or put the file into {folders()[0]}, or name it in the settings."
-    )

@@ -100,12 +100,15 @@ def _fetch(url: str, part: Path, expected: Expected, pause: float) -> None:
         if attempt < _ATTEMPTS - 1:
             time.sleep(pause * 2**attempt)
     come = part.stat().st_size if part.is_file() else 0
-    kept = (
-        f"{come:,} bytes have come and are kept in {part}; the same command goes on from there"
-        if come
-        else ("nothing has come; see whether this machine may use the network, or bring the file by hand")
+    if come:
+        raise DownloadError(
+            f"{url} could not be fetched in {_ATTEMPTS} attempts: {reason}. {come:,} bytes have come and are kept in "
+            f"{part}; the same command goes on from there."
+        )
+    raise DownloadError(
+        f"{url} could not be fetched in {_ATTEMPTS} attempts: {reason}. Nothing has come; see whether this machine may "
+        "use the network, or bring the file by hand."
     )
-    raise DownloadError(f"{url} could not be fetched in {_ATTEMPTS} attempts: {reason}. {kept[0].upper()}{kept[1:]}.")
 
 
 def _receive(url: str, part: Path, expected: Expected) -> bool:
