@@ -2,10 +2,10 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+from places import ROOT
 
 from mutoscope.config.signatures import parameters
 from mutoscope.data.action_graph.clips import ActionGraphDataModule, ClipSettings
@@ -15,7 +15,7 @@ from mutoscope.data.registry import datamodules
 from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 
-SOURCE = Path(__file__).parents[1] / "src" / "mutoscope"
+SOURCE = ROOT / "src" / "mutoscope"
 FILES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 
 #: rooms by floor, from the ground up

@@ -10,6 +10,7 @@ from mutoscope.config.nodes import check_counts
 from mutoscope.config.static import check_pair_statically, check_statically
 from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.missing import require_checkpoint
+from mutoscope.formats.weights import MissingWeightsError
 
 
 def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] | None = None) -> None:
@@ -41,7 +42,12 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
     model = config.get("model")
     if verb == "train" and isinstance(model, Mapping) and isinstance(dataset, Mapping):
         check_pair_statically(model, dataset)
-        _check_conditions(model, list(_places(typed or {})))
+        try:
+            _check_conditions(model, list(_places(typed or {})))
+        except MissingWeightsError as missing:
+            # what can be fetched is, once nothing else is wrong
+            if missing.named or config.get("weights") != "fetch":
+                raise
 
 
 def _check_conditions(model: Mapping[str, Any], typed: list[str]) -> None:
