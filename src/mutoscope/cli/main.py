@@ -37,7 +37,7 @@ from mutoscope.cli.sweeps import (
 )
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
@@ -264,11 +264,10 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
 
 
 def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The same, checked before anything slow is imported; whole floats as whole numbers where those are asked for."""
+    """The same, checked before anything slow is imported."""
     config = chosen_settings(cfg, verb)
     check_early(config, verb, typed_values(overrides, "model"))
-    fits: dict[str, Any] = fitted(config)
-    return fits
+    return config
 
 
 def _settings_of_kinds(verb: str) -> list[str]:

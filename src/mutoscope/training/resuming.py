@@ -13,6 +13,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 from torch.optim import Optimizer
 
+from mutoscope.config.training import TrainConfig
 from mutoscope.models.base import IterationModule
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
@@ -156,14 +157,14 @@ def _kept(optimizer: Optimizer) -> set[str]:
 
 
 def fine_tuning_from(
-    checkpoint: dict[str, Any], model: IterationModule, config: Mapping[str, Any], whose: str
+    checkpoint: dict[str, Any], model: IterationModule, run: TrainConfig, whose: str
 ) -> dict[str, Any]:
     """Give a new model the weights of another run, its average included.
 
     Args:
         checkpoint: of the other run.
         model: of this run; moved in place.
-        config: of this run; with ``moments`` the optimisers' moments are to be taken as well.
+        run: this one's config; with ``moments`` the optimisers' moments are to be taken as well.
         whose: the other checkpoint, for messages.
 
     Returns:
@@ -176,12 +177,12 @@ def fine_tuning_from(
     own = checkpoint["mutoscope"]
     # the average goes on from theirs as slowly as after all those samples
     model.samples_before = own["samples_seen"] + own.get("samples_before", 0)
-    if not config.get("moments"):
+    if not run.moments:
         return {}
     moments = dict(zip(model.optimizer_names, checkpoint["optimizer_states"], strict=True))
     for name, stored in moments.items():
         fresh, _ = _at(model, name, 0)
-        before, now = (node["model"]["optimizers"].get(name) for node in (own["config"], config))
+        before, now = (node["optimizers"].get(name) for node in (own["config"]["model"], run.model))
         if not _carry_over(stored, fresh, before, now):
             raise ConfigError(
                 f"moments=true asks for the moments of the optimiser {name} in {whose}, but {type(fresh).__name__} "
