@@ -11,6 +11,7 @@ import cater_tree
 import cmu_mocap_tree
 import human36m_tree
 import pytest
+import written_videos
 from something_tree import write_something_tree
 
 from mutoscope.cli import main as cli
@@ -46,6 +47,7 @@ SMALL = {
     "smthv2": ["dataset.mapping=mapping.json"],
     "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
     "wsprites": ["dataset.characters=1", "dataset.videos=1"],
+    "video_folder": [],
 }
 
 
@@ -73,10 +75,18 @@ def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_something_tree(tmp_path_factory.mktemp("hands") / "root")
 
 
+@pytest.fixture(scope="module")
+def own_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two videos."""
+    return written_videos.write_folder(tmp_path_factory.mktemp("own") / "videos")
+
+
 @pytest.fixture
-def small(mocap: Path, filmed: Path, solids: Path, hands: Path, blocks_cache: Path) -> Callable[[str], list[str]]:
+def small(
+    mocap: Path, filmed: Path, solids: Path, hands: Path, own_videos: Path, blocks_cache: Path
+) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
-    roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands}
+    roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands, "video_folder": own_videos}
     caches = {name: root.parent / "cache" for name, root in roots.items()} | {"toy_blocks": blocks_cache}
 
     def overrides(dataset: str) -> list[str]:
