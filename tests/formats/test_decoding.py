@@ -5,6 +5,7 @@ import os
 import threading
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -162,3 +163,28 @@ def test_damaged_videos_raise_nothing_else(tmp_path: Path) -> None:
         for reader in (read_video, probe_video):
             error, _ = refusal(VideoError, lambda reader=reader: reader(path))
             assert error is None or str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.mp4", "ffconcat version 1.0\nfile {other}\n"),
+        ("list.gif", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n"),
+        ("list.avi", "ffconcat version 1.0\nfile http://127.0.0.1:9/{other}\n"),
+    ],
+)
+def test_play_lists_open_no_other_file(tmp_path: Path, name: str, text: str) -> None:
+    write_mp4(tmp_path / "secret.mp4", np.stack([SHOWN] * 3), 10)
+    path = tmp_path / name
+    path.write_text(text.format(other="secret.mp4"), encoding="utf-8")
+    with pytest.raises(VideoError, match=rf"{name}.*(no video that holds its own frames|cannot be opened)"):
+        read_video(path)
+
+
+def test_a_file_that_gives_no_frame_for_long_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_mp4(tmp_path / "slow.mp4", np.stack([SHOWN] * 5), 10)
+    now = iter(range(0, 10_000, 1_000))
+    monkeypatch.setattr(decoding, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    with pytest.raises(VideoError, match=r"slow.mp4.*no frame came out of it for 120 seconds"):
+        list(timed_frames(path))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,6 +22,13 @@ from mutoscope.formats.sources import FileError, check_file, reason
 MOST_PIXELS = 2**26
 #: bytes of a file at most
 _LIMIT = 2**40
+#: containers that hold their frames themselves; of FFmpeg's others, play lists open whatever files they name
+_CONTAINERS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "gif", "apng", "webp", "ogg", "flv", "asf", "mpeg", "mpegts", "ivf"),
+    *("mpegvideo", "h264", "hevc", "obu", "nut", "yuv4mpegpipe"),
+)
+#: seconds that a file may keep its reader waiting, when it is opened and for every frame
+_PATIENCE = 120.0
 #: seconds after a moment at which one looks what is shown: files round the times of frames to milliseconds
 _LATE = 0.002
 #: a pixel is at most so many times as wide as high, or the reverse
@@ -71,12 +79,24 @@ def open_video(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        VideoError: if it is no video, or what is decoded in the block breaks off.
+        VideoError: if it is no video or a play list, or what is decoded in the block breaks off or does not go on.
     """
     check_file(path, _LIMIT, VideoError, missing=f"There is no video file at '{path}'.")
     with _sentences(path, "opened as a video"):
-        # texts within a file matter to nobody here
-        container = av.open(str(path), metadata_errors="replace")
+        try:
+            container = av.open(
+                str(path),
+                # texts within a file matter to nobody here
+                metadata_errors="replace",
+                options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"},
+                timeout=_PATIENCE,
+            )
+        except av.error.ArgumentError:
+            raise VideoError(
+                path,
+                "it is no video that holds its own frames (a play list, sound alone, or a rare container); write it "
+                "as mp4, webm, avi or gif.",
+            ) from None
     try:
         with _sentences(path, "decoded"):
             stream = _stream(container, path)
@@ -101,10 +121,15 @@ def timed_frames(path: Path, threads: int = 0, square: bool = False) -> Iterator
     with open_video(path, threads) as (container, stream):
         ratio = _pixel_ratio(stream, path) if square else Fraction(1)
         converter, turn = VideoReformatter(), None
-        for frame in container.decode(stream):
-            # asking a frame for its side data keeps it and the converter's threads alive, so only the first is asked
-            turn = turn or _display(frame, path)
-            yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
+        begun = time.monotonic()
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                # asking a frame for its side data keeps it and the converter's threads alive: only the first is asked
+                turn = turn or _display(frame, path)
+                yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
+                begun = time.monotonic()
+            if time.monotonic() - begun > _PATIENCE:
+                raise VideoError(path, f"no frame came out of it for {_PATIENCE:g} seconds; write it again.")
 
 
 def probe_video(path: Path) -> tuple[int, int, int]:
@@ -154,18 +179,18 @@ def at_rate(frames: Iterable[TimedPicture], fps: float, path: Path) -> Iterator[
         VideoError: if the file does not say when its frames are shown, or goes back in time.
     """
     tick, begin, last, seen = 0, 0.0, None, 0
-    for seen, (picture, time) in enumerate(frames, start=1):
-        if time is None:
+    for seen, (picture, shown) in enumerate(frames, start=1):
+        if shown is None:
             raise VideoError(path, "it does not say when its frames are shown; write it again, as an MP4 for instance.")
         if last is None:
-            begin = time
-        elif time - begin < last[1]:
+            begin = shown
+        elif shown - begin < last[1]:
             raise VideoError(path, f"frame {seen} is shown before the one it follows; write it again.")
         else:
-            while tick / fps + _LATE < time - begin:
+            while tick / fps + _LATE < shown - begin:
                 yield last[0]
                 tick += 1
-        last = picture, time - begin
+        last = picture, shown - begin
     if last is not None:
         # the last one is shown as long as the others on the average
         end = last[1] * seen / (seen - 1) if seen > 1 else 0.0

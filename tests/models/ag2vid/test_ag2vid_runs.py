@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from patience import patience
+from places import ROOT
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.backbones import MissingBackboneError
@@ -24,7 +25,6 @@ from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
-ROOT = Path(__file__).parents[2]
 
 
 def last(run_dir: Path) -> dict[str, Any]:
