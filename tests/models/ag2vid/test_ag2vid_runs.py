@@ -15,6 +15,7 @@ import torch
 import yaml
 from loopback import serving
 from patience import patience
+from places import ROOT
 from torchvision import models
 
 from mutoscope.config.assembly import load_model
@@ -28,7 +29,6 @@ from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
-ROOT = Path(__file__).parents[2]
 
 
 def last(run_dir: Path) -> dict[str, Any]:
