@@ -116,20 +116,25 @@ class ExportConfig:
     """What is exported, and where to.
 
     Args:
-        checkpoint: of the model.
         out: the folder to make.
-        format: of the checkpoint: ``mutoscope``, or the name of a model of whose original code it is.
-        dataset: that such a checkpoint was trained on.
-        original: what neither it nor the dataset says.
+        dataset: that a checkpoint of original code was trained on, or that is written itself.
+        checkpoint: of the model; ``None`` where a dataset is written.
+        format: of the checkpoint: ``mutoscope``, or the name of a model of whose original code it is; or the layout in
+            which the dataset is written.
+        original: what neither a checkpoint of original code nor the dataset says.
+        splits: of the dataset that are written.
+        videos: so many of each; all by default.
         seed: of the dataset.
         debug: show tracebacks.
     """
 
-    checkpoint: str | Path
     out: str | Path
     dataset: Mapping[str, Any]
+    checkpoint: str | Path | None = None
     format: str = "mutoscope"
     original: Told = field(default_factory=Told)
+    splits: Sequence[str] = ("train", "val", "test")
+    videos: int | None = None
     seed: int = 0
     debug: bool = False
 

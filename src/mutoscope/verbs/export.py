@@ -23,6 +23,7 @@ from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.provenance import run_facts
 from mutoscope.verbs.card import card
 from mutoscope.verbs.convert import convert
+from mutoscope.verbs.export_data import LAYOUTS, export_dataset
 
 #: of checkpoints that this program wrote
 _OWN = "mutoscope"
@@ -30,7 +31,7 @@ _CARD, _KEY_MAP = "README.md", "key_map.txt"
 
 
 def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
-    """What ``mutoscope export`` does.
+    """What ``mutoscope export`` does: write a model, or with ``format=pvg`` a data set of video.
 
     Args:
         config: resolved, plain.
@@ -43,8 +44,18 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
         ConfigError: for an unknown format, or a data set where the checkpoint knows its own.
     """
     asked = ExportConfig.parse(config)
-    checkpoint, out, source, told = Path(asked.checkpoint), Path(asked.out), asked.format, asked.original
-    known = (_OWN, *importers()) if source != _OWN else (_OWN,)
+    out, source, told = Path(asked.out), asked.format, asked.original
+    if source in LAYOUTS:
+        if "" not in typed:
+            raise ConfigError(f"format={source} writes a data set; name it, e.g. dataset=wsprites.")
+        if asked.checkpoint is not None or told.anything:
+            superfluous = "original" if told.anything else "checkpoint"
+            raise ConfigError(f"format={source} writes a data set, no model; leave out {superfluous}=.")
+        return export_dataset(out, asked.dataset, asked.splits, asked.videos)
+    if asked.checkpoint is None:
+        raise ConfigError("checkpoint must be given: add checkpoint=<value>.")
+    checkpoint = Path(asked.checkpoint)
+    known = (_OWN, *importers(), *LAYOUTS) if source != _OWN else (_OWN,)
     if source not in known:
         raise ConfigError(
             f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
