@@ -313,7 +313,7 @@ def test_a_model_refuses_data_of_another_kind(
 
 def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
     config = compose()["dataset"] | {"name": "toy_moton"}
-    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: cater, .* mean 'toy_motion'"):
+    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: bair, cater, .* mean 'toy_motion'"):
         build_dataset(config)
 
 
@@ -420,3 +420,21 @@ def test_nodes_are_compared_with_the_code_once(tiny: Compose, monkeypatch: pytes
     assert isinstance(made, KineticGAN)
     with pytest.raises(AssertionError, match="compared again"):
         build(dict(run.model), "model", info=data.info)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"_target_": "ReduceLROnPlateau"}, r"which waits until a number stops falling.*such as StepLR"),
+        ({"_target_": "SequentialLR", "schedulers": [], "milestones": []}, "which is made of other schedules"),
+        ({"_target_": "LambdaLR", "lr_lambda": "lambda step: 1"}, "which asks for a function"),
+        ({"_target_": "StepLR"}, r"model\.schedulers\.critic needs model\.schedulers\.critic\.step_size=<value>"),
+        ({"_target_": "MultiStepLR", "gamma": 0.1}, r"needs model\.schedulers\.critic\.milestones=<value>"),
+    ],
+)
+def test_schedules_that_no_training_can_step_are_refused(tiny: Compose, schedule: dict[str, Any], message: str) -> None:
+    config = tiny()
+    node = {**schedule, "_partial_": True, "_target_": f"torch.optim.lr_scheduler.{schedule['_target_']}"}
+    config["model"]["schedulers"] = {"critic": node}
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.parse(config)

@@ -144,11 +144,11 @@ def _run_task(verb: str) -> int:
         if failures:
             raise failures[0]
     except KeyboardInterrupt as stop:
-        if first_process():
-            unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
-            sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
-        return STATUS
+        return _stopped(verb, stop)
     except Exception as error:
+        if INTERRUPTS.requested and isinstance(error, ImportError | SystemError):
+            # what a library makes of Ctrl-C in the midst of its import
+            return _stopped(verb, error)
         if debug:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
@@ -157,6 +157,13 @@ def _run_task(verb: str) -> int:
         # Hydra makes the run's folder before anything is checked
         remove_empty(SweepStart.new_folders)
     return 0
+
+
+def _stopped(verb: str, stop: BaseException) -> int:
+    if first_process():
+        unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
+        sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
+    return STATUS
 
 
 def register() -> None:

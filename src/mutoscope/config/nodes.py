@@ -220,6 +220,10 @@ def _checked_target(node: Mapping[str, Any], where: str, foreign: bool) -> Node:
         check_known(node["recognizer"], _PLAIN["recognizer"], f"{where}.recognizer", "a setting of recognizer")
         late.remove("recognizer")
     _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, late)
+    if role is not None and role.partial:
+        lacking = [name for name in needed(target) if name not in node and name not in late]
+        if lacking:
+            raise ConfigError(f"{where} needs {where}.{lacking[0]}=<value>; it has no default.")
     fits = _fit_settings(node, target, where)
     below = {key: _checked(value, f"{where}.{key}", foreign=foreign) for key, value in fits.items()}
     return Node(below, target, where)

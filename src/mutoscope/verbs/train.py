@@ -33,7 +33,14 @@ from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.training.callbacks.run_log import RunLog, TrainingDivergedError
 from mutoscope.training.callbacks.stopping import StopOnRequest
 from mutoscope.training.loggers import FileLogger, read_metrics
-from mutoscope.training.resuming import AdoptSettings, TakeMoments, announce_changes, fine_tuning_from
+from mutoscope.training.resuming import (
+    AdoptSettings,
+    TakeMoments,
+    announce_changes,
+    check_resumable,
+    fine_tuning_from,
+    with_average,
+)
 from mutoscope.training.trainer import check_trainer, fit
 
 
@@ -115,8 +122,11 @@ def _train(run: TrainConfig, run_dir: Path, account: Account) -> float | None:
         checkpoint = read_checkpoint(start.path)
         own = checkpoint["mutoscope"]
         same_data(datamodule.info, checkpoint_info(checkpoint), str(start.path))
+        if not start.own:
+            checkpoint["state_dict"] = with_average(checkpoint["state_dict"], model, str(start.path))
         check_weights(model, checkpoint["state_dict"], str(start.path))
         if start.own:
+            check_resumable(checkpoint, model, str(start.path))
             done, started_from = own["iterations"], own.get("started_from")
             owed = GenerationMetrics.owed_in(checkpoint)
             account.found = done if start.path.resolve() == account.last.resolve() else None
