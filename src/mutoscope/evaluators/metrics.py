@@ -6,8 +6,9 @@ from typing import Any
 
 from torchmetrics import Metric
 
-from mutoscope.config.nodes import build, locate
+from mutoscope.config.nodes import build
 from mutoscope.config.signatures import parameters
+from mutoscope.config.targets import locate
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.metrics.common import AbsentMetric
 from mutoscope.runtime.console import say
