@@ -117,7 +117,8 @@ def test_missing_foreign_and_cut_off_files_are_named(tmp_path: Path) -> None:
     whole = write_mp4(tmp_path / "whole.mp4", noise, 30).read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.mp4: it ends early: \d+ of 30 frames"):
+    # some decoders give what is whole, others refuse the frame in which the file ends
+    with pytest.raises(ValueError, match=r"cut\.mp4: it (ends early: \d+ of 30 frames|cannot be decoded)"):
         read_video(cut)
 
 
