@@ -32,6 +32,7 @@ from mutoscope.models.ag2vid.settings import (
     LayoutName,
     LayoutSettings,
     check_together,
+    refuse_unread,
 )
 from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
@@ -91,8 +92,9 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
-        """See :func:`mutoscope.models.ag2vid.conditions.check`."""
+        """See :func:`~.conditions.check` and :func:`~.settings.refuse_unread`."""
         conditions.check(settings)
+        refuse_unread(settings)
 
     @classmethod
     def from_original(cls, path: Path, data: OriginalData) -> Original:
