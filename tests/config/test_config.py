@@ -10,6 +10,7 @@ from typing import Any
 import cater_tree
 import cmu_mocap_tree
 import human36m_tree
+import pvg_tree
 import pytest
 import written_videos
 from something_tree import write_something_tree
@@ -85,7 +86,7 @@ def own_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up tree of Playable Video Generation."""
-    return helpers("pvg_tree").write_tree(tmp_path_factory.mktemp("pvg") / "root", frames=60)
+    return pvg_tree.write_tree(tmp_path_factory.mktemp("pvg") / "root", frames=60)
 
 
 @pytest.fixture

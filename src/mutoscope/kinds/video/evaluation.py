@@ -10,10 +10,11 @@ from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.results import Evaluation
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
+from mutoscope.kinds.video.generation import steerable
 from mutoscope.kinds.video.measure import chunks, named_sample, video_metrics
 from mutoscope.metrics.protocol import protocol_of
 from mutoscope.models.generative import GenerativeModule
-from mutoscope.models.glass.module import Glass, Unroll
+from mutoscope.models.steerable import SteerableVideo, Unroll
 from mutoscope.render.page.tables import Column
 from mutoscope.runtime.console import say
 from mutoscope.structures import VideoBatch
@@ -36,9 +37,8 @@ def evaluate_video(task: EvaluationTask) -> Evaluation:
 
     def generated(name: str, role: Role, what: str, model: GenerativeModule, unroll: Unroll) -> Row:
         say(f"Generating {len(clips)} clips: {name} ...")
-        model = model.to(task.device)
-        assert isinstance(model, Glass)
-        return row(name, role, what, [named_sample(model.generate(part, unroll=unroll)) for part in chunks(clips)])
+        able = steerable(model).to(task.device)
+        return row(name, role, what, [named_sample(able.generate(part, unroll=unroll)) for part in chunks(clips)])
 
     alone = "Clips drawn from their first frames, with the motion found in the real ones."
     forced = "The same, shown the real foreground at every step."
@@ -63,8 +63,7 @@ def evaluate_video(task: EvaluationTask) -> Evaluation:
     }
     columns = [metric_column(name, metric, "px") for name, metric in metrics.items()]
     tables = {"rows": Table(f"{len(clips)} held-out clips", rows, columns, numbers)}
-    model = task.model.module
-    assert isinstance(model, Glass)
+    model = steerable(task.model.module)
     say("Asking for shifts and actions, and looking whether they come back ...")
     tables["control"] = _obedience(model.to(task.device), clips, settings.seed)
     protocol = {
@@ -113,12 +112,12 @@ def _true(clips: VideoBatch) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _obedience(model: Glass, clips: VideoBatch, seed: int) -> Table:
+def _obedience(model: SteerableVideo, clips: VideoBatch, seed: int) -> Table:
     """Share of steps in which what was asked comes back when the generated clip is decoded again.
 
     Asked are the shifts and actions of other clips, as the model decodes them: what it can be expected to do.
     """
-    codes = len(model.network.local_motion.actions.codes)
+    codes = model.local_actions
     right = torch.zeros(codes)
     asked_of = torch.zeros(codes)
     by_chance = torch.zeros(codes)
