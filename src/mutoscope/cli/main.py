@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.commands import COMMANDS, run_command
 from mutoscope.cli.early import check_early
 from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
@@ -57,8 +58,10 @@ def main(verb: str | None = None) -> None:
         sys.stdout.write(f"mutoscope {version('mutoscope')}\n")
         return
     if verb is None:
+        if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+            sys.exit(run_command(sys.argv[1], sys.argv[2:]))
         if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
-            known = ", ".join(VERBS)
+            known = ", ".join((*VERBS, *COMMANDS))
             asked = f"'{sys.argv[1]}' is no command" if len(sys.argv) > 1 else "no command given"
             wanted_help = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
             message = (
@@ -260,10 +263,10 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
+def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The same, checked before anything slow is imported; whole floats as whole numbers where those are asked for."""
     config = chosen_settings(cfg, verb)
-    check_early(config, verb)
+    check_early(config, verb, typed_values(overrides, "model"))
     fits: dict[str, Any] = fitted(config)
     return fits
 
@@ -284,10 +287,10 @@ def _train(cfg: DictConfig) -> float | None:
         number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
 
         def job(began: bool) -> float | None:
-            return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
+            return run_in_fresh_process(_job(cfg, overrides, run_dir, began), run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = _plain(cfg, "train")
+    config = _plain(cfg, "train", hydra_config.overrides.task)
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
@@ -295,9 +298,9 @@ def _train(cfg: DictConfig) -> float | None:
     return train(config, run_dir)
 
 
-def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
+def _job(cfg: DictConfig, overrides: Sequence[str], run_dir: Path, began: bool) -> dict[str, Any]:
     """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = _plain(cfg, "train")
+    config = _plain(cfg, "train", overrides)
     if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["ckpt"] = "last"
     return config

@@ -19,6 +19,36 @@ class MetricWarning(UserWarning):
     """A number that is worth less than it looks; its text is the reason to print beside it."""
 
 
+class AbsentMetric(Metric):
+    """Stands where a metric would whose network is not on this machine: it has no value, and says why.
+
+    Args:
+        reason: a sentence.
+        like: the metric's class.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    meaning = "not measured"
+
+    def __init__(self, reason: str, like: type[Metric] | None = None) -> None:
+        super().__init__()
+        self.reason = reason
+        self._better: bool | None = getattr(like, "higher_is_better", None)
+
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]
+        """That of the metric it stands for."""
+        return self._better
+
+    def update(self) -> None:
+        """Look at nothing."""
+
+    def compute(self) -> Tensor:
+        """Raises ``TooFewSamplesError`` with the reason."""
+        raise TooFewSamplesError(self.reason)
+
+
 class Recognizer(Protocol):
     """What metrics ask of an action recogniser (an ``nn.Module`` trained on the same skeleton and split)."""
 
@@ -91,3 +121,16 @@ def check_frames(whose: str, *videos: Tensor) -> None:
         if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape != videos[0].shape:
             got = " and ".join(f"{list(v.shape)} {str(v.dtype).removeprefix('torch.')}" for v in videos)
             raise ValueError(f"{whose} got frames {got}, expected uint8 [b, t, 3, h, w].")
+
+
+def pairs_of(whose: str, fake: Tensor, real: Tensor, *, skip_first: bool) -> tuple[Tensor, Tensor]:
+    """Frames that are compared pair by pair, without the first, given one where that is asked for.
+
+    Raises:
+        ValueError: unless both are uint8 ``[b, t, 3, h, w]`` of one shape and a frame is left.
+    """
+    check_frames(whose, fake, real)
+    first = int(skip_first)
+    if fake.shape[1] <= first:
+        raise ValueError(f"{whose} got videos of {fake.shape[1]} frames, expected more than {first}.")
+    return fake[:, first:], real[:, first:]

@@ -6,11 +6,13 @@ from PIL import Image, ImageDraw
 
 from mutoscope.render.action_graph import contrasting
 from mutoscope.render.canvas import INK, MUTED, Frames, font
-from mutoscope.render.plot import PALETTE, PAPER, RULE, SUPERSAMPLE
+from mutoscope.render.plot import PALETTE, PAPER, RULE
 
 #: pixels: of the row of actions and of that of shifts
 _ACTIONS, _SHIFTS = 20, 26
 _NOW = (220, 30, 40)
+#: pixels that are drawn for one that is shown
+_FINER = 3
 
 
 def under_steps(video: Frames, shifts: NDArray[np.floating], actions: NDArray[np.integer]) -> Frames:
@@ -49,7 +51,7 @@ def _strip(
     shifts: NDArray[np.floating],
     actions: NDArray[np.integer],
 ) -> Frames:
-    scale = SUPERSAMPLE
+    scale = _FINER
     page = Image.new("RGB", (width * scale, (_ACTIONS + _SHIFTS) * scale), PAPER)
     pen = ImageDraw.Draw(page)
     longest = max(float(np.linalg.norm(shifts, axis=-1).max(initial=0)), 1e-9)
