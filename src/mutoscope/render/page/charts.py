@@ -98,7 +98,7 @@ def _curves(chart: Chart, lines: Mapping[str, Array], x: str, name: str) -> "Mar
         if chart.log:
             axes.set_yscale("log")
         for number, points in enumerate(lines.values()):
-            alone = {"marker": "o", "ms": 6} if len(points) == 1 else {}
+            alone: dict[str, Any] = {"marker": "o", "ms": 6} if len(points) == 1 else {}
             axes.plot(*points.T, color=rgb(PALETTE[number]), linewidth=1.6, gid="series", clip_on=False, **alone)
         if chart.log:
             axes.yaxis.set_major_locator(_log_locator(*axes.get_ylim()))
