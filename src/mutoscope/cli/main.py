@@ -38,6 +38,7 @@ from mutoscope.cli.sweeps import (
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
 from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
+from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
@@ -260,7 +261,7 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
         cfg.pop("hydra", None)
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return with_presets({str(key): value for key, value in config.items()})
 
 
 def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ FOREIGN_PACKAGES = ("mutoscope", "torch.optim", "torch.nn")
 _FUNCTIONS = ("mutoscope.training.trainer.make_trainer",)
 
 SettingsT = TypeVar("SettingsT")
-_DIRECTIVES = {"_target_", "_partial_"}
+_DIRECTIVES = {"_target_", "_partial_", "_preset_"}
 
 
 def config_dir() -> Path:

@@ -25,7 +25,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 #: modules whose names annotations are made of; they are imported anyway
 _OF_ANNOTATIONS = ("typing", "collections.abc", "pathlib")
 _BUILTIN = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "tuple": tuple, "dict": dict}
-_DIRECTIVES = ("_target_", "_partial_")
+_DIRECTIVES = ("_target_", "_partial_", "_preset_")
 
 
 class _UnreadableError(Exception):

@@ -8,6 +8,7 @@ from mutoscope import kinds
 from mutoscope.config.assembly import prepared, same_data
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.nodes import check_config, with_groups
+from mutoscope.config.presets import with_presets
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.weights import fetching
 from mutoscope.kinds.beside import as_typed, results_of, several
@@ -92,7 +93,7 @@ def settings_for(model: LoadedModel, config: Mapping[str, Any], explicit: Explic
     seeds = _seeds(config.get("seeds"))
     command = evaluation_command(as_typed({**config, "seeds": seeds}), explicit)
     shared = {key: value for key, value in config.items() if key in KEYS}
-    chosen = with_groups(shared, {**kind.load_tools().groups, **model.module.groups}, explicit)
+    chosen = with_presets(with_groups(shared, {**kind.load_tools().groups, **model.module.groups}, explicit))
     check_config(chosen, KEYS)
     check_measures(chosen, type(model.module))
     return EvaluationSettings(
