@@ -309,9 +309,17 @@ def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
 
 def _evaluate(cfg: DictConfig) -> None:
     config = _plain(cfg, "evaluate")
-    from mutoscope.verbs.evaluate import evaluate
+    explicit = {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")}
+    if config["real"] is None and config["fake"] is None:
+        from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(config, {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+        evaluate(config, explicit)
+        return
+    if config["checkpoint"] is not None:
+        raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
+    from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
+
+    evaluate_sets({key: value for key, value in config.items() if key in KEYS}, explicit)
 
 
 def _generate(cfg: DictConfig) -> None:

@@ -39,7 +39,7 @@ def preset_of(node: Mapping[str, Any]) -> str | None:
     if name is None:
         return None
     usual = load_choice(_GROUP, name)
-    changed = {key: node.get(key) for key in {*usual, *node} - {KEY} if node.get(key) != usual.get(key)}
+    changed = {key: node.get(key) for key in {*usual, *node} if node.get(key) != usual.get(key)}
     # another place of the same file changes no number: its hash tells
     changed.pop("weights", None)
     return name if not changed else f"{name} with {', '.join(f'{k}={v}' for k, v in sorted(changed.items()))}"
@@ -52,4 +52,4 @@ def _node(metric: str, name: str) -> dict[str, Any]:
             f"metrics.{metric} is '{name}', which is no preset; did you mean '{closest(name, known)}'? Presets: "
             f"{', '.join(known)}."
         )
-    return {**load_choice(_GROUP, name), KEY: name}
+    return load_choice(_GROUP, name)

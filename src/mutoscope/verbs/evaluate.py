@@ -20,6 +20,8 @@ from mutoscope.kinds.task import EvaluationSettings, EvaluationTask, LoadedModel
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import no_empty_folders
 
+#: settings for clips without a model, see :mod:`mutoscope.verbs.anybody`
+CLIPS = ("real", "fake", "clips")
 #: settings of all kinds
 KEYS = (
     "checkpoint",
@@ -34,6 +36,7 @@ KEYS = (
     "accelerator",
     "weights",
     "debug",
+    *CLIPS,
 )
 Explicit = Mapping[str, Mapping[str, Any]]
 
