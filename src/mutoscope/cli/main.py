@@ -37,8 +37,12 @@ from mutoscope.cli.sweeps import (
 )
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
+<<<<<<< HEAD
 from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
 from mutoscope.config.presets import with_presets
+=======
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
+>>>>>>> main
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
@@ -145,11 +149,11 @@ def _run_task(verb: str) -> int:
         if failures:
             raise failures[0]
     except KeyboardInterrupt as stop:
-        if first_process():
-            unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
-            sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
-        return STATUS
+        return _stopped(verb, stop)
     except Exception as error:
+        if INTERRUPTS.requested and isinstance(error, ImportError | SystemError):
+            # what a library makes of Ctrl-C in the midst of its import
+            return _stopped(verb, error)
         if debug:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
@@ -158,6 +162,13 @@ def _run_task(verb: str) -> int:
         # Hydra makes the run's folder before anything is checked
         remove_empty(SweepStart.new_folders)
     return 0
+
+
+def _stopped(verb: str, stop: BaseException) -> int:
+    if first_process():
+        unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
+        sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
+    return STATUS
 
 
 def register() -> None:
@@ -265,11 +276,10 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
 
 
 def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The same, checked before anything slow is imported; whole floats as whole numbers where those are asked for."""
+    """The same, checked before anything slow is imported."""
     config = chosen_settings(cfg, verb)
     check_early(config, verb, typed_values(overrides, "model"))
-    fits: dict[str, Any] = fitted(config)
-    return fits
+    return config
 
 
 def _settings_of_kinds(verb: str) -> list[str]:

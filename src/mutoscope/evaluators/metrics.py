@@ -6,9 +6,14 @@ from typing import Any
 
 from torchmetrics import Metric
 
+<<<<<<< HEAD
 from mutoscope.config.nodes import build, locate
 from mutoscope.config.presets import preset_of
+=======
+from mutoscope.config.nodes import build
+>>>>>>> main
 from mutoscope.config.signatures import parameters
+from mutoscope.config.targets import locate
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.metrics.common import AbsentMetric
 from mutoscope.runtime.console import say

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stored import numbers, protocols_missing
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import read_checkpoint
@@ -66,6 +67,8 @@ def test_evaluation_has_foils_floors_and_asks_whether_it_obeys(
     assert answer["name"] == "comes back"
     assert sum(v for name, v in chance["metrics"].items() if name.startswith("action")) == pytest.approx(1)
     assert (tmp_path / "report.html").is_file()
+    assert {"mask_iou", "shift within 45 degrees"} <= {name for name, _ in numbers(found)}
+    assert protocols_missing(found) == []
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def _begin(model: LoadedModel, request: VideoRequest) -> tuple[VideoBatch, str]:
         path = Path(request.image)
         frame = picture(Image.fromarray(read_picture(path)), model.info.need_frame_size())
         return VideoBatch(frames=torch.from_numpy(frame.copy())[None, None], names=(path.stem,)), path.stem
-    datamodule = prepared({**model.config["dataset"], **(request.dataset or {})})
+    datamodule = prepared({**model.trained_on, **(request.dataset or {})})
     clips = datamodule.dataset("val")
     number = request.clip
     assert number is not None
