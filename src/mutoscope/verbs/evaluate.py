@@ -10,6 +10,7 @@ from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.nodes import check_config, with_groups
+from mutoscope.config.presets import with_presets
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.weights import fetching
 from mutoscope.kinds.beside import as_typed, results_of, several
@@ -21,6 +22,27 @@ from mutoscope.kinds.task import EvaluationSettings, EvaluationTask, LoadedModel
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import no_empty_folders
 
+<<<<<<< HEAD
+#: settings for clips without a model, see :mod:`mutoscope.verbs.anybody`
+CLIPS = ("real", "fake", "clips")
+#: settings of all kinds
+KEYS = (
+    "checkpoint",
+    "dataset",
+    "metrics",
+    "recognizer",
+    "out",
+    "split",
+    "samples_per_class",
+    "seed",
+    "seeds",
+    "accelerator",
+    "weights",
+    "debug",
+    *CLIPS,
+)
+=======
+>>>>>>> main
 Explicit = Mapping[str, Mapping[str, Any]]
 
 
@@ -71,6 +93,16 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
         ConfigError: for settings of other kinds; for metrics and recognisers that do not fit; for values out of range.
     """
     kind = kinds.find(model.kind)
+<<<<<<< HEAD
+    own = {key: value for key, value in config.items() if key not in KEYS}
+    options = fill(kind, "evaluate", own, str(model.path))
+    seeds = _seeds(config.get("seeds"))
+    command = evaluation_command(as_typed({**config, "seeds": seeds}), explicit)
+    shared = {key: value for key, value in config.items() if key in KEYS}
+    chosen = with_presets(with_groups(shared, {**kind.load_tools().groups, **model.module.groups}, explicit))
+    check_config(chosen, KEYS)
+    check_measures(chosen, type(model.module))
+=======
     options = fill(kind, "evaluate", asked.options, str(model.path))
     seeds = asked.listed_seeds()
     command = evaluation_command(as_typed({**asked.settings(), "seeds": seeds}), explicit)
@@ -79,6 +111,7 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
     metrics = check_config(chosen, list(groups))["metrics"] or {}
     recognizer = RecognizerConfig.parse(chosen["recognizer"]) if chosen["recognizer"] else None
     check_measures(metrics, recognizer, type(model.module))
+>>>>>>> main
     return EvaluationSettings(
         metrics=metrics,
         recognizer=recognizer,
