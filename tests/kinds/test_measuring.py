@@ -59,9 +59,8 @@ def test_why_a_metric_is_silent_is_said_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(measuring, "say", said.append)
     table = Measuring({"mmd": MaximumMeanDiscrepancy()}, features(5, 0, True))
     assert [table.row(name, [features(1, 1, False)])[0] for name in ("a", "b", "c")] == [{"mmd": None}] * 3
-    assert said == [
-        "mmd of 'a' is left out: MaximumMeanDiscrepancy needs at least 2 samples on each side, got 5 real and 1 fake ones."
-    ]
+    few = "MaximumMeanDiscrepancy needs at least 2 samples on each side, got 5 real and 1 fake ones."
+    assert said == [f"mmd of 'a' is left out: {few}"]
     value = table.row("d", [features(4, 1, False)])[0]["mmd"]
     assert value is not None
     table.row("e", [])

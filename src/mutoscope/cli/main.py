@@ -37,12 +37,8 @@ from mutoscope.cli.sweeps import (
 )
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
-<<<<<<< HEAD
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
-from mutoscope.config.presets import with_presets
-=======
 from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
->>>>>>> main
+from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS

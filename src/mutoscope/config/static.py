@@ -16,15 +16,7 @@ from mutoscope.config.values import MisfitError, fit
 from mutoscope.data.registry import names_without_import, plugins, source_of
 from mutoscope.runtime.errors import ConfigError
 
-<<<<<<< HEAD
-_PACKAGE = Path(__file__).resolve().parents[1]
-#: modules whose names annotations are made of; they are imported anyway
-_OF_ANNOTATIONS = ("typing", "collections.abc", "pathlib")
-_BUILTIN = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "tuple": tuple, "dict": dict}
 _DIRECTIVES = ("_target_", "_partial_", "_preset_")
-=======
-_DIRECTIVES = ("_target_", "_partial_")
->>>>>>> main
 
 
 def check_statically(config: Mapping[str, Any]) -> None:

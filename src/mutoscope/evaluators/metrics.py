@@ -6,12 +6,8 @@ from typing import Any
 
 from torchmetrics import Metric
 
-<<<<<<< HEAD
-from mutoscope.config.nodes import build, locate
-from mutoscope.config.presets import preset_of
-=======
 from mutoscope.config.nodes import build
->>>>>>> main
+from mutoscope.config.presets import preset_of
 from mutoscope.config.signatures import parameters
 from mutoscope.config.targets import locate
 from mutoscope.formats.weights import MissingWeightsError

@@ -22,27 +22,6 @@ from mutoscope.kinds.task import EvaluationSettings, EvaluationTask, LoadedModel
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import no_empty_folders
 
-<<<<<<< HEAD
-#: settings for clips without a model, see :mod:`mutoscope.verbs.anybody`
-CLIPS = ("real", "fake", "clips")
-#: settings of all kinds
-KEYS = (
-    "checkpoint",
-    "dataset",
-    "metrics",
-    "recognizer",
-    "out",
-    "split",
-    "samples_per_class",
-    "seed",
-    "seeds",
-    "accelerator",
-    "weights",
-    "debug",
-    *CLIPS,
-)
-=======
->>>>>>> main
 Explicit = Mapping[str, Mapping[str, Any]]
 
 
@@ -93,25 +72,14 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
         ConfigError: for settings of other kinds; for metrics and recognisers that do not fit; for values out of range.
     """
     kind = kinds.find(model.kind)
-<<<<<<< HEAD
-    own = {key: value for key, value in config.items() if key not in KEYS}
-    options = fill(kind, "evaluate", own, str(model.path))
-    seeds = _seeds(config.get("seeds"))
-    command = evaluation_command(as_typed({**config, "seeds": seeds}), explicit)
-    shared = {key: value for key, value in config.items() if key in KEYS}
-    chosen = with_presets(with_groups(shared, {**kind.load_tools().groups, **model.module.groups}, explicit))
-    check_config(chosen, KEYS)
-    check_measures(chosen, type(model.module))
-=======
     options = fill(kind, "evaluate", asked.options, str(model.path))
     seeds = asked.listed_seeds()
     command = evaluation_command(as_typed({**asked.settings(), "seeds": seeds}), explicit)
     groups = {"metrics": asked.metrics, "recognizer": asked.recognizer}
-    chosen = with_groups(groups, {**kind.load_tools().groups, **model.module.groups}, explicit)
+    chosen = with_presets(with_groups(groups, {**kind.load_tools().groups, **model.module.groups}, explicit))
     metrics = check_config(chosen, list(groups))["metrics"] or {}
     recognizer = RecognizerConfig.parse(chosen["recognizer"]) if chosen["recognizer"] else None
     check_measures(metrics, recognizer, type(model.module))
->>>>>>> main
     return EvaluationSettings(
         metrics=metrics,
         recognizer=recognizer,
