@@ -38,6 +38,7 @@ from mutoscope.cli.sweeps import (
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
 from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
+from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
@@ -267,7 +268,7 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
         cfg.pop("hydra", None)
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return with_presets({str(key): value for key, value in config.items()})
 
 
 def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -314,9 +315,17 @@ def _job(cfg: DictConfig, overrides: Sequence[str], run_dir: Path, began: bool) 
 
 def _evaluate(cfg: DictConfig) -> None:
     config = _plain(cfg, "evaluate")
-    from mutoscope.verbs.evaluate import evaluate
+    explicit = {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")}
+    if config["real"] is None and config["fake"] is None:
+        from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(config, {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+        evaluate(config, explicit)
+        return
+    if config["checkpoint"] is not None:
+        raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
+    from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
+
+    evaluate_sets({key: value for key, value in config.items() if key in KEYS}, explicit)
 
 
 def _generate(cfg: DictConfig) -> None:

@@ -27,6 +27,7 @@ class EvaluateConfig:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         weights: ``fetch``: published weights that are not here are fetched.
         debug: let errors of metrics through.
+        real, fake, clips: of an evaluation of clips without a model, see :mod:`mutoscope.verbs.anybody`.
         options: by name, what was chosen of the settings of single kinds.
     """
 
@@ -42,6 +43,9 @@ class EvaluateConfig:
     accelerator: str = "auto"
     weights: Literal["fetch"] | None = None
     debug: bool = False
+    real: str | None = None
+    fake: str | None = None
+    clips: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

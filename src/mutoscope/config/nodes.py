@@ -20,7 +20,7 @@ from mutoscope.formats.plain_files import shown
 from mutoscope.runtime.errors import ConfigError
 
 SettingsT = TypeVar("SettingsT")
-_DIRECTIVES = {"_target_", "_partial_"}
+_DIRECTIVES = {"_target_", "_partial_", "_preset_"}
 
 
 class Node(dict[str, Any]):

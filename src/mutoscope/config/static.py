@@ -16,7 +16,7 @@ from mutoscope.config.values import MisfitError, fit
 from mutoscope.data.registry import names_without_import, plugins, source_of
 from mutoscope.runtime.errors import ConfigError
 
-_DIRECTIVES = ("_target_", "_partial_")
+_DIRECTIVES = ("_target_", "_partial_", "_preset_")
 
 
 def check_statically(config: Mapping[str, Any]) -> None:

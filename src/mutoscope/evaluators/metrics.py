@@ -7,6 +7,7 @@ from typing import Any
 from torchmetrics import Metric
 
 from mutoscope.config.nodes import build
+from mutoscope.config.presets import preset_of
 from mutoscope.config.signatures import parameters
 from mutoscope.config.targets import locate
 from mutoscope.formats.weights import MissingWeightsError
@@ -109,6 +110,7 @@ def build_metrics(nodes: Mapping[str, Any], provided: Provided) -> dict[str, Met
             continue
         try:
             metrics[name] = build(provided.settings(node), where, **provided.for_node(node, where))
+            metrics[name].preset = preset_of(node)
         except MissingWeightsError as missing:
             if missing.named:
                 raise

@@ -10,6 +10,7 @@ from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.nodes import check_config, with_groups
+from mutoscope.config.presets import with_presets
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.weights import fetching
 from mutoscope.kinds.beside import as_typed, results_of, several
@@ -75,7 +76,7 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
     seeds = asked.listed_seeds()
     command = evaluation_command(as_typed({**asked.settings(), "seeds": seeds}), explicit)
     groups = {"metrics": asked.metrics, "recognizer": asked.recognizer}
-    chosen = with_groups(groups, {**kind.load_tools().groups, **model.module.groups}, explicit)
+    chosen = with_presets(with_groups(groups, {**kind.load_tools().groups, **model.module.groups}, explicit))
     metrics = check_config(chosen, list(groups))["metrics"] or {}
     recognizer = RecognizerConfig.parse(chosen["recognizer"]) if chosen["recognizer"] else None
     check_measures(metrics, recognizer, type(model.module))
