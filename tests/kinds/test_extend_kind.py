@@ -253,8 +253,8 @@ FILES = {
 
                 return build_metrics(nodes, Provided(datamodule.info, {"loudest": loudest}))
 
-            def measurement(self, datamodule, config, samples):
-                metrics = self.metrics(datamodule, config["metrics"], None)
+            def measurement(self, datamodule, nodes, recognizer, samples):
+                metrics = self.metrics(datamodule, nodes, recognizer)
                 asked = [torch.arange(2).repeat(samples)]
                 return Measurement(metrics, asked, lambda sample: {"wave": sample.fake}, None)
 

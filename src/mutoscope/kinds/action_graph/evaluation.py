@@ -201,8 +201,9 @@ def _layout_rows(
         for one, seed in runs if role == "model" else runs[:1]:
             assert isinstance(one, LaysOut)
             named = [named_layout(part, one.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
-            values, _, absent = measured.row(title, named)
-            found.append(Row(title, role, LAYOUT_WHAT[role], len(clips), values, absent=absent, seed=seed))
+            values, _, absent, intervals = measured.row(title, named)
+            row = Row(title, role, LAYOUT_WHAT[role], len(clips), values, absent=absent, seed=seed, intervals=intervals)
+            found.append(row)
         rows.append(over_runs(found))
     return rows
 
