@@ -294,7 +294,7 @@ def test_a_model_refuses_data_of_another_kind(
 
 def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
     config = compose()["dataset"] | {"name": "toy_moton"}
-    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: cater, .* mean 'toy_motion'"):
+    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: bair, cater, .* mean 'toy_motion'"):
         build_dataset(config)
 
 
