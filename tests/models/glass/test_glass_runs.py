@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stored import numbers, protocols_missing
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import read_checkpoint
@@ -85,6 +86,8 @@ def test_evaluation_has_foils_floors_and_asks_whether_it_obeys(
     assert {"clip0.mp4", "shifts.png", "actions.png", "layers.png", "overview.png", "jump.mp4", "round.mp4"} <= {
         path.name for path in (tmp_path / "media").iterdir()
     }
+    assert {"mask_iou", "shift within 45 degrees"} <= {name for name, _ in numbers(found)}
+    assert protocols_missing(found) == []
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ _MOST_FRAMES = 5000
 
 def framing_of(model: LoadedModel) -> Framing:
     """How pictures come to the frames of a model: as those of its data set did; stretched where it says nothing."""
-    fit = model.config["dataset"].get("fit")
+    fit: Any = model.trained_on.get("fit")
     return Framing(fit if fit in get_args(Fit) else "stretch")
 
 
@@ -45,7 +45,7 @@ def pictures_of(model: LoadedModel, request: VideoRequest) -> VideoBatch:
         framing, size = framing_of(model), model.info.need_frame_size()
         frames = [framing.of(Image.fromarray(read_picture(path)), size) for path in paths]
         return VideoBatch(frames=torch.from_numpy(np.stack(frames))[:, None], names=tuple(names))
-    datamodule = prepared(taken_dataset(model.config["dataset"], request.dataset or {}, str(model.path)))
+    datamodule = prepared(taken_dataset(model.trained_on, request.dataset or {}, str(model.path)))
     clips, number = datamodule.dataset("val"), request.clip
     assert number is not None
     if not 0 <= number < len(clips):

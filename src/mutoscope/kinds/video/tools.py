@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
 from mutoscope.kinds.base import CardText, Measurement
@@ -63,14 +64,14 @@ class VideoTools:
     groups: Mapping[str, str] = {"metrics": "video", "recognizer": "none"}
     measured: Sequence[str] = MEASURED
 
-    def metrics(
-        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
-    ) -> dict[str, Metric]:
+    def metrics(self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None) -> dict[str, Metric]:
         return video_metrics(datamodule, nodes)
 
-    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
+    def measurement(
+        self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None, samples: int
+    ) -> Measurement:
         clips: VideoBatch = clips_of(datamodule, "val", limit=samples * max(1, datamodule.info.num_classes))
-        return Measurement(video_metrics(datamodule, config["metrics"]), chunks(clips), named_sample, None)
+        return Measurement(video_metrics(datamodule, nodes), chunks(clips), named_sample, None)
 
     def gallery(self, datamodule: DataModule) -> Gallery:
         return SteeredGallery(datamodule)
