@@ -116,16 +116,42 @@ class Dynamics(nn.Module):
         Returns:
             ``[n, c, h, w]`` for the decoder, and what is to be remembered.
         """
+        found, state = self.along(state, x[:, None], code[:, None], shift[:, None])
+        return found[:, 0], state
+
+    def along(self, state: DynamicsState, x: Tensor, code: Tensor, shift: Tensor) -> tuple[Tensor, DynamicsState]:
+        """Several steps whose foregrounds are all known, layer by layer: only the LSTMs go through time.
+
+        In evaluation that is the same as step by step. In training, norms see all steps at once (``bn_over_time``).
+
+        Args:
+            state: see :meth:`forward`.
+            x, code, shift: the same with time behind the samples, ``[n, t, ...]``.
+
+        Returns:
+            ``[n, t, c, h, w]`` for the decoder, and what is to be remembered.
+        """
+        n, t = x.shape[:2]
+        x, code, shift = x.flatten(0, 1), code.flatten(0, 1), shift.flatten(0, 1)
         action, push = self.embed_action(code.to(x.dtype)), self.embed_shift(shift.to(x.dtype))
         if self.settings.conditioning == "joint":
             action = push = torch.cat([action, push], dim=1)
-        first = self.lstms[0](self._beside(x, push), state[0])
-        y = self._condition(self.down, self.lstm_norms[0](first[0]), push)
-        second = self.lstms[1](self._beside(y, action), state[1])
-        y = self.up(self._beside(self.lstm_norms[1](second[0]), action))
-        third = self.lstms[2](self._beside(y, action), state[2])
-        y = self._condition(self.out, self.lstm_norms[2](third[0]), action)
-        return y, (first, second, third)
+        remembered = []
+
+        def through_time(number: int, y: Tensor) -> Tensor:
+            lstm = self.lstms[number]
+            assert isinstance(lstm, ConvLSTM)
+            hidden, last = lstm.along(y.unflatten(0, (n, t)), state[number])
+            remembered.append(last)
+            return hidden.flatten(0, 1)
+
+        y = self.lstm_norms[0](through_time(0, self._beside(x, push)))
+        y = self._condition(self.down, y, push)
+        y = self.lstm_norms[1](through_time(1, self._beside(y, action)))
+        y = self.up(self._beside(y, action))
+        y = self.lstm_norms[2](through_time(2, self._beside(y, action)))
+        y = self._condition(self.out, y, action)
+        return y.unflatten(0, (n, t)), tuple(remembered)
 
     def _condition(self, block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
         if isinstance(block, Modulated):
@@ -186,12 +212,19 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class LocalMotionSettings:
-    """Settings of all networks of local motion analysis."""
+    """Settings of all networks of local motion analysis.
+
+    Args:
+        bn_over_time: in training, let the norms of the recurrent network see all teacher-forced steps at once, and look
+            only once at what was drawn and is seen again: cheaper, with other statistics. As released, every step has
+            its own. Trained models draw the same either way.
+    """
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     actions: ActionSettings = field(default_factory=ActionSettings)
     dynamics: DynamicsSettings = field(default_factory=DynamicsSettings)
     decoder: DecoderSettings = field(default_factory=DecoderSettings)
+    bn_over_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,6 +260,7 @@ class LocalMotion(nn.Module):
         height, width = frame_size
         if height % 16 or width % 16 or min(frame_size) < 16:
             raise ValueError(f"GLASS's frames have sides that are multiples of 16, found {height}x{width}.")
+        self.settings = settings
         state, dynamics = settings.encoder.state, settings.dynamics
         self.encoder = Encoder(settings.encoder)
         self.compress = nn.Conv2d(state, dynamics.compressed, 1)
@@ -263,23 +297,37 @@ class LocalMotion(nn.Module):
 
         seen = self.compress(states[:, :teacher_forced].flatten(0, 1)).unflatten(0, (b, teacher_forced))
         memory = self.dynamics.initial(b)
-        outputs = []
-        for step in range(teacher_forced):
-            output, memory = self.dynamics(memory, seen[:, step], codes[:, step], shifts[:, step])
-            outputs.append(output)
+        # as released, norms have the statistics of every step in training
+        together = self.settings.bn_over_time or not self.training
+        if together:
+            outputs, memory = self.dynamics.along(memory, seen, codes[:, :teacher_forced], shifts[:, :teacher_forced])
+        else:
+            single = []
+            for step in range(teacher_forced):
+                output, memory = self.dynamics(memory, seen[:, step], codes[:, step], shifts[:, step])
+                single.append(output)
+            outputs = torch.stack(single, dim=1)
         # what does not depend on what was drawn before is drawn at once
-        together = self.decoder(torch.stack(outputs, dim=1).flatten(0, 1))
-        parts = [[x.unflatten(0, (b, teacher_forced)) for x in together]]
+        first = self.decoder(outputs.flatten(0, 1))
+        parts = [[x.unflatten(0, (b, teacher_forced)) for x in first]]
         last = parts[0][0][:, -1]
+        seen_again = []
         for step in range(teacher_forced, steps):
             now, _ = self.encoder(last)
+            seen_again.append(now)
             output, memory = self.dynamics(memory, self.compress(now), codes[:, step], shifts[:, step])
             drawn = self.decoder(output)
             parts.append([x[:, None] for x in drawn])
             last = drawn.full
         drawn = Drawn(*(torch.cat(scale, dim=1) for scale in zip(*parts, strict=True)))
-        drawn_states, _ = self.encoder(drawn.full.flatten(0, 1))
-        return LocalMotionOutput(states, actions, drawn, drawn_states.unflatten(0, (b, steps)))
+        if together:
+            # those between the first and the last that the network drew itself were looked at on the way
+            unseen = [*range(teacher_forced - 1), steps - 1]
+            found = self.encoder(drawn.full[:, unseen].flatten(0, 1))[0].unflatten(0, (b, len(unseen)))
+            drawn_states = torch.cat([found[:, :-1], *(x[:, None] for x in seen_again), found[:, -1:]], dim=1)
+        else:
+            drawn_states = self.encoder(drawn.full.flatten(0, 1))[0].unflatten(0, (b, steps))
+        return LocalMotionOutput(states, actions, drawn, drawn_states)
 
     def recognise(
         self, foregrounds: Tensor, moved_foregrounds: Tensor, temperature: float = 1.0

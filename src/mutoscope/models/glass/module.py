@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeSettings
 from mutoscope.models.glass import conditions
 from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings, patch
+from mutoscope.models.glass.halves import HALVES, StartFrom, load_half, prefix_of
 from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
@@ -77,11 +78,15 @@ class Glass(SteerableVideo):
         trained: ``both`` halves, or one of them while the other stays as it is.
         perceptual: whose features compare pictures: ``vgg19`` (the paper's), ``squeezenet``, or ``none``.
         perceptual_weights: a file with the weights of that network; torchvision's cache by default.
+        start_from: by half, an exported half, or any run, checkpoint or export of GLASS, whose weights it begins with
+            instead of random ones; what a resumed run had learned wins.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
 
     Raises:
         ValueError: for settings that contradict each other or do not fit the data.
     """
+
+    exported_apart: ClassVar[Mapping[str, str]] = {half: prefix_of(half) for half in HALVES}
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
@@ -108,6 +113,7 @@ class Glass(SteerableVideo):
         trained: Trained = "both",
         perceptual: Perceptual = "vgg19",
         perceptual_weights: str | None = None,
+        start_from: StartFrom | None = None,
         **training: Unpack[GenerativeSettings],
     ) -> None:
         for name, value, choices in (("perceptual", perceptual, Perceptual), ("trained", trained, Trained)):
@@ -131,6 +137,7 @@ class Glass(SteerableVideo):
         self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
         self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
         self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
+        self.start_from: StartFrom = start_from or {}
         #: loaded when training starts: a trained model generates without them
         self.features: FrozenFeatures | None = None
         self.ready()
@@ -166,6 +173,20 @@ class Glass(SteerableVideo):
         """
         if stage == "fit" and self.perceptual != "none":
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
+
+    def on_fit_start(self) -> None:
+        """Begin with the halves that were trained before, unless a run is resumed.
+
+        Raises:
+            CheckpointError, ValueError: for a half that cannot be read, or is none.
+        """
+        if self.iterations:
+            return
+        for half in HALVES:
+            if (path := self.start_from.get(half)) is not None:
+                load_half(getattr(self.network, half), half, Path(path).expanduser())
+        if self.ema is not None:
+            self.ema.network.load_state_dict(self.network.state_dict())
 
     # --- training -----------------------------------------------------------------------------------------------------
 
