@@ -16,9 +16,11 @@ import yaml
 from loopback import serving
 from patience import patience
 from places import ROOT
+from tiny_extractors import frames_extractor
 from torchvision import models
 
 from mutoscope.config.assembly import load_model
+from mutoscope.evaluators import distances
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.formats.video import read_video
@@ -163,6 +165,30 @@ def test_measuring_and_drawing_do_not_change_a_run(small: Compose, trained_ag2vi
     mine, theirs = last(tmp_path), last(trained_ag2vid)
     for part in ("state_dict", "optimizer_states"):
         torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
+
+
+def test_a_preset_is_measured_by_its_name_and_changes_no_loss(
+    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``+metrics.fid=standard/fid``: the loss curve with it is, bit by bit, the one without."""
+    monkeypatch.setattr(distances, "inception_extractor", frames_extractor)
+    steps = ("trainer.max_steps=3", "measure.every_n_steps=1", "measure.samples_per_class=1")
+    train(small(*steps), tmp_path / "without")
+    train(small(*steps, "+metrics.fid=standard/fid", "+metrics.psnr=standard/psnr"), tmp_path / "with")
+    rows = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("without", "with")]
+    losses = [
+        [{k: v for k, v in row.items() if k.startswith("loss/")} for row in run if any("loss/" in k for k in row)]
+        for run in rows
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 3
+    measured = [row for row in rows[1] if "metric/fid" in row]
+    assert len(measured) == 3
+    assert all(row["metric/fid"] >= 0 and row["metric/psnr"] > 0 for row in measured)
+    mine, theirs = last(tmp_path / "with"), last(tmp_path / "without")
+    torch.testing.assert_close(mine["state_dict"], theirs["state_dict"], rtol=0, atol=0)
+    with pytest.raises(ConfigError, match=r"metrics\.fid is 'standard/fidd', .*did you mean 'standard/fid'\?"):
+        small("+metrics.fid=standard/fidd")
 
 
 def test_a_tiny_quickstart_trains_on_toy_blocks(
