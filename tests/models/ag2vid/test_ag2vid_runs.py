@@ -21,9 +21,9 @@ from torchvision import models
 
 from mutoscope.config.assembly import load_model
 from mutoscope.evaluators import distances
-from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.formats.video import read_video
+from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.formats.weights_manifest import MANIFEST
 from mutoscope.models import step_in_backward
 from mutoscope.runtime.errors import ConfigError
@@ -236,7 +236,7 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
         (["model.micro_batches=3"], ValueError, "mini-batch of 2 cannot be worked off in 3 equal parts"),
         (
             ["model.frames.perceptual=vgg19", "model.frames.perceptual_weights=nowhere.pth"],
-            MissingBackboneError,
+            MissingWeightsError,
             r"nowhere\.pth",
         ),
     ],
@@ -250,7 +250,7 @@ def test_what_cannot_be_trained_is_said(
 
 def test_missing_weights_are_said_before_data_are_prepared(small: Compose, tmp_path: Path) -> None:
     settings = ("model.frames.perceptual=vgg19", "model.frames.perceptual_weights=nowhere.pth", "dataset.root=nowhere")
-    with pytest.raises(MissingBackboneError, match=r"nowhere\.pth.*model\.frames\.perceptual_weights=.*discriminator"):
+    with pytest.raises(MissingWeightsError, match=r"nowhere\.pth.*model\.frames\.perceptual_weights=.*discriminator"):
         train(small("trainer.max_steps=1", *settings), tmp_path / "run")
     # without frames no weights are needed, so it goes on to the data
     alone = small("trainer.max_steps=1", *settings, "model.frames=null", "model.discriminator=null")
@@ -269,7 +269,7 @@ def test_missing_weights_are_fetched_by_one_more_word(
     with serving({"/squeeze": (tmp_path / "squeeze.pth").read_bytes()}) as server:
         entry = replace(MANIFEST["squeezenet1_1"], file="squeeze.pth", url=f"{server.url}/squeeze", sha256="")
         monkeypatch.setitem(MANIFEST, "squeezenet1_1", entry)
-        with pytest.raises(MissingBackboneError, match=r"Add weights=fetch"):
+        with pytest.raises(MissingWeightsError, match=r"Add weights=fetch"):
             train(small(*settings), tmp_path / "without")
         train(small(*settings, "weights=fetch"), tmp_path / "run")
     assert server.asked == [""]
