@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 from patience import patience
+from places import SHARED
 
 # before torch starts its threads: waiting ones must not spin for long while processes share the cores
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-
-
-def shared_path() -> Path:
-    """The folder of shared data: ``MUTOSCOPE_SHARED``, or ``shared`` beside the repository."""
-    return Path(os.environ.get("MUTOSCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.timeout is None:
         config.option.timeout = patience(float(config.getini("timeout")))
     given = config.getoption("--golden")
-    config.golden_dir = Path(given).resolve() if given else shared_path() / "golden"
+    config.golden_dir = Path(given).resolve() if given else SHARED / "golden"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,7 +57,7 @@ def golden_dir(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """Folder of shared data; skips where it is absent."""
-    path = shared_path()
+    path = SHARED
     if not path.is_dir():
         pytest.skip(f"There is no shared data at '{path}'; set MUTOSCOPE_SHARED to its folder.")
     return path

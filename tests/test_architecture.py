@@ -2,17 +2,20 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+from places import ROOT
 
 from mutoscope.config.signatures import parameters
 from mutoscope.data.action_graph.clips import ActionGraphDataModule, ClipSettings
+from mutoscope.data.datamodule import DataModule, LoaderSettings
+from mutoscope.data.motion.windows import MotionDataModule, MotionSettings
+from mutoscope.data.registry import datamodules
 from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 
-SOURCE = Path(__file__).parents[1] / "src" / "mutoscope"
+SOURCE = ROOT / "src" / "mutoscope"
 FILES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 
 #: rooms by floor, from the ground up
@@ -41,7 +44,9 @@ TYPED_DICTS.remove("TypedDict")
 SHARED: list[tuple[Any, type, set[str]]] = [
     (TrainingSettings, IterationModule, {"info"}),
     (GenerativeSettings, GenerativeModule, {"info"}),
+    (LoaderSettings, DataModule, {"balance"}),
     (ClipSettings, ActionGraphDataModule, {"fps"}),
+    (MotionSettings, MotionDataModule, {"skeleton", "fps", "stride", "short", "frame_stride", "shift", "val_stride"}),
 ]
 #: networks, losses and metrics can be taken into anyone's code
 PURE = ("nn/", "metrics/", "structures/")
@@ -154,6 +159,25 @@ def test_shared_settings_are_those_that_their_base_takes() -> None:
         assert set(taken) == set(shared.__annotations__)
         assert {name: p.annotation for name, p in taken.items()} == get_type_hints(shared)
         assert {name for name, p in taken.items() if p.default is p.empty} == shared.__required_keys__
+
+
+@pytest.mark.parametrize("name", datamodules())
+def test_datasets_take_the_shared_settings_with_defaults_of_their_own(name: str) -> None:
+    cls = datamodules()[name]
+    taken = parameters(cls)
+    shared = next(shared for shared, base, _ in reversed(SHARED) if issubclass(cls, base))
+    assert set(shared.__annotations__) <= set(taken)
+    # none is spelled out again
+    spelled = {arg.arg for arg in _constructor(cls).args.kwonlyargs}
+    assert not spelled & set(shared.__annotations__)
+    assert set(cls.own_defaults) <= set(taken)
+    assert {key: taken[key].default for key in cls.own_defaults} == cls.own_defaults
+
+
+def _constructor(cls: type) -> ast.FunctionDef:
+    tree = FILES[cls.__module__.removeprefix("mutoscope.").replace(".", "/") + ".py"]
+    (node,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
+    return next(node for node in node.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
 
 
 @pytest.mark.parametrize("path", FILES)

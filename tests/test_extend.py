@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from places import ROOT
 
 from mutoscope.config.assembly import load_model
 from mutoscope.config.nodes import locate
@@ -24,7 +25,7 @@ from mutoscope.verbs.generate import generate
 from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
-PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+PAGE = ROOT / "docs" / "extending.md"
 HERE = ("trainer=cpu", "trainer.max_steps=3", "trainer.progress=false", "metrics=none", "callbacks=none")
 
 

@@ -6,8 +6,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from patience import patience
+from places import ROOT
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.slow

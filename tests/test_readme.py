@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from places import ROOT
 
 import mutoscope
 from mutoscope.config.nodes import config_dir
@@ -14,7 +15,6 @@ from mutoscope.data.registry import datamodules
 from mutoscope.formats.graph_files import read_action_graph
 from mutoscope.structures import CATER_VOCABULARY
 
-ROOT = Path(__file__).parents[1]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))

@@ -7,10 +7,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 pytest.importorskip("hatchling", reason="building the wheel needs hatchling: pip install 'mutoscope[dev]'")
 
-ROOT = Path(__file__).parents[1]
 
 TRAIN = """
 import sys

@@ -28,12 +28,11 @@ from rich.table import Table
 from mutoscope.data.action_graph.cater import Cater
 from mutoscope.data.action_graph.cater_scenes import STRIDE
 from mutoscope.data.action_graph.clips import RandomActionClips
-from mutoscope.data.frame_cache import picture
+from mutoscope.data.framing import picture
 from mutoscope.formats.cater import RAW_FPS, read_scene
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from cater_tree import write_tree
 from measuring import seconds, write_json
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from ag2vid_layout_naive import naive_layout, parts, random_boxes, random_graph
 from measuring import best_and_median, devices, in_turns, write_json
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from glass_naive import naive, naive_step
 from measuring import best_and_median, devices, in_fresh_process, in_turns, peak_since, resident_peak, write_json
 

@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from log_plot import Curve, Panel, draw_panels, save_png
 from measuring import (
     Run,

@@ -6,8 +6,12 @@ from itertools import islice
 import pytest
 import torch
 
-from mutoscope.data.datamodule import StreamSampler
+from mutoscope.config.signatures import parameters
+from mutoscope.data.action_graph.cater import Cater
+from mutoscope.data.action_graph.toy_blocks import ToyBlocks
+from mutoscope.data.datamodule import DataModule, StreamSampler
 from mutoscope.data.motion.toy_motion import ToyMotion
+from mutoscope.data.video.wsprites import WSprites
 
 LABEL = torch.tensor([0] * 5 + [1] * 12 + [2] * 6)
 N = len(LABEL)
@@ -103,3 +107,14 @@ def test_sizes_must_make_sense() -> None:
     with pytest.raises(ValueError, match="batch_size is 0, expected at least 1"):
         ToyMotion(batch_size=0)
     assert module().batches_per_epoch() == 2
+
+
+@pytest.mark.parametrize(("cls", "batch_size"), [(ToyMotion, 32), (ToyBlocks, 2), (Cater, 2), (WSprites, 4)])
+def test_shared_settings_have_the_defaults_that_are_told(cls: type[DataModule], batch_size: int) -> None:
+    data, told = cls(), parameters(cls)
+    shared = set(told) & {"batch_size", "num_workers", "seed", "balance", "length", "channels", "root_rule", "scaling"}
+    assert {key: getattr(data, key) for key in shared} == {key: told[key].default for key in shared}
+    assert data.batch_size == batch_size
+    # what is given wins
+    assert cls(batch_size=5, seed=3).batch_size == 5
+    assert cls(batch_size=5, seed=3).seed == 3

@@ -16,7 +16,8 @@ from cater_tree import pictures, write_avi
 from PIL import Image
 
 from mutoscope.data import frame_cache
-from mutoscope.data.frame_cache import FrameCache, FrameSource, picture, prepare_cache
+from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
+from mutoscope.data.framing import picture
 from mutoscope.data.skipped import by_reason
 from mutoscope.formats.video import read_video
 

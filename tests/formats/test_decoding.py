@@ -5,6 +5,7 @@ import os
 import threading
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 from mutations import damaged, refusal
+from written_videos import turned, write
 
 from mutoscope.formats import decoding, video
 from mutoscope.formats.decoding import VideoError, at_constant_rate, probe_video, timed_frames
@@ -20,34 +22,6 @@ from mutoscope.formats.video import read_video, write_mp4
 SHOWN = np.zeros((32, 48, 3), np.uint8)
 SHOWN[:16] = (220, 30, 30)
 SHOWN[:, :16] = (30, 30, 220)
-
-
-def write(path: Path, frames: list[np.ndarray], **options: Any) -> Path:
-    """Lossless where the codec can, with PyAV itself."""
-    codec, pixels = options.pop("codec", "libx264"), options.pop("pixels", "yuv444p")
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=options.pop("rate", 10), options={"crf": "1"} if codec == "libx264" else {})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = pixels
-        if (matrix := options.pop("matrix", None)) is not None:
-            stream.set_display_matrix(matrix)
-        if (ratio := options.pop("ratio", None)) is not None:
-            stream.codec_context.sample_aspect_ratio = ratio
-        colour_range = options.pop("colour_range", None)
-        if colour_range is not None:
-            stream.codec_context.color_range = colour_range
-        times = options.pop("times", None)
-        if times is not None:
-            stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        for i, one in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(one), format="rgb24")
-            if colour_range is not None:
-                frame = frame.reformat(format=pixels, dst_color_range=colour_range)
-            if times is not None:
-                frame.pts, frame.time_base = round(times[i] * 1000), Fraction(1, 1000)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return path
 
 
 def threads() -> int:
@@ -73,14 +47,7 @@ def near(found: np.ndarray, expected: np.ndarray, most: float = 4) -> bool:
     ids=["as it is", "clockwise", "half", "counterclockwise", "mirrored", "upside down"],
 )
 def test_videos_are_turned_as_they_ask(tmp_path: Path, matrix: tuple[int, ...], upright: np.ndarray) -> None:
-    path = write(tmp_path / "plain.mp4", [SHOWN] * 3)
-    data = bytearray(path.read_bytes())
-    # the matrix of the track header lies 40 bytes behind its name, version and times
-    at = data.index(b"tkhd") + 4 + 40
-    a, b, c, d = matrix
-    values = [a * 65536, b * 65536, 0, c * 65536, d * 65536, 0, 0, 0, 2**30]
-    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
-    path.write_bytes(data)
+    path = turned(write(tmp_path / "plain.mp4", [SHOWN] * 3), matrix)
     assert near(read_video(path)[0][1], upright)
     assert probe_video(path) == (upright.shape[1], upright.shape[0], 3)
 
@@ -196,3 +163,28 @@ def test_damaged_videos_raise_nothing_else(tmp_path: Path) -> None:
         for reader in (read_video, probe_video):
             error, _ = refusal(VideoError, lambda reader=reader: reader(path))
             assert error is None or str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.mp4", "ffconcat version 1.0\nfile {other}\n"),
+        ("list.gif", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n"),
+        ("list.avi", "ffconcat version 1.0\nfile http://127.0.0.1:9/{other}\n"),
+    ],
+)
+def test_play_lists_open_no_other_file(tmp_path: Path, name: str, text: str) -> None:
+    write_mp4(tmp_path / "secret.mp4", np.stack([SHOWN] * 3), 10)
+    path = tmp_path / name
+    path.write_text(text.format(other="secret.mp4"), encoding="utf-8")
+    with pytest.raises(VideoError, match=rf"{name}.*(no video that holds its own frames|cannot be opened)"):
+        read_video(path)
+
+
+def test_a_file_that_gives_no_frame_for_long_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_mp4(tmp_path / "slow.mp4", np.stack([SHOWN] * 5), 10)
+    now = iter(range(0, 10_000, 1_000))
+    monkeypatch.setattr(decoding, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    with pytest.raises(VideoError, match=r"slow.mp4.*no frame came out of it for 120 seconds"):
+        list(timed_frames(path))

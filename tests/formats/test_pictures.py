@@ -126,3 +126,14 @@ def test_damaged_pictures_raise_nothing_else(tmp_path: Path, suffix: str) -> Non
         else:
             assert found.dtype == np.uint8
             assert found.shape[2:] == (3,)
+
+
+def test_a_jpeg_of_endless_passes_is_not_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(SHOWN).save(path, progressive=True)
+    assert read_picture(path).shape == SHOWN.shape
+    data = path.read_bytes()
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    path.write_bytes(data[:last] + 1_000 * data[last:end] + data[end:])
+    with pytest.raises(PictureError, match=r"a.jpg.*drawn in 10\d\d passes, more than 200"):
+        read_picture(path)

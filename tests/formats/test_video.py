@@ -116,7 +116,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         frame.rate = 8000
         out.mux(stream.encode(frame))
         out.mux(stream.encode())
-    with pytest.raises(ValueError, match="holds no video stream"):
+    with pytest.raises(ValueError, match=r"no video that holds its own frames|holds no video stream"):
         read_video(path)
 
 

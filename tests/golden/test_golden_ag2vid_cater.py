@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from mutoscope.data.action_graph.cater_scenes import SceneTable
 from mutoscope.data.action_graph.clips import IMAGENET, Clip
-from mutoscope.data.frame_cache import picture
+from mutoscope.data.framing import picture
 from mutoscope.formats.cater import project, read_scene, window_actions
 from mutoscope.structures import CATER_VOCABULARY
 

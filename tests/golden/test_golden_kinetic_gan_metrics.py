@@ -1,12 +1,12 @@
 """Replay of recorded evaluations of Kinetic-GAN: MMD on tensors, the whole MMD procedure, Fréchet distance, feeder."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT, SHARED
 from safetensors import safe_open
 from torch import Tensor
 
@@ -15,14 +15,13 @@ from mutoscope.metrics.paper import best_bandwidth, feed, paper_mmd_table, selec
 from mutoscope.structures import Normaliser, scalar_range
 
 KINDS = ("mmd_script", "mmd", "frechet", "feeder")
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def directory(config: pytest.Config) -> Path:
     given = config.getoption("--golden", default=None)
     if given is None:
-        return Path(os.environ.get("MUTOSCOPE_SHARED", REPOSITORY.parent / "shared")) / "golden"
-    return Path(given) if Path(given).exists() else REPOSITORY / given
+        return SHARED / "golden"
+    return Path(given) if Path(given).exists() else ROOT / given
 
 
 def kind_of(path: Path) -> str | None:

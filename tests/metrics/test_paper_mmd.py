@@ -1,16 +1,12 @@
-import os
-from pathlib import Path
-
 import pytest
 import torch
+from places import SHARED
 from safetensors import safe_open
 from torch import Tensor
 
 from mutoscope.metrics import PRESETS, KineticGANMMD, TooFewSamplesError, kinetic_gan_mmd, paper, paper_mmd
 from mutoscope.metrics.paper import BANDWIDTHS, best_bandwidth, feed, paper_mmd_table, select_per_class
 from mutoscope.structures import Normaliser
-
-SHARED = Path(os.environ.get("MUTOSCOPE_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 
 
 def clips(k: int, m: int, seed: int, spread: float = 0.5) -> Tensor:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-ROOT = Path(__file__).resolve().parents[2]
+from places import ROOT
 
 
 def command(*arguments: str) -> None:

@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutoscope.cli.commands import COMMANDS, run_command
 from mutoscope.cli.early import check_early
 from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
@@ -57,8 +58,10 @@ def main(verb: str | None = None) -> None:
         sys.stdout.write(f"mutoscope {version('mutoscope')}\n")
         return
     if verb is None:
+        if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+            sys.exit(run_command(sys.argv[1], sys.argv[2:]))
         if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
-            known = ", ".join(VERBS)
+            known = ", ".join((*VERBS, *COMMANDS))
             asked = f"'{sys.argv[1]}' is no command" if len(sys.argv) > 1 else "no command given"
             wanted_help = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
             message = (

@@ -9,7 +9,8 @@ def parameters(target: Any) -> dict[str, Parameter]:
     """The parameters of a class's constructor or of a function, by name.
 
     Settings of a ``TypedDict`` that is unpacked are parameters like others: keyword only, and with the default that the
-    base class has which takes them one by one, so that defaults too are said once.
+    base class has which takes them one by one, so that defaults too are said once; a class in between may have others,
+    in its ``own_defaults``.
     """
     found: dict[str, Parameter] = {}
     for name, parameter in inspect.signature(target).parameters.items():
@@ -59,7 +60,9 @@ def _unpacked(hint: Any) -> Any:
 
 
 def _default(target: Any, key: str) -> Any:
-    for cls in target.__mro__[1:] if isinstance(target, type) else ():
+    for cls in target.__mro__ if isinstance(target, type) else ():
+        if key in (others := vars(cls).get("own_defaults", {})):
+            return others[key]
         constructor = vars(cls).get("__init__")
         own = {} if constructor is None else inspect.signature(constructor).parameters
         if key in own:

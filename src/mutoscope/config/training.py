@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from mutoscope.config.nodes import check_config, locate, settings_from
 from mutoscope.config.signatures import parameters
@@ -66,6 +66,7 @@ class TrainConfig:
         overwrite: start anew in a directory that holds a run.
         objective: name of the value that sweeps compare.
         sweep: which one the run belongs to.
+        weights: ``fetch``: published weights that are not here are fetched.
         debug: show tracebacks.
     """
 
@@ -85,6 +86,7 @@ class TrainConfig:
     overwrite: bool = False
     objective: str | None = None
     sweep: str | None = None
+    weights: Literal["fetch"] | None = None
     debug: bool = False
 
     @classmethod

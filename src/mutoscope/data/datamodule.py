@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypedDict
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -93,11 +93,21 @@ def as_fetched(batch: Any) -> Any:
     return batch
 
 
+class LoaderSettings(TypedDict, total=False):
+    """What every dataset lets be set of its loaders, handed on as it is; :class:`DataModule` says what it means."""
+
+    batch_size: int
+    num_workers: int
+    seed: int
+
+
 class DataModule(LightningDataModule):
     """Base of all datasets.
 
     A dataset sets ``kind``, answers ``info`` after ``setup()`` and ``dataset(split)``; loaders, workers, the order of
-    batches and the sharing between ranks are done here.
+    batches and the sharing between ranks are done here. Settings that many share are declared once, where they are
+    read, and handed on (``**loader: Unpack[LoaderSettings]``); where one has another default in some dataset, that
+    stands in its ``own_defaults``, and its constructor begins with ``loader = self.own_defaults | loader``.
 
     Args:
         batch_size: clips per batch and process.
@@ -111,6 +121,8 @@ class DataModule(LightningDataModule):
     registered_name: ClassVar[str] = "unregistered"
     #: the config node it was built from; empty where its constructor was called
     node: Mapping[str, Any] = {}
+    #: of shared settings, where they differ from those of the base
+    own_defaults: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0, balance: bool = False) -> None:
         super().__init__()

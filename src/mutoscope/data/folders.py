@@ -20,6 +20,10 @@ WANTED: Mapping[str, str] = {
         "expected a folder with cameras.h5 and S1/MyPoses/3D_positions/Walking.h5 and its siblings. The data set's "
         "licence forbids passing it on: ask for a copy at vision.imar.ro/human3.6m. Set dataset.root=<that folder>"
     ),
+    "video_folder": (
+        "expected a folder with videos (mp4, mov, webm, avi, mkv, gif ...) or with folders of frames (0001.jpg ...), "
+        "at any depth. Set dataset.root=<that folder>"
+    ),
     "cmu_mocap": (
         "expected a folder with index.csv (columns file, label, subject, trial, asf, fps), the AMC motions and ASF "
         "skeletons it names; recordings come from the CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu. "

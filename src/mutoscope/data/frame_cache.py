@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
+from mutoscope.data.framing import Framing
 from mutoscope.data.skipped import Skipped
-from mutoscope.formats.decoding import timed_frames
+from mutoscope.formats.decoding import at_rate, timed_frames
 from mutoscope.formats.frame_folders import FrameFolderError, folder_frames
 from mutoscope.formats.plain_files import parse_json
 from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import say
 from mutoscope.runtime.parallel import each
 
-_FORMAT = 1
+#: what is written, and what can be read: the first had no gaps between videos
+_FORMAT, _FORMATS = 2, (1, 2)
 #: in the index, with names, counts and what was left out
 _MOST_VALUES = 20_000_000
 
@@ -39,12 +41,17 @@ class FrameSource:
         name: what to call it; no two are alike.
         path: a video file, or a folder of pictures, see
             :func:`~mutoscope.formats.frame_folders.frame_files`.
-        frames: how many it must have, neither fewer nor more.
+        frames: how many it must have, neither fewer nor more; with ``fps``, how many it may have at most.
+        fps: frames a second to keep of a video, whatever its own rate or rates; all of them as they are stored where
+            there is none. Of a folder all pictures are kept.
+        framing: how frames of another shape come to that of the cache.
     """
 
     name: str
     path: Path
     frames: int
+    fps: float | None = None
+    framing: Framing = field(default_factory=Framing)
 
 
 class FrameCache:
@@ -66,7 +73,7 @@ class FrameCache:
         try:
             file = path / "index.json"
             index = parse_json(read_text(file), str(file), max_values=_MOST_VALUES)
-            if index["format"] != _FORMAT:
+            if index["format"] not in _FORMATS:
                 raise ValueError(f"its format is {index['format']}, expected {_FORMAT}")
             self.names: tuple[str, ...] = tuple(index["names"])
             self.frames: NDArray[np.int64] = np.array(index["frames"], dtype=np.int64)
@@ -74,14 +81,17 @@ class FrameCache:
             if self.frames.shape != (len(self.names),) or (self.frames < 0).any() or min(self.size) < 1:
                 raise ValueError("its numbers of frames do not go with its names")
             self.skipped = tuple(Skipped(**entry) for entry in index["skipped"])
-            self.shape = (int(self.frames.sum()), 3, *self.size)
+            rooms = np.array(index.get("rooms", index["frames"]), dtype=np.int64)
+            if rooms.shape != self.frames.shape or (rooms < self.frames).any():
+                raise ValueError("it has no room for its frames")
+            self.shape = (int(rooms.sum()), 3, *self.size)
             if (found := (path / "frames.bin").stat().st_size) != int(np.prod(self.shape)):
                 raise ValueError(f"frames.bin holds {found} bytes, expected {int(np.prod(self.shape))}")
         except KeyError as error:
             raise ValueError(f"The frame cache at {path} is damaged: no entry {error}; {advice}.") from error
         except (OSError, ValueError, TypeError, OverflowError, AttributeError) as error:
             raise ValueError(f"The frame cache at {path} cannot be used: {error}; {advice}.") from error
-        self._start = np.cumsum(self.frames) - self.frames
+        self._start = np.cumsum(rooms) - rooms
         unusable = {skipped.name for skipped in self.skipped}
         self._number = {name: i for i, name in enumerate(self.names) if name not in unusable}
         self._map: NDArray[np.uint8] | None = None
@@ -92,6 +102,10 @@ class FrameCache:
     def number(self, name: str) -> int:
         """Position of a video, for :meth:`read`; raises ``KeyError`` where none of this name is usable."""
         return self._number[name]
+
+    def find(self, name: str) -> int | None:
+        """The same, or ``None`` where no video of this name is usable."""
+        return self._number.get(name)
 
     def read(self, video: int, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Some frames of a video as ``[t, 3, h, w]`` RGB.
@@ -132,13 +146,6 @@ def prepare_cache(
     return FrameCache(path)
 
 
-def picture(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture brought to (height, width) as PIL does it, bilinear and anti-aliased: ``[3, h, w]``."""
-    height, width = size
-    resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized).transpose(2, 0, 1)
-
-
 @dataclass(frozen=True)
 class _Task:
     """What a worker needs to know of one source: where to read and where to write."""
@@ -155,8 +162,8 @@ def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], wor
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise ValueError(f"Two videos for {path} have the same name; names must differ.")
-    frames = [source.frames for source in sources]
-    starts = np.cumsum(frames) - frames
+    rooms = [source.frames for source in sources]
+    starts = np.cumsum(rooms) - rooms
     parts = path.with_name(f"{path.name}.parts")
     parts.mkdir(exist_ok=True)
     file, journal = parts / "frames.bin", parts / "done.jsonl"
@@ -168,37 +175,46 @@ def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], wor
     ]
     _announce(path, sources, tasks, size)
     with file.open("ab") as whole:
-        whole.truncate(sum(frames) * 3 * size[0] * size[1])
+        whole.truncate(sum(rooms) * 3 * size[0] * size[1])
     with journal.open("a", encoding="utf-8") as notes:
         # after a kill the last note may lack its end
         notes.write("\n")
-        for i, skipped in each(_decode, tasks, workers, title):
-            done[tasks[i].source.name] = skipped
-            notes.write(json.dumps([tasks[i].source.name, asdict(skipped) if skipped else None]) + "\n")
+        for i, result in each(_decode, tasks, workers, title):
+            name = tasks[i].source.name
+            done[name] = result
+            notes.write(json.dumps([name, asdict(result) if isinstance(result, Skipped) else result]) + "\n")
             notes.flush()
             os.fsync(notes.fileno())
     index = {
         "format": _FORMAT,
         "names": names,
-        "frames": frames,
+        "frames": [_count(done[source.name], source) for source in sources],
+        "rooms": rooms,
         "height": size[0],
         "width": size[1],
-        "skipped": [asdict(skipped) for name in names if (skipped := done[name]) is not None],
+        "skipped": [asdict(result) for name in names if isinstance(result := done[name], Skipped)],
     }
     (parts / "index.json").write_text(json.dumps(index), encoding="utf-8")
     journal.unlink()
     parts.rename(path)
 
 
-def _done(journal: Path) -> dict[str, Skipped | None]:
-    """What an interrupted preparation had finished."""
-    done: dict[str, Skipped | None] = {}
+def _count(result: Skipped | int, source: FrameSource) -> int:
+    """Frames of a source that was worked on; the place of one that cannot be used is empty and all its own."""
+    return source.frames if isinstance(result, Skipped) else result
+
+
+def _done(journal: Path) -> dict[str, Skipped | int]:
+    """What an interrupted preparation had finished: how many frames, or why there are none."""
+    done: dict[str, Skipped | int] = {}
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
         try:
-            name, skipped = json.loads(line)
+            name, result = json.loads(line)
         except (ValueError, TypeError):
             continue
-        done[name] = Skipped(**skipped) if skipped else None
+        # before sources could have fewer frames than room, nothing was noted of good ones: they are read again
+        if result is not None:
+            done[name] = Skipped(**result) if isinstance(result, dict) else int(result)
     return done
 
 
@@ -217,41 +233,47 @@ def _announce(path: Path, sources: Sequence[FrameSource], tasks: Sequence[_Task]
     say(f"Decoding {len(sources)} videos once to {size[0]}x{size[1]}: {whole:.2g} GB in {path}{resumed}.")
 
 
-def _decode(task: _Task) -> Skipped | None:
-    """Write the frames of one source at their place, or say why it cannot be used."""
+def _decode(task: _Task) -> Skipped | int:
+    """Write the frames of one source at their place and count them, or say why it cannot be used."""
     source = task.source
     if not source.path.exists():
         return Skipped(source.name, "no video", f"There is no video {source.path}.")
     found = 0
     try:
         frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
-        for shown in folder_frames(source.path) if source.path.is_dir() else _video_frames(source.path):
+        for shown in _frames_of(source):
             if found < source.frames:
-                frames[found] = picture(Image.fromarray(shown), task.size)
+                frames[found] = source.framing.of(Image.fromarray(shown), task.size)
             found += 1
+            if source.fps is not None and found > source.frames:
+                break
     except FrameFolderError as error:
         return Skipped(source.name, "folder of frames out of order", str(error))
     except (OSError, ValueError, MemoryError) as error:
         what = "it does not fit into memory" if isinstance(error, MemoryError) else error
         return Skipped(source.name, "video cannot be decoded", f"{source.path}, after {found} frames: {what}")
-    if found != source.frames:
-        detail = f"{source.path} has {found} frames, expected {source.frames}; if it is cut off, fetch it again."
+    if found != source.frames and (source.fps is None or not 0 < found < source.frames):
+        many = f"more than {source.frames}" if found > source.frames else str(found)
+        detail = f"{source.path} has {many} frames, expected {source.frames}; if it is cut off, fetch it again."
         return Skipped(source.name, "wrong number of frames", detail)
     # plain writing tells of a full disk with an exception, a memory map by ending the process
     try:
         with task.file.open("r+b") as file:
             file.seek(task.start * frames[0].nbytes)
-            file.write(frames.data)
+            file.write(frames[:found].data)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(
             f"Frames cannot be written to {task.file} ({error.strerror}). What is done is kept; make room and go on."
         ) from error
-    return None
+    return found
 
 
-def _video_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Frames as they are stored, by one thread: boxes count them, however long each is shown."""
-    for shown, _ in timed_frames(path, threads=1):
-        yield shown
+def _frames_of(source: FrameSource) -> Iterator[NDArray[np.uint8]]:
+    if source.path.is_dir():
+        return folder_frames(source.path)
+    if source.fps is not None:
+        return at_rate(timed_frames(source.path, threads=1, square=True), source.fps, source.path)
+    # frames as they are stored: boxes count them, however long each is shown
+    return (shown for shown, _ in timed_frames(source.path, threads=1))

@@ -8,7 +8,8 @@ from torchmetrics import Metric
 
 from mutoscope.config.nodes import build, locate
 from mutoscope.config.signatures import parameters
-from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.weights import MissingWeightsError
+from mutoscope.metrics.common import AbsentMetric
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo
@@ -86,14 +87,15 @@ class Provided:
 def build_metrics(nodes: Mapping[str, Any], provided: Provided) -> dict[str, Metric]:
     """The metrics of a config, each given what it asks for; those that make no sense here are left out, aloud.
 
+    One whose weights are not on this machine is absent: it has no value, and its reason stands in tables and reports.
+
     Args:
         nodes: by name.
         provided: what metrics of these data may ask for.
 
     Raises:
         ConfigError: for a metric that asks for what there is not.
-        MissingBackboneError: if weights that a metric names are not there; where none are named and none are found, the
-            metric is left out.
+        MissingWeightsError: if weights that a metric names are not there.
     """
     metrics: dict[str, Metric] = {}
     info = provided.info
@@ -106,8 +108,9 @@ def build_metrics(nodes: Mapping[str, Any], provided: Provided) -> dict[str, Met
             continue
         try:
             metrics[name] = build(provided.settings(node), where, **provided.for_node(node, where))
-        except MissingBackboneError as absent:
-            if absent.named:
+        except MissingWeightsError as missing:
+            if missing.named:
                 raise
-            say(f"The metric {name} is left out: {absent}")
+            say(f"The metric {name} is left out: {missing}")
+            metrics[name] = AbsentMetric(str(missing), locate(node["_target_"], where))
     return metrics

@@ -1,54 +1,38 @@
-"""Weights of torchvision's ImageNet backbones, from files that lie here; nothing is downloaded."""
+"""Weights of torchvision's ImageNet backbones, from files that lie here."""
 
-import hashlib
 import re
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from mutoscope.formats.state_dicts import read_plain
+from mutoscope.formats.weights import MissingWeightsError, find_weights, folders, present
+from mutoscope.runtime.download import sha256_of
 
-#: architecture -> the file that torchvision publishes
-PUBLISHED = {
-    "alexnet": "alexnet-owt-7be5be79.pth",
-    "squeezenet1_1": "squeezenet1_1-b8a52dc0.pth",
-    "vgg16": "vgg16-397923af.pth",
-    "vgg19": "vgg19-dcbb9e9d.pth",
-}
+#: architectures whose weights torchvision publishes, as the manifest calls them
+ARCHITECTURES = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 
-
-class MissingBackboneError(FileNotFoundError):
-    """There are no weights on this machine; the sentence says where they are looked for.
-
-    Args:
-        message: the sentence.
-        named: whether a file was asked for by its path, which then must be there.
-    """
-
-    def __init__(self, message: str, named: bool = False) -> None:
-        super().__init__(message)
-        self.named = named
+MissingBackboneError = MissingWeightsError
 
 
 def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[str, Tensor]:
     """The convolutional part of a backbone, a state dictionary of ``features.*`` on the CPU.
 
     Args:
-        architecture: a key of :data:`PUBLISHED`.
-        path: a ``.pth`` or ``.safetensors`` file; ``None`` looks into the folder where ``torch.hub`` keeps what
-            torchvision downloads. A digest in the file's name (``vgg19-dcbb9e9d.pth``) must be that of its content.
+        architecture: one of :data:`ARCHITECTURES`.
+        path: a ``.pth`` or ``.safetensors`` file; ``None`` looks as :func:`find_backbone` does. A digest in the file's
+            name (``vgg19-dcbb9e9d.pth``) must be that of its content.
 
     Raises:
-        MissingBackboneError: if there is no such file.
+        MissingWeightsError: if there is no such file.
         ValueError: if the architecture is unknown, or the file is damaged or holds something else.
     """
-    if architecture not in PUBLISHED:
-        raise ValueError(f"There are no weights for '{architecture}'; known backbones: {', '.join(PUBLISHED)}.")
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"There are no weights for '{architecture}'; known backbones: {', '.join(ARCHITECTURES)}.")
     file = find_backbone(architecture, path)
     digest = _DIGEST.search(file.name)
-    if digest and not _sha256(file).startswith(digest[1]):
+    if digest and not sha256_of(file).startswith(digest[1]):
         raise ValueError(
             f"{file} is damaged: its content does not match the digest {digest[1]} in its name. Download it anew."
         )
@@ -60,30 +44,16 @@ def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[
 
 
 def find_backbone(architecture: str, path: str | Path | None) -> Path:
-    """Where the weights lie that :func:`backbone_weights` reads.
+    """Where the weights lie that :func:`backbone_weights` reads; see :func:`~mutoscope.formats.weights.find_weights`.
+
+    Beside the published file, another one of the architecture in the cache of ``torch.hub`` will do.
 
     Raises:
-        MissingBackboneError: if there is no such file.
+        MissingWeightsError: if there is no such file.
+        DownloadError: if it was to be fetched and that failed.
     """
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    published = PUBLISHED[architecture]
-    if path is not None:
-        if Path(path).is_file():
-            return Path(path)
-        where = f"There is no file {path}"
-    else:
-        if (cache / published).is_file():
-            return cache / published
-        found = sorted(cache.glob(f"{architecture}-*.pth"))
-        if found:
-            return found[0]
-        where = f"There is no {published} in {cache} and no path was given"
-    raise MissingBackboneError(
-        f"{where}. Name the file with the weights of {architecture}, or put torchvision's {published} into {cache}.",
-        named=path is not None,
-    )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    if path is None and present(architecture) is None:
+        for folder in folders():
+            if found := sorted(folder.glob(f"{architecture}-*.pth")):
+                return found[0]
+    return find_weights(architecture, path)

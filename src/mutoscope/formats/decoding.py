@@ -1,7 +1,9 @@
 """Decoding video files frame by frame: the right stream, the right way up, the right colours, within limits."""
 
 import logging
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +22,15 @@ from mutoscope.formats.sources import FileError, check_file, reason
 MOST_PIXELS = 2**26
 #: bytes of a file at most
 _LIMIT = 2**40
+#: containers that hold their frames themselves; of FFmpeg's others, play lists open whatever files they name
+_CONTAINERS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "gif", "apng", "webp", "ogg", "flv", "asf", "mpeg", "mpegts", "ivf"),
+    *("mpegvideo", "h264", "hevc", "obu", "nut", "yuv4mpegpipe"),
+)
+#: seconds that a file may keep its reader waiting, when it is opened and for every frame
+_PATIENCE = 120.0
+#: seconds after a moment at which one looks what is shown: files round the times of frames to milliseconds
+_LATE = 0.002
 #: a pixel is at most so many times as wide as high, or the reverse
 _FLATTEST = 10
 
@@ -28,6 +39,25 @@ log = logging.getLogger(__name__)
 
 class VideoError(FileError):
     """A video file that cannot be decoded, or not in one way only."""
+
+
+class NoVideoStreamError(VideoError):
+    """A file with sound, subtitles or covers alone."""
+
+
+class VideoExtent(NamedTuple):
+    """What a video file holds, found without decoding it.
+
+    Args:
+        width, height: of the frames as :func:`timed_frames` gives them.
+        frames: how many there are at most.
+        seconds: from the first one on, the last one's own time included; ``None`` where the file does not say.
+    """
+
+    width: int
+    height: int
+    frames: int
+    seconds: float | None
 
 
 class TimedPicture(NamedTuple):
@@ -49,12 +79,24 @@ def open_video(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        VideoError: if it is no video, or what is decoded in the block breaks off.
+        VideoError: if it is no video or a play list, or what is decoded in the block breaks off or does not go on.
     """
     check_file(path, _LIMIT, VideoError, missing=f"There is no video file at '{path}'.")
     with _sentences(path, "opened as a video"):
-        # texts within a file matter to nobody here
-        container = av.open(str(path), metadata_errors="replace")
+        try:
+            container = av.open(
+                str(path),
+                # texts within a file matter to nobody here
+                metadata_errors="replace",
+                options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"},
+                timeout=_PATIENCE,
+            )
+        except av.error.ArgumentError:
+            raise VideoError(
+                path,
+                "it is no video that holds its own frames (a play list, sound alone, or a rare container); write it "
+                "as mp4, webm, avi or gif.",
+            ) from None
     try:
         with _sentences(path, "decoded"):
             stream = _stream(container, path)
@@ -79,10 +121,15 @@ def timed_frames(path: Path, threads: int = 0, square: bool = False) -> Iterator
     with open_video(path, threads) as (container, stream):
         ratio = _pixel_ratio(stream, path) if square else Fraction(1)
         converter, turn = VideoReformatter(), None
-        for frame in container.decode(stream):
-            # asking a frame for its side data keeps it and the converter's threads alive, so only the first is asked
-            turn = turn or _display(frame, path)
-            yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
+        begun = time.monotonic()
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                # asking a frame for its side data keeps it and the converter's threads alive: only the first is asked
+                turn = turn or _display(frame, path)
+                yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
+                begun = time.monotonic()
+            if time.monotonic() - begun > _PATIENCE:
+                raise VideoError(path, f"no frame came out of it for {_PATIENCE:g} seconds; write it again.")
 
 
 def probe_video(path: Path) -> tuple[int, int, int]:
@@ -91,17 +138,65 @@ def probe_video(path: Path) -> tuple[int, int, int]:
     Raises:
         FileNotFoundError, VideoError: see :func:`open_video`.
     """
+    return extent_of(path)[:3]
+
+
+def extent_of(path: Path) -> VideoExtent:
+    """How large and how long a video is; one frame is decoded.
+
+    Raises:
+        FileNotFoundError, VideoError: see :func:`open_video`.
+    """
     count, shape, converter = 0, None, VideoReformatter()
+    begin, end = math.inf, -math.inf
     with open_video(path, threads=1) as (container, stream):
         for packet in container.demux(stream):
             # the end of the file comes as a packet without content
             count += packet.size > 0
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                begin = min(begin, float(packet.pts * packet.time_base))
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if shape is None:
                 for frame in packet.decode()[:1]:
                     shape = _display(frame, path).of(_rgb(frame, converter)).shape
+        promised = stream.frames
     if shape is None:
         raise VideoError(path, "it holds no frame that can be decoded; fetch it again.")
-    return shape[1], shape[0], count
+    if count < promised:
+        raise VideoError(path, f"it is cut off: {count} of {promised} frames are there; fetch or write it again.")
+    return VideoExtent(shape[1], shape[0], count, end - begin if end >= begin else None)
+
+
+def at_rate(frames: Iterable[TimedPicture], fps: float, path: Path) -> Iterator[Picture]:
+    """What a viewer sees so many times a second: frames are left out or repeated as long as they are shown.
+
+    Args:
+        frames: in the order in which they are shown.
+        fps: how many a second are wanted.
+        path: of the video, for errors.
+
+    Raises:
+        VideoError: if the file does not say when its frames are shown, or goes back in time.
+    """
+    tick, begin, last, seen = 0, 0.0, None, 0
+    for seen, (picture, shown) in enumerate(frames, start=1):
+        if shown is None:
+            raise VideoError(path, "it does not say when its frames are shown; write it again, as an MP4 for instance.")
+        if last is None:
+            begin = shown
+        elif shown - begin < last[1]:
+            raise VideoError(path, f"frame {seen} is shown before the one it follows; write it again.")
+        else:
+            while tick / fps + _LATE < shown - begin:
+                yield last[0]
+                tick += 1
+        last = picture, shown - begin
+    if last is not None:
+        # the last one is shown as long as the others on the average
+        end = last[1] * seen / (seen - 1) if seen > 1 else 0.0
+        while tick == 0 or tick / fps + _LATE < end:
+            yield last[0]
+            tick += 1
 
 
 @contextmanager
@@ -121,7 +216,7 @@ def _stream(container: Any, path: Path) -> Any:
     covers = av.stream.Disposition.attached_pic
     streams = [one for one in container.streams.video if not one.disposition & covers]
     if not streams:
-        raise VideoError(path, "it holds no video stream, so there are no frames to read.")
+        raise NoVideoStreamError(path, "it holds no video stream, so there are no frames to read.")
     best = container.streams.best("video")
     chosen = next((one for one in streams if best is not None and one.index == best.index), streams[0])
     width, height = chosen.codec_context.width, chosen.codec_context.height

@@ -21,6 +21,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG200
 #: what transparent parts show
 BACKGROUND = (255, 255, 255)
 _LIMIT = 2**29
+#: of a progressive JPEG, ten are usual; each makes the decoder go over the whole picture again
+_MOST_SCANS = 200
 _EXIF_ORIENTATION = 0x0112
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ def read_picture(path: Path) -> Picture:
         # phones put a second, smaller picture behind the first
         if frames > 1 and image.format != "MPO":
             raise PictureError(path, f"it holds {frames} pictures; give one of them as a picture of its own.")
+        _check_scans(image, path)
         image.load()
         upright = ImageOps.exif_transpose(image)
         return _rgb(upright, path)
@@ -87,6 +90,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise PictureError(
             path, f"it cannot be read as a picture ({what}); expected a PNG or JPEG, or save it again as one."
         ) from None
+
+
+def _check_scans(image: Image.Image, path: Path) -> None:
+    if image.format in ("JPEG", "MPO") and (scans := path.read_bytes().count(b"\xff\xda")) > _MOST_SCANS:
+        raise PictureError(path, f"it is drawn in {scans} passes, more than {_MOST_SCANS}; save it again.")
 
 
 def _rgb(image: Image.Image, path: Path) -> Picture:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torchmetrics import Metric
 
-from mutoscope.metrics.common import MetricWarning, feed
+from mutoscope.metrics.common import AbsentMetric, MetricWarning, feed
 from mutoscope.metrics.motion import RecognitionAccuracy
 from mutoscope.runtime.console import say
 
@@ -54,7 +54,8 @@ class Measuring:
         self.metrics, self._reference = metrics, reference
         self._strict, self._advance = strict, advance
         self._gathered: dict[str, _States] = {}
-        self._said: set[tuple[str, str]] = set()
+        # of metrics without a network it was said when they were made
+        self._said = {(key, metric.reason) for key, metric in metrics.items() if isinstance(metric, AbsentMetric)}
         #: by metric, what it warned of
         self.notes: dict[str, str] = {}
 

@@ -19,6 +19,36 @@ class MetricWarning(UserWarning):
     """A number that is worth less than it looks; its text is the reason to print beside it."""
 
 
+class AbsentMetric(Metric):
+    """Stands where a metric would whose network is not on this machine: it has no value, and says why.
+
+    Args:
+        reason: a sentence.
+        like: the metric's class.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    meaning = "not measured"
+
+    def __init__(self, reason: str, like: type[Metric] | None = None) -> None:
+        super().__init__()
+        self.reason = reason
+        self._better: bool | None = getattr(like, "higher_is_better", None)
+
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]
+        """That of the metric it stands for."""
+        return self._better
+
+    def update(self) -> None:
+        """Look at nothing."""
+
+    def compute(self) -> Tensor:
+        """Raises ``TooFewSamplesError`` with the reason."""
+        raise TooFewSamplesError(self.reason)
+
+
 class Recognizer(Protocol):
     """What metrics ask of an action recogniser (an ``nn.Module`` trained on the same skeleton and split)."""
 

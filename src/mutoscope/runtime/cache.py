@@ -13,6 +13,11 @@ def default_cache() -> Path:
     return Path(os.environ.get("MUTOSCOPE_CACHE", Path.home() / ".cache" / "mutoscope"))
 
 
+def cache_folder(named: str | None) -> Path:
+    """Where prepared data go: the folder that a config names (``~`` is its user's home), or :func:`default_cache`."""
+    return default_cache() if named is None else Path(named).expanduser()
+
+
 def fingerprint(settings: Mapping[str, Any], files: Iterable[Path]) -> str:
     """Changes whenever a setting or the place, size or modification time of a file does.
 

@@ -35,12 +35,17 @@ def _bars_aside() -> AbstractContextManager[None]:
     return aside
 
 
-def progress_bar() -> "Progress":
-    """A bar on stderr that tells how many of how many are done and how long it still takes; use it with ``with``."""
-    # slow to import, and most commands show no bar of this kind
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress_bar(*, in_bytes: bool = False) -> "Progress":
+    """A bar on stderr that tells how many of how many are done and how long it still takes; use it with ``with``.
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    Args:
+        in_bytes: what is counted are bytes, told as people read them.
+    """
+    # slow to import, and most commands show no bar of this kind
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    counted = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not first_process())
 
 

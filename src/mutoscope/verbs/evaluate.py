@@ -9,6 +9,7 @@ from mutoscope.config.assembly import prepared, same_data
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.nodes import check_config, with_groups
 from mutoscope.data.datamodule import DataModule
+from mutoscope.formats.weights import fetching
 from mutoscope.kinds.beside import as_typed, results_of, several
 from mutoscope.kinds.command import evaluation_command
 from mutoscope.kinds.fitting import check_measures
@@ -30,6 +31,7 @@ KEYS = (
     "seed",
     "seeds",
     "accelerator",
+    "weights",
     "debug",
 )
 Explicit = Mapping[str, Mapping[str, Any]]
@@ -53,6 +55,8 @@ def evaluate(config: Mapping[str, Any], explicit: Explicit | None = None) -> Eva
     explicit = explicit or {}
     # what nobody has is told before a model is read; metrics may be settings of choices that the model makes
     check_config({k: v for k, v in config.items() if k != "metrics"}, [*KEYS, *names_of("evaluate")])
+    if config.get("weights") not in (None, "fetch"):
+        raise ConfigError(f"weights is '{config['weights']}', expected fetch, or null to fetch nothing.")
     models = [LoadedModel.open(path, config["accelerator"]) for path in several(config["checkpoint"], "checkpoint")]
     settings = settings_for(models[0], config, explicit)
     first = models[0]
@@ -64,7 +68,8 @@ def evaluate(config: Mapping[str, Any], explicit: Explicit | None = None) -> Eva
     # a folder that cannot be made is told before the work
     with no_empty_folders(out):
         out.mkdir(parents=True, exist_ok=True)
-        evaluation = evaluated(models, datamodule, settings)
+        with fetching(config.get("weights") == "fetch"):
+            evaluation = evaluated(models, datamodule, settings)
         evaluation.show()
         evaluation.write(out)
     return evaluation

@@ -17,6 +17,7 @@ from mutoscope.config.assembly import check_pair, check_weights, model_class, pr
 from mutoscope.config.nodes import build
 from mutoscope.config.training import TrainConfig
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
+from mutoscope.formats.weights import fetching
 from mutoscope.kinds.fitting import check_measures
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
@@ -60,6 +61,11 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
     """
     config = dict(config)
     run = TrainConfig.parse(config)
+    with fetching(run.weights == "fetch"):
+        return _checked(run, config, run_dir)
+
+
+def _checked(run: TrainConfig, config: dict[str, Any], run_dir: Path) -> float | None:
     check_pair(run.model, run.dataset)
     model_class(run.model).check_settings(run.model)
     check_trainer(run.trainer)

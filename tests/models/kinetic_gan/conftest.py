@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def naive() -> ModuleType:
-    """The module ``tests/benchmarks/kinetic_gan_naive.py``."""
+    """The module ``tests/support/kinetic_gan_naive.py``."""
     return kinetic_gan_naive

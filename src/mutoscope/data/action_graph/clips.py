@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mutoscope.data.datamodule import DataModule, Split
+from mutoscope.data.datamodule import DataModule, LoaderSettings, Split
 from mutoscope.data.frame_cache import FrameCache
 from mutoscope.data.skipped import Skipped, tell_skipped
-from mutoscope.runtime.cache import default_cache
+from mutoscope.runtime.cache import cache_folder
 from mutoscope.runtime.console import say
 from mutoscope.runtime.parallel import usable_cores
 from mutoscope.structures import (
@@ -196,7 +196,7 @@ def read_frames(source: ClipSource, cache: FrameCache, videos: Sequence[int], cl
     return torch.from_numpy(np.stack(read))
 
 
-class ClipSettings(TypedDict, total=False):
+class ClipSettings(LoaderSettings, total=False):
     """What all data sets of action graphs let be set, handed on; :class:`ActionGraphDataModule` says what it means."""
 
     size: int
@@ -207,9 +207,6 @@ class ClipSettings(TypedDict, total=False):
     max_videos: int | None
     cache_dir: str | None
     cache_workers: int | None
-    batch_size: int
-    num_workers: int
-    seed: int
 
 
 class ActionGraphDataModule(DataModule):
@@ -237,6 +234,7 @@ class ActionGraphDataModule(DataModule):
     """
 
     kind = "action_graph"
+    own_defaults: ClassVar[LoaderSettings] = {"batch_size": 2}
 
     def __init__(
         self,
@@ -250,11 +248,10 @@ class ActionGraphDataModule(DataModule):
         max_videos: int | None = None,
         cache_dir: str | None = None,
         cache_workers: int | None = None,
-        batch_size: int = 2,
-        num_workers: int = 0,
-        seed: int = 0,
+        **loader: Unpack[LoaderSettings],
     ) -> None:
-        super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        loader = self.own_defaults | loader
+        super().__init__(**loader)
         if size < 32 or size % 32:
             raise ValueError(f"size is {size}, expected a multiple of 32 such as 64, 128 or 256.")
         for name, frames in (("length", length), ("frames_length", frames_length)):
@@ -268,13 +265,13 @@ class ActionGraphDataModule(DataModule):
         ):
             if count is not None and count < 1:
                 raise ValueError(f"{name} is {count}, expected at least 1.")
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, expected 0 or more.")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected 0 or more.")
         self._fps = fps
         self.size, self.length, self.frames_length = size, length, frames_length
         self.layout_batch_size, self.windows_per_video = layout_batch_size, windows_per_video
         self.max_videos = max_videos
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
+        self.cache_dir = cache_folder(cache_dir)
         self.cache_workers = cache_workers or usable_cores()
         self._datasets: dict[Split, ActionClips | RandomActionClips] = {}
         self._told: list[Skipped] = []

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +17,16 @@ from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.data.motion.resample import resample
 from mutoscope.data.motion.retarget import retarget, retarget_matrix
-from mutoscope.data.motion.scaling import Scaling
 from mutoscope.data.motion.store import Recording, prepare_store, split_by_group
 from mutoscope.data.motion.stored import StoredMotionDataModule
 from mutoscope.data.motion.units import check_people, metres_per_unit
-from mutoscope.data.motion.windows import MotionClips, ShortRule
+from mutoscope.data.motion.windows import MotionClips, MotionSettings, ShortRule
 from mutoscope.data.registry import register
 from mutoscope.formats.asf_amc import AsfSkeleton, forward_kinematics, read_amc, read_asf
 from mutoscope.formats.sources import FileError
 from mutoscope.formats.text import read_table
-from mutoscope.runtime.cache import default_cache, fingerprint
-from mutoscope.structures import CMU31, RootRule
+from mutoscope.runtime.cache import cache_folder, fingerprint
+from mutoscope.structures import CMU31
 from mutoscope.structures import skeleton as named_skeleton
 
 log = logging.getLogger(__name__)
@@ -69,19 +69,21 @@ class CmuMocap(StoredMotionDataModule):
         skeleton: cmu31, or one that :mod:`mutoscope.data.motion.retarget` reaches from it: ntu25, h36m16, h36m15.
         classes: labels to use, in this order; all, sorted, by default.
         fps: frames per second to bring all recordings to.
-        length, stride, short, root_rule, align_heading, channels, scaling: see :class:`MotionDataModule`.
+        stride, short: see :class:`~mutoscope.data.motion.windows.MotionDataModule`.
         val_fraction: share of each class's takes held out for validation; a class with one take has none.
         unit: of the ASF and AMC files, where the ``length`` that an ASF file states is not to be believed: mm, cm, m,
             in, ft, or how many metres. By default ``0.0254 / length`` metres, as CMU's files have it.
         cache_dir: where prepared data go; ``default_cache()`` by default.
-        batch_size, num_workers, balance: see :class:`DataModule`.
-        split_seed: of the split.
-        seed: of the order of batches.
+        split_seed: of the split; ``seed`` is that of the order of batches.
+        length, root_rule, align_heading, channels, scaling, balance, batch_size, num_workers, seed: see
+            :class:`~mutoscope.data.motion.windows.MotionDataModule`.
 
     Raises:
         FileNotFoundError: if the folder or the index is missing.
         ValueError: if the index is malformed, a class is unknown or the skeleton cannot be reached.
     """
+
+    own_defaults: ClassVar[MotionSettings] = {"balance": True}
 
     def __init__(
         self,
@@ -91,37 +93,16 @@ class CmuMocap(StoredMotionDataModule):
         skeleton: str = "ntu25",
         classes: list[str] | None = None,
         fps: float = 30.0,
-        length: int = 32,
         stride: int = 4,
         short: ShortRule = "drop",
         val_fraction: float = 0.2,
-        root_rule: RootRule = "relative",
-        align_heading: bool = True,
-        channels: int = 3,
         unit: str | float | None = None,
         cache_dir: str | None = None,
-        batch_size: int = 32,
-        num_workers: int = 0,
         split_seed: int = 0,
-        seed: int = 0,
-        balance: bool = True,
-        scaling: Scaling = "array",
+        **motion: Unpack[MotionSettings],
     ) -> None:
-        super().__init__(
-            skeleton=named_skeleton(skeleton),
-            fps=fps,
-            length=length,
-            stride=stride,
-            short=short,
-            root_rule=root_rule,
-            align_heading=align_heading,
-            channels=channels,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            balance=balance,
-            scaling=scaling,
-        )
+        motion = self.own_defaults | motion
+        super().__init__(skeleton=named_skeleton(skeleton), fps=fps, stride=stride, short=short, **motion)
         if not fps > 0:
             raise ValueError(f"fps is {fps}, expected a positive number.")
         if not 0 <= val_fraction < 1:
@@ -129,7 +110,7 @@ class CmuMocap(StoredMotionDataModule):
         self.folder = existing_folder(root, "cmu_mocap", WANTED["cmu_mocap"])
         self.unit = None if unit is None else metres_per_unit(unit)
         self.val_fraction, self.split_seed = val_fraction, split_seed
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
+        self.cache_dir = cache_folder(cache_dir)
         self._matrix = retarget_matrix(CMU31, self.skeleton)
         rows = _read_index(self.folder / index)
         self._classes = _chosen(classes, sorted({row.label for row in rows}))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
+from typing import ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
 from mutoscope.data.motion.human36m_files import find_recordings
-from mutoscope.data.motion.scaling import Scaling, fit_normaliser
+from mutoscope.data.motion.scaling import fit_normaliser
 from mutoscope.data.motion.store import Recording, prepare_store
 from mutoscope.data.motion.stored import StoredMotionDataModule
 from mutoscope.data.motion.units import WITHIN_A_POWER_OF_TEN, check_people, metres_per_unit
-from mutoscope.data.motion.windows import MotionClips, MotionWindows
+from mutoscope.data.motion.windows import MotionClips, MotionSettings, MotionWindows
 from mutoscope.data.registry import register
 from mutoscope.formats.human36m import (
     CAMERAS,
@@ -30,8 +30,8 @@ from mutoscope.formats.human36m import (
     read_positions,
 )
 from mutoscope.formats.sources import FileError
-from mutoscope.runtime.cache import default_cache, fingerprint
-from mutoscope.structures import Normaliser, RootRule
+from mutoscope.runtime.cache import cache_folder, fingerprint
+from mutoscope.structures import Normaliser
 from mutoscope.structures import skeleton as named_skeleton
 
 log = logging.getLogger(__name__)
@@ -76,24 +76,31 @@ class Human36m(StoredMotionDataModule):
         classes: actions in label order; SA-GCN's ten by default.
         camera: its serial number.
         skeleton: h36m15, or h36m16 with the hip, which Kinetic-GAN takes.
-        channels: 2 or 3.
-        length: frames per window.
         frame_stride: every so many-th of 50 frames per second.
         skip: frames at the start of every recording that no window touches.
         window_stride: frames at 50 Hz between training windows; every pass moves all of them one frame on.
         val_window_stride: frames at 50 Hz between validation windows.
-        root_rule, align_heading: see :class:`MotionDataModule`; in two dimensions ``none`` and false.
-        scaling: see :func:`~mutoscope.data.motion.scaling.fit_normaliser`.
         unit: of the positions in the files: mm as they are published, cm, m, in, ft, or how many metres; that of the
             cameras is always mm.
         cache_dir: where prepared data go; ``default_cache()`` by default.
-        batch_size, num_workers, balance: see :class:`DataModule`.
-        seed: of the order of batches.
+        channels, root_rule, align_heading: in two dimensions (2) ``none`` and false.
+        length, scaling, balance, batch_size, num_workers, seed: see
+            :class:`~mutoscope.data.motion.windows.MotionDataModule`.
 
     Raises:
         FileNotFoundError: if the folder or a subject is missing.
         ValueError: for an unknown subject, camera, action or skeleton, or a number out of range.
     """
+
+    own_defaults: ClassVar[MotionSettings] = {
+        "length": 50,
+        "root_rule": "none",
+        "align_heading": False,
+        "channels": 2,
+        "scaling": "joint",
+        "balance": True,
+        "batch_size": 100,
+    }
 
     def __init__(
         self,
@@ -104,25 +111,19 @@ class Human36m(StoredMotionDataModule):
         classes: list[str] | None = None,
         camera: str = "55011271",
         skeleton: str = "h36m15",
-        channels: int = 2,
-        length: int = 50,
         frame_stride: int = 3,
         skip: int = 300,
         window_stride: int = 10,
         val_window_stride: int = 25,
-        root_rule: RootRule = "none",
-        align_heading: bool = False,
-        scaling: Scaling = "joint",
         unit: str | float = "mm",
         cache_dir: str | None = None,
-        batch_size: int = 100,
-        num_workers: int = 0,
-        seed: int = 0,
-        balance: bool = True,
+        **motion: Unpack[MotionSettings],
     ) -> None:
+        motion = self.own_defaults | motion
+        flat, root_rule, align_heading = motion["channels"] == 2, motion["root_rule"], motion["align_heading"]
         if skeleton not in _SKELETONS:
             raise ValueError(f"skeleton is '{skeleton}', expected one of {', '.join(_SKELETONS)}.")
-        if channels == 2 and (root_rule != "none" or align_heading):
+        if flat and (root_rule != "none" or align_heading):
             raise ValueError(
                 f"root_rule is '{root_rule}' and align_heading {align_heading}, but pictures are taken relative to the "
                 "hip and cannot be turned; use root_rule=none and align_heading=false, or channels=3."
@@ -132,26 +133,18 @@ class Human36m(StoredMotionDataModule):
         if skip < 0:
             raise ValueError(f"skip is {skip}, expected 0 or more.")
         super().__init__(
-            skeleton=replace(named_skeleton(skeleton), units="px" if channels == 2 else "m"),
+            skeleton=replace(named_skeleton(skeleton), units="px" if flat else "m"),
             fps=FPS / frame_stride,
-            length=length,
             stride=window_stride,
             short="drop",
-            root_rule=root_rule,
-            align_heading=align_heading,
-            channels=channels,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            balance=balance,
-            scaling=scaling,
             frame_stride=frame_stride,
             shift=True,
             val_stride=val_window_stride,
+            **motion,
         )
         self.unit = metres_per_unit(unit)
         self.skip, self.camera = skip, _checked_camera(camera)
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache()
+        self.cache_dir = cache_folder(cache_dir)
         self.recordings = find_recordings(root, train_subjects, val_subjects, classes)
 
     @property

@@ -3,15 +3,14 @@
 import difflib
 import hashlib
 import json
+from typing import Unpack
 
 import numpy as np
 
 from mutoscope.data.datamodule import Split
-from mutoscope.data.motion.scaling import Scaling
 from mutoscope.data.motion.toy_people import ACTIONS, WORLD_VERSION, joint_columns, perform
-from mutoscope.data.motion.windows import MotionClips, MotionDataModule
+from mutoscope.data.motion.windows import MotionClips, MotionDataModule, MotionSettings
 from mutoscope.data.registry import register
-from mutoscope.structures import RootRule
 from mutoscope.structures import skeleton as named_skeleton
 
 #: shortest clip in seconds in which the actions can still be told apart
@@ -29,15 +28,13 @@ class ToyMotion(MotionDataModule):
         clips_per_class, val_clips_per_class: clips of every class in the training and the validation split.
         skeleton: ``"ntu25"`` or ``"h36m16"``.
         classes: actions to include, in label order; all twelve if ``None``.
-        length: frames per clip ``t``.
         fps: frames per second.
         heading: people face a random direction up to so many degrees left or right of +z.
         variety: spread of bodies and styles, 0 to 2; 1 is natural, 0 makes everybody the same person (who still
             differs in phase, onset, heading and handedness).
-        root_rule, align_heading, channels, scaling: see :class:`~mutoscope.data.motion.windows.MotionDataModule`.
-        batch_size, num_workers, balance: see :class:`~mutoscope.data.datamodule.DataModule`.
-        people_seed: of the people.
-        seed: of the order of batches.
+        people_seed: of the people; ``seed`` is that of the order of batches.
+        length, root_rule, align_heading, channels, scaling, balance, batch_size, num_workers, seed: see
+            :class:`~mutoscope.data.motion.windows.MotionDataModule`.
 
     Raises:
         ValueError: for an unknown action or skeleton, a clip shorter than half a second, or a number out of range.
@@ -50,19 +47,11 @@ class ToyMotion(MotionDataModule):
         val_clips_per_class: int = 40,
         skeleton: str = "ntu25",
         classes: list[str] | None = None,
-        length: int = 32,
         fps: float = 30.0,
         heading: float = 180.0,
         variety: float = 1.0,
-        root_rule: RootRule = "relative",
-        align_heading: bool = True,
-        channels: int = 3,
-        batch_size: int = 32,
-        num_workers: int = 0,
         people_seed: int = 0,
-        seed: int = 0,
-        balance: bool = False,
-        scaling: Scaling = "array",
+        **motion: Unpack[MotionSettings],
     ) -> None:
         self._columns = joint_columns(named_skeleton(skeleton))
         self._classes = _checked_classes(classes)
@@ -71,32 +60,18 @@ class ToyMotion(MotionDataModule):
                 raise ValueError(f"{name} is {count}, expected at least 1.")
         if not 0.0 < fps < float("inf"):
             raise ValueError(f"fps is {fps}, expected a positive number of frames per second.")
-        if length / fps < _SHORTEST:
-            raise ValueError(
-                f"{length} frames at {fps:g} frames per second last {length / fps:.2f} s, but an action needs at least "
-                f"{_SHORTEST} s; use length {int(np.ceil(_SHORTEST * fps))} or more, or a lower fps."
-            )
         if not 0.0 <= heading <= 180.0:
             raise ValueError(f"heading is {heading}, expected a half-range between 0 and 180 degrees.")
         if not 0.0 <= variety <= 2.0:
             raise ValueError(f"variety is {variety}, expected 0 (one person) to 2 (twice the natural spread).")
         if people_seed < 0:
             raise ValueError(f"people_seed is {people_seed}, expected 0 or more.")
-        super().__init__(
-            skeleton=named_skeleton(skeleton),
-            fps=fps,
-            length=length,
-            stride=length,
-            short="drop",
-            root_rule=root_rule,
-            align_heading=align_heading,
-            channels=channels,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            balance=balance,
-            scaling=scaling,
-        )
+        super().__init__(skeleton=named_skeleton(skeleton), fps=fps, **motion)
+        if (seconds := self.length / fps) < _SHORTEST:
+            raise ValueError(
+                f"{self.length} frames at {fps:g} frames per second last {seconds:.2f} s, but an action needs at least "
+                f"{_SHORTEST} s; use length {int(np.ceil(_SHORTEST * fps))} or more, or a lower fps."
+            )
         self.clips_per_class: dict[Split, int] = {"train": clips_per_class, "val": val_clips_per_class}
         self.heading, self.variety, self.people_seed = heading, variety, people_seed
 

@@ -4,7 +4,7 @@ import logging
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Unpack, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mutoscope.data.datamodule import DataModule, Split
+from mutoscope.data.datamodule import DataModule, LoaderSettings, Split
 from mutoscope.data.motion.scaling import Scaling, fit_normaliser
 from mutoscope.data.motion.units import doubt
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch, Normaliser, RootRule, Skeleton
@@ -186,22 +186,32 @@ class MotionWindows(Dataset[MotionBatch]):
         return MotionBatch(joints, self.label[chosen], mask)
 
 
+class MotionSettings(LoaderSettings, total=False):
+    """What all data sets of motion let be set, handed on; :class:`MotionDataModule` says what it means."""
+
+    length: int
+    root_rule: RootRule
+    align_heading: bool
+    channels: int
+    scaling: Scaling
+    balance: bool
+
+
 class MotionDataModule(DataModule):
     """Base of skeleton datasets: a subclass prepares recordings, this class cuts and scales windows.
 
     Args:
         skeleton: layout of the recordings.
-        classes: action names.
-        fps: frames per second of the recordings.
-        length: frames per window.
-        stride: frames between window starts in training.
+        fps: frames per second of the windows.
+        stride: frames between window starts in training; by default windows do not overlap.
         short: see :class:`MotionWindows`.
+        length: frames per window.
         root_rule: see ``DatasetInfo``.
         align_heading: whether every window starts facing forward.
         channels: 3, or 2 for the front view.
         scaling: see :func:`~mutoscope.data.motion.scaling.fit_normaliser`.
-        batch_size, num_workers, seed, balance: see :class:`DataModule`.
-        frame_stride, shift: see :class:`MotionWindows`; only training windows shift. ``fps`` is that of the windows.
+        balance, batch_size, num_workers, seed: see :class:`~mutoscope.data.datamodule.DataModule`.
+        frame_stride, shift: see :class:`MotionWindows`; only training windows shift.
         val_stride: frames between window starts in validation; by default windows do not overlap.
 
     Raises:
@@ -215,20 +225,18 @@ class MotionDataModule(DataModule):
         *,
         skeleton: Skeleton,
         fps: float,
-        length: int,
-        stride: int,
-        short: ShortRule,
-        root_rule: RootRule,
-        align_heading: bool,
-        channels: int,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        balance: bool,
+        stride: int | None = None,
+        short: ShortRule = "drop",
+        length: int = 32,
+        root_rule: RootRule = "relative",
+        align_heading: bool = True,
+        channels: int = 3,
         scaling: Scaling = "array",
+        balance: bool = False,
         frame_stride: int = 1,
         shift: bool = False,
         val_stride: int | None = None,
+        **loader: Unpack[LoaderSettings],
     ) -> None:
         for name, value, choices in (
             ("short", short, get_args(ShortRule)),
@@ -238,16 +246,18 @@ class MotionDataModule(DataModule):
         ):
             if value not in choices:
                 raise ValueError(f"{name} is '{value}', expected one of {', '.join(map(str, choices))}.")
-        if min(length, stride, frame_stride, 1 if val_stride is None else val_stride) < 1:
+        span = length * frame_stride
+        stride, val_stride = (span if given is None else given for given in (stride, val_stride))
+        if min(length, stride, frame_stride, val_stride) < 1:
             raise ValueError(
                 f"length ({length}), the strides between windows ({stride}; in validation {val_stride}) and that "
                 f"between frames ({frame_stride}) must be at least 1."
             )
-        super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed, balance=balance)
+        super().__init__(balance=balance, **loader)
         self.skeleton, self.fps, self.length, self.stride, self.short = skeleton, fps, length, stride, short
         self.root_rule, self.align_heading, self.channels = root_rule, align_heading, channels
         self.scaling, self.frame_stride, self.shift = scaling, frame_stride, shift
-        self.val_stride = length * frame_stride if val_stride is None else val_stride
+        self.val_stride = val_stride
         self._windows: dict[Split, MotionWindows] = {}
         self._normaliser: Normaliser | None = None
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mutoscope.data.datamodule import DataModule, Split
+from mutoscope.data.datamodule import DataModule, LoaderSettings, Split
 from mutoscope.data.registry import register
 from mutoscope.data.video.sprites_world.render import (
     BACKGROUND_MOTION,
@@ -135,15 +135,15 @@ class WSprites(DataModule):
         length: frames of a clip; every frame of a video that has enough after it begins one.
         shrink: frames of 96x128 pixels become so many times smaller: 1, 2 or 4.
         legacy_mask: masks and outlines as released.
-        batch_size, num_workers: see :class:`~mutoscope.data.datamodule.DataModule`.
-        world_seed: of what happens in the videos.
-        seed: of the order of batches.
+        world_seed: of what happens in the videos; ``seed`` is that of the order of batches.
+        batch_size, num_workers, seed: see :class:`~mutoscope.data.datamodule.DataModule`.
 
     Raises:
         ValueError: for numbers out of range.
     """
 
     kind: ClassVar[Kind] = "video"
+    own_defaults: ClassVar[LoaderSettings] = {"batch_size": 4}
 
     def __init__(
         self,
@@ -156,12 +156,11 @@ class WSprites(DataModule):
         length: int = 12,
         shrink: int = 1,
         legacy_mask: bool = False,
-        batch_size: int = 4,
-        num_workers: int = 0,
         world_seed: int = 1543,
-        seed: int = 0,
+        **loader: Unpack[LoaderSettings],
     ) -> None:
-        super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        loader = self.own_defaults | loader
+        super().__init__(**loader)
         least = {"characters": characters or 1, "videos": videos}
         for name, count in least.items():
             if count < 1:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from mutoscope.config.assembly import prepared
-from mutoscope.data.frame_cache import picture
+from mutoscope.data.framing import picture
 from mutoscope.formats.pictures import read_picture
 from mutoscope.formats.plain_files import PlainFileError, parse_yaml
 from mutoscope.formats.text import TextError, read_text

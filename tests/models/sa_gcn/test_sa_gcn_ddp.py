@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import SUPPORT
 from ranks import TRAIN, measured_alone, notes, run
 
 STEPS = 3
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.ddp
 
 @pytest.fixture(scope="module")
 def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a training in two processes ran, every batch in two parts; see the plug-in beside this file."""
+    """Where a training in two processes ran, every batch in two parts."""
     folder = tmp_path_factory.mktemp("ddp")
     typed = [
         "model=sa_gcn",
@@ -35,7 +36,7 @@ def folder(networks: tuple[str, ...], people: tuple[str, ...], tmp_path_factory:
         "+callbacks.probe={_target_:noise_probe.Probe}",
         "hydra.run.dir=run",
     ]
-    done = run(folder, [TRAIN, *typed], Path(__file__).with_name("noise_probe.py"))
+    done = run(folder, [TRAIN, *typed], SUPPORT / "noise_probe.py")
     assert done.returncode == 0, done.stderr
     return folder
 

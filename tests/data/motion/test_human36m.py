@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from human36m_tree import ACTIONS, positions, write_cameras, write_positions, write_tree
 from safetensors.numpy import load_file
 
 from mutoscope.data.motion import human36m
@@ -18,9 +18,6 @@ from mutoscope.data.motion.human36m import Human36m, hip_relative
 from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.human36m import JOINT_IDS, Camera, read_camera, read_positions
 from mutoscope.structures import MotionBatch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from human36m_tree import ACTIONS, positions, write_cameras, write_positions, write_tree
 
 FRAMES, SKIP, LENGTH = 60, 10, 8
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from patience import patience
+from places import ROOT, SUPPORT
 from pytorch_lightning import Callback
 from torch import Tensor
 
@@ -19,7 +20,6 @@ from mutoscope import kinds
 from mutoscope.config.assembly import load_model, prepared
 from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 
-ROOT = Path(__file__).parents[2]
 TRAIN = str(ROOT / "train.py")
 
 
@@ -27,9 +27,7 @@ def run(folder: Path, command: Sequence[str], plugin: Path) -> "subprocess.Compl
     """Run a Python command in ``folder``, which also takes its cache; ``plugin`` is a module that configs may name."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(
-            map(str, (ROOT / "src", ROOT / "tests" / "support", Path(__file__).parent, plugin.parent))
-        ),
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", SUPPORT, plugin.parent))),
         "MUTOSCOPE_PLUGINS": plugin.stem,
         "MUTOSCOPE_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",

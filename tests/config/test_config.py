@@ -1,15 +1,18 @@
 """Every choice of the configs is one that works; everything else stops with a sentence before anything runs."""
 
-import importlib.util
 import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cater_tree
+import cmu_mocap_tree
+import human36m_tree
 import pytest
+import written_videos
+from something_tree import write_something_tree
 
 from mutoscope.cli import main as cli
 from mutoscope.config.assembly import check_pair, model_class, prepared
@@ -44,47 +47,46 @@ SMALL = {
     "smthv2": ["dataset.mapping=mapping.json"],
     "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
     "wsprites": ["dataset.characters=1", "dataset.videos=1"],
+    "video_folder": [],
 }
-
-
-def helpers(name: str) -> ModuleType:
-    """A file of helpers of the data's own tests."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "data" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def mocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up ASF/AMC tree."""
-    return helpers("test_cmu_mocap").write_tree(tmp_path_factory.mktemp("mocap") / "tree")
+    return cmu_mocap_tree.write_tree(tmp_path_factory.mktemp("mocap") / "tree")
 
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up Human3.6M tree."""
-    return helpers("human36m_tree").write_tree(tmp_path_factory.mktemp("filmed") / "tree")
+    return human36m_tree.write_tree(tmp_path_factory.mktemp("filmed") / "tree")
 
 
 @pytest.fixture(scope="module")
 def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up CATER tree."""
-    return helpers("cater_tree").write_tree(tmp_path_factory.mktemp("solids") / "max2action")
+    return cater_tree.write_tree(tmp_path_factory.mktemp("solids") / "max2action")
 
 
 @pytest.fixture(scope="module")
 def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up Something-Something tree."""
-    return helpers("something_tree").write_something_tree(tmp_path_factory.mktemp("hands") / "root")
+    return write_something_tree(tmp_path_factory.mktemp("hands") / "root")
+
+
+@pytest.fixture(scope="module")
+def own_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two videos."""
+    return written_videos.write_folder(tmp_path_factory.mktemp("own") / "videos")
 
 
 @pytest.fixture
-def small(mocap: Path, filmed: Path, solids: Path, hands: Path, blocks_cache: Path) -> Callable[[str], list[str]]:
+def small(
+    mocap: Path, filmed: Path, solids: Path, hands: Path, own_videos: Path, blocks_cache: Path
+) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
-    roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands}
+    roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands, "video_folder": own_videos}
     caches = {name: root.parent / "cache" for name, root in roots.items()} | {"toy_blocks": blocks_cache}
 
     def overrides(dataset: str) -> list[str]:

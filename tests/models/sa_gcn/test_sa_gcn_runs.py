@@ -1,11 +1,11 @@
 """SA-GCN's recipes on other data than the paper's, and compiled networks."""
 
-import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cmu_mocap_tree
 import pytest
 import torch
 from torch import nn
@@ -32,14 +32,8 @@ DIFFERENT = {
 @pytest.fixture(scope="module")
 def mocap(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Overrides for a made-up ASF/AMC tree."""
-    path = Path(__file__).parents[1] / "data" / "test_cmu_mocap.py"
-    spec = importlib.util.spec_from_file_location("made_up_mocap", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     folder = tmp_path_factory.mktemp("mocap")
-    root = module.write_tree(folder / "tree")
+    root = cmu_mocap_tree.write_tree(folder / "tree")
     return (
         "dataset=cmu_mocap",
         f"dataset.root={root}",

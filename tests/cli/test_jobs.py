@@ -1,4 +1,4 @@
-"""Jobs in processes of their own. The training itself is a stub here; tests/test_ddp.py runs real ones."""
+"""Jobs in processes of their own. The training itself is a stub here; tests/training/test_ddp.py runs real ones."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from patience import patience
+from places import ROOT
 
 from mutoscope.cli.processes import (
     JOB,
@@ -61,7 +62,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     folder = tmp_path / "stub"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(STUB)
-    source = Path(__file__).parents[1] / "src"
+    source = ROOT / "src"
     monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{source}")
 
     def config(do: str = "return", objective: float | None = 1.5, partner: bool = False) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cater_tree import name_of, pictures, scene, write_avi, write_scene, write_tree
+from places import ROOT
 
 from mutoscope.data.action_graph.cater import Cater
 from mutoscope.data.registry import datamodule_class
@@ -71,7 +72,7 @@ def test_config_builds_it(whole_tree: Path) -> None:
 
     from mutoscope.config.nodes import build_dataset
 
-    node = OmegaConf.load(Path(__file__).parents[2] / "conf" / "dataset" / "cater.yaml")
+    node = OmegaConf.load(ROOT / "conf" / "dataset" / "cater.yaml")
     node.seed, node.root = 3, str(whole_tree)
     built = build_dataset(OmegaConf.to_container(node, resolve=True))
     assert isinstance(built, Cater)

@@ -13,13 +13,13 @@ import pytest
 import torch
 import yaml
 from patience import patience
+from places import ROOT
 
 from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train, write_config
 
 Compose = Callable[..., dict[str, Any]]
-REPOSITORY = Path(__file__).parents[1]
 STEPS = 60
 
 
@@ -53,7 +53,7 @@ def start_and_kill(config: dict[str, Any], run_dir: Path, after: int) -> None:
         "train(yaml.safe_load(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", code, str(run_dir.parent / "config.yaml"), str(run_dir)]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + patience(120)
         while len(read_metrics(run_dir / "metrics.jsonl")) < after and process.poll() is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import SUPPORT
 from ranks import TRAIN, notes, run
 
 from mutoscope.training.loggers import read_metrics
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.ddp
 
 @pytest.fixture(scope="module")
 def run_dir(command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training in two processes on data without any action on the second; see the plug-in beside this file."""
+    """A training in two processes on data without any action on the second."""
     folder = tmp_path_factory.mktemp("ddp")
     typed = [
         *command,
@@ -33,7 +34,7 @@ def run_dir(command: tuple[str, ...], cater: tuple[str, ...], tmp_path_factory: 
         "+callbacks.probe={_target_:quiet_cater.Probe}",
         "hydra.run.dir=run",
     ]
-    done = run(folder, [TRAIN, *typed], Path(__file__).with_name("quiet_cater.py"))
+    done = run(folder, [TRAIN, *typed], SUPPORT / "quiet_cater.py")
     assert done.returncode == 0, done.stderr
     return folder / "run"
 

@@ -1,4 +1,4 @@
-"""What a sweep leaves behind. Trainings are stubs here; tests/test_ddp.py sweeps over real ones."""
+"""What a sweep leaves behind. Trainings are stubs here; tests/training/test_ddp.py sweeps over real ones."""
 
 import csv
 import json

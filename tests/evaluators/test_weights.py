@@ -7,6 +7,8 @@ from torchvision import models
 from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.evaluators.published import PretrainedLPIPS
 from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.kinds.measuring import Measuring
+from mutoscope.kinds.tables import metric_column
 from mutoscope.metrics import LayoutIoU
 from mutoscope.structures import CATER_VOCABULARY, DatasetInfo
 
@@ -42,8 +44,13 @@ def test_absent_weights_leave_the_metric_out_aloud(
         "miou": {"_target_": "mutoscope.metrics.LayoutIoU"},
     }
     metrics = build_metrics(nodes, Provided(INFO))
-    assert list(metrics) == ["miou"]
+    assert list(metrics) == ["lpips", "miou"]
     assert isinstance(metrics["miou"], LayoutIoU)
+    # it stands in the table, without a value and with its reason
+    measured = Measuring({"lpips": metrics["lpips"]}).row("trained", [{"fake_frames": None}])
+    assert measured.values == {"lpips": None}
+    assert "mutoscope weights fetch alexnet" in measured.absent["lpips"]
+    assert metric_column("lpips", metrics["lpips"]).better == "lower"
     said = " ".join(capsys.readouterr().out.split())
     assert "lpips is left out" in said
     assert str(tmp_path) in said.replace(" ", "")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 Compose = Callable[..., dict[str, Any]]
-SMALL = (
-    "model=glass",
+SPRITES = (
     "dataset=wsprites",
     "dataset.characters=3",
     "dataset.videos=1",
@@ -16,6 +15,9 @@ SMALL = (
     "dataset.length=5",
     "dataset.shrink=2",
     "dataset.batch_size=2",
+)
+SMALL = (
+    "model=glass",
     *(f"model.global_motion.mask.{name}={size}" for name, size in (("stem", 4), ("trunk", 6), ("up", 4), ("depth", 1))),
     *(f"model.global_motion.inpainting.{name}={size}" for name, size in (("half", 4), ("quarter", 5), ("eighth", 6))),
     "model.global_motion.shifts.convolutions=[4,5,6,7]",
@@ -45,9 +47,15 @@ def small(compose: Compose) -> Compose:
     """``small("trainer.max_steps=3", ...)``: a config whose training takes seconds."""
 
     def composed(*overrides: str) -> dict[str, Any]:
-        return compose(*SMALL, *overrides)
+        return compose(*SPRITES, *SMALL, *overrides)
 
     return composed
+
+
+@pytest.fixture(scope="session")
+def small_model() -> tuple[str, ...]:
+    """What is typed for a model of this size, for clips of 5 frames of any data."""
+    return SMALL
 
 
 @pytest.fixture(scope="session")

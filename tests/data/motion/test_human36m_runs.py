@@ -1,6 +1,5 @@
 """Models trained on a small Human3.6M, and on joints scaled one by one: training, export, generation, evaluation."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from human36m_tree import write_tree
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import read_checkpoint
@@ -17,9 +17,6 @@ from mutoscope.verbs.evaluate import evaluate
 from mutoscope.verbs.export import export
 from mutoscope.verbs.generate import generate
 from mutoscope.verbs.train import train
-
-sys.path.insert(0, str(Path(__file__).parent))
-from human36m_tree import write_tree
 
 Compose = Callable[..., dict[str, Any]]
 QUICK = (

@@ -6,25 +6,29 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from loopback import serving
 from patience import patience
+from places import ROOT
+from torchvision import models
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.backbones import MissingBackboneError
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.formats.video import read_video
+from mutoscope.formats.weights_manifest import MANIFEST
 from mutoscope.models import step_in_backward
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
-ROOT = Path(__file__).parents[2]
 
 
 def last(run_dir: Path) -> dict[str, Any]:
@@ -225,6 +229,25 @@ def test_missing_weights_are_said_before_data_are_prepared(small: Compose, tmp_p
     # without frames no weights are needed, so it goes on to the data
     with pytest.raises(FileNotFoundError, match=r"dataset\.root"):
         train(small("trainer.max_steps=1", *settings, "model.frames=null"), tmp_path / "run")
+
+
+def test_missing_weights_are_fetched_by_one_more_word(
+    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a fresh machine lacks comes before the data are looked at, once, and is used."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("MUTOSCOPE_WEIGHTS", raising=False)
+    torch.save(models.squeezenet1_1().state_dict(), tmp_path / "squeeze.pth")
+    settings = ("trainer.max_steps=1", "model.frames.perceptual=squeezenet")
+    with serving({"/squeeze": (tmp_path / "squeeze.pth").read_bytes()}) as server:
+        entry = replace(MANIFEST["squeezenet1_1"], file="squeeze.pth", url=f"{server.url}/squeeze", sha256="")
+        monkeypatch.setitem(MANIFEST, "squeezenet1_1", entry)
+        with pytest.raises(MissingBackboneError, match=r"Add weights=fetch"):
+            train(small(*settings), tmp_path / "without")
+        train(small(*settings, "weights=fetch"), tmp_path / "run")
+    assert server.asked == [""]
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert (tmp_path / "torch" / "hub" / "checkpoints" / "squeeze.pth").is_file()
 
 
 def test_motion_is_no_data_for_it(compose: Compose, command: tuple[str, ...], tmp_path: Path) -> None:

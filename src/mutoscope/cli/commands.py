@@ -1,0 +1,51 @@
+"""Commands that build nothing from configs: ``mutoscope weights ...``."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mutoscope.runtime.errors import sentence_of
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Run one of :data:`COMMANDS`; 1 and one sentence on stderr where it fails."""
+    try:
+        return COMMANDS[name](arguments)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        sys.stderr.write(f"error: {sentence_of(error)}\n")
+        return 1
+
+
+def _weights(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "mutoscope weights", description="Published networks that metrics and losses look through."
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|fetch|verify|import")
+    actions.add_parser("list", help="all there are, whether they are here, size, licence, what needs them")
+    fetched = actions.add_parser("fetch", help="bring them from their official addresses")
+    fetched.add_argument("names", nargs="+", metavar="NAME")
+    verified = actions.add_parser("verify", help="compare those that are here with what is known of them")
+    verified.add_argument("names", nargs="*", metavar="NAME")
+    imported = actions.add_parser("import", help="take a file that was brought by hand")
+    imported.add_argument("path", type=Path, metavar="FILE")
+    imported.add_argument("name", nargs="?", metavar="NAME", help="where the file's name does not tell")
+    asked = parser.parse_args(arguments)
+    # after the arguments are right: it brings torch along
+    from mutoscope.verbs import weights
+
+    if asked.action == "list":
+        weights.list_weights()
+    elif asked.action == "fetch":
+        weights.fetch(asked.names)
+    elif asked.action == "import":
+        weights.import_weights(asked.path, asked.name)
+    else:
+        return int(not weights.verify(asked.names))
+    return 0
+
+
+#: by name, what takes the arguments after it and returns the exit status
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"weights": _weights}

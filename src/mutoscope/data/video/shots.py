@@ -1,0 +1,72 @@
+"""Where one shot ends and the next begins: pictures that change all at once."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mutoscope.data.frame_cache import FrameCache
+from mutoscope.runtime.console import progress_bar
+from mutoscope.runtime.files import replacing
+
+#: frames are compared by the means of so many cells each way: what moves within a cell does not count
+_CELLS = 12
+#: a cut changes a picture so many times as much as any of its neighbours does, which tells it from a fast pan
+_SUDDEN = 2.5
+#: frames to either side that are neighbours
+_BESIDE = 2
+
+
+def changes(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much every frame differs from the one before, coarsely: ``[t, 3, h, w]`` -> ``[t]`` grey levels, 0 first."""
+    t, _, height, width = frames.shape
+    rows, columns = (np.linspace(0, side, min(_CELLS, side) + 1).astype(int)[:-1] for side in (height, width))
+    grey = frames.mean(axis=1, dtype=np.float32)
+    sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=1), columns, axis=2)
+    sizes = np.diff([*rows, height])[:, None] * np.diff([*columns, width])
+    cells = sums / sizes
+    found = np.zeros(t, dtype=np.float32)
+    found[1:] = np.abs(np.diff(cells, axis=0)).mean(axis=(1, 2))
+    return found
+
+
+def cuts(change: NDArray[np.float32], threshold: float) -> list[int]:
+    """First frames of new shots.
+
+    A flash is no cut, since the picture changes twice; a dissolve is none either, since it takes its time.
+
+    Args:
+        change: of :func:`changes`.
+        threshold: grey levels by which a picture changes at a cut, at least.
+    """
+    found = []
+    for at in np.flatnonzero(change > threshold):
+        beside = np.concatenate([change[max(1, at - _BESIDE) : at], change[at + 1 : at + 1 + _BESIDE]])
+        if not len(beside) or change[at] > _SUDDEN * beside.max():
+            found.append(int(at))
+    return found
+
+
+def changes_of(cache: FrameCache, path: Path) -> list[NDArray[np.float32]]:
+    """The same of every video of a cache; found once and kept in ``path`` (.npy)."""
+    ends = np.cumsum(cache.frames)
+    if not path.is_file():
+        whole = np.zeros(int(cache.frames.sum()), dtype=np.float32)
+        with progress_bar() as progress:
+            task = progress.add_task("Looking for cuts", total=len(cache.names))
+            for video, (name, end) in enumerate(zip(cache.names, ends, strict=True)):
+                if cache.find(name) is not None:
+                    whole[end - cache.frames[video] : end] = _of_video(cache, video)
+                progress.advance(task)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, whole, allow_pickle=False)
+    return np.split(np.load(path, allow_pickle=False), ends[:-1])
+
+
+def _of_video(cache: FrameCache, video: int, part: int = 500) -> NDArray[np.float32]:
+    """A part at a time: long videos take gigabytes."""
+    count = int(cache.frames[video])
+    found = [np.zeros(1, dtype=np.float32)]
+    for first in range(0, count - 1, part):
+        found.append(changes(cache.read(video, np.arange(first, min(first + part + 1, count))))[1:])
+    return np.concatenate(found)
