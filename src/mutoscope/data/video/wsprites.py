@@ -105,7 +105,7 @@ class SpriteClips(Dataset[VideoBatch]):
         return small if self.shrink == 1 else 255 * (small >= 128).to(torch.uint8)
 
     def _small(self, pictures: Tensor) -> Tensor:
-        """Means of ``shrink`` x ``shrink`` pixels, halves to the even number, in whole numbers: floats cost ten times as much."""
+        """Means of ``shrink`` x ``shrink`` pixels, halves to the even one; whole numbers are ten times as quick."""
         if self.shrink == 1:
             return pictures.contiguous()
         rows = [pictures.numpy()[..., i :: self.shrink, :] for i in range(self.shrink)]
