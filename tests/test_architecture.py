@@ -142,6 +142,33 @@ def test_networks_and_metrics_know_neither_lightning_nor_hydra_nor_files() -> No
         assert not [name for name in imports(FILES[path]) if name.startswith(foreign)], path
 
 
+def at_import(tree: ast.Module) -> Iterator[str]:
+    """Top packages that importing a file imports: not those inside functions and type checks."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+def test_what_draws_is_imported_when_something_is_drawn() -> None:
+    source = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\ntry:\n    import b.c\nfinally:\n    pass\n"
+    )
+    assert set(at_import(ast.parse(source + "def f():\n    import d\nclass C:\n    import e"))) == {"typing", "b", "e"}
+    drawing = {"matplotlib", "jinja2", "markupsafe"}
+    users = {path for path, tree in FILES.items() if drawing & {name.split(".")[0] for name in imports(tree)}}
+    assert len(users) > 4
+    assert all(path.startswith("render/") for path in users), users
+    assert not [path for path, tree in FILES.items() if drawing & set(at_import(tree))]
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_constructors_take_named_arguments_only(path: str) -> None:
     """``**`` stands for the settings of a ``TypedDict`` of the house and for nothing else."""

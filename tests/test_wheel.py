@@ -45,6 +45,9 @@ def test_the_wheel_holds_code_and_configs_and_nothing_else(unpacked: Path) -> No
     assert packed >= configs
     assert {p.name for p in unpacked.iterdir() if p.suffix != ".dist-info"} == {"mutoscope"}
     assert not list(unpacked.rglob("*.ckpt"))
+    pages = {p.relative_to(ROOT / "src") for end in ("html", "css", "js") for p in (ROOT / "src").rglob(f"*.{end}")}
+    assert len(pages) > 5
+    assert all((unpacked / page).is_file() for page in pages)
     (entry_points,) = unpacked.glob("*.dist-info/entry_points.txt")
     assert "mutoscope = mutoscope.cli.main:main" in entry_points.read_text()
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from log_plot import Curve, Panel, draw_panels, save_png
+from log_plot import Curve, Panel, draw_panels
 from measuring import (
     Run,
     best_and_median,
@@ -49,6 +49,7 @@ from mutoscope.models.sa_gcn import (
     generator_loss,
 )
 from mutoscope.models.sa_gcn.discriminators import pick_frames
+from mutoscope.render.plot import save_figure
 from mutoscope.structures import H36M15, NTU25, Skeleton
 
 CLASSES, CHANNELS, NOISE, HIDDEN = 10, 2, 30, 100
@@ -241,7 +242,7 @@ def plot_scaling(results: list[Result], path: Path) -> None:
             limit=(8.0, "8 GB"),
         ),
     ]
-    save_png(path, draw_panels(panels))
+    save_figure(path, draw_panels(panels))
 
 
 def main() -> None:
@@ -254,7 +255,9 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=6.0, help="leave the dense program out above this")
     parser.add_argument("--device", choices=["cpu", "cuda", "all"], default="all")
     parser.add_argument("--json", type=Path, help="also write the results here")
-    parser.add_argument("--plot", type=Path, help="draw time and memory against the number of frames, a PNG")
+    parser.add_argument(
+        "--plot", type=Path, help="draw time and memory against the number of frames, a PNG, with an SVG beside it"
+    )
     parser.add_argument("--from-json", type=Path, help="show results written before instead of measuring")
     parser.add_argument("--one", nargs=2, metavar=("VARIANT", "FRAMES"), help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -10,6 +10,7 @@ from typing import Any
 import cater_tree
 import cmu_mocap_tree
 import human36m_tree
+import pvg_tree
 import pytest
 import written_videos
 from something_tree import write_something_tree
@@ -48,6 +49,7 @@ SMALL = {
     "toy_blocks": ["dataset.videos=1", "dataset.val_videos=1", "dataset.test_videos=1"],
     "wsprites": ["dataset.characters=1", "dataset.videos=1"],
     "video_folder": [],
+    **{name: ["dataset.val_length=5"] for name in ("pvg", "tennis", "bair")},
 }
 
 
@@ -81,12 +83,19 @@ def own_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written_videos.write_folder(tmp_path_factory.mktemp("own") / "videos")
 
 
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up tree of Playable Video Generation."""
+    return pvg_tree.write_tree(tmp_path_factory.mktemp("pvg") / "root", frames=60)
+
+
 @pytest.fixture
 def small(
-    mocap: Path, filmed: Path, solids: Path, hands: Path, own_videos: Path, blocks_cache: Path
+    mocap: Path, filmed: Path, solids: Path, hands: Path, own_videos: Path, played: Path, blocks_cache: Path
 ) -> Callable[[str], list[str]]:
     """Overrides that make a dataset quick to set up."""
     roots = {"cmu_mocap": mocap, "human36m": filmed, "cater": solids, "smthv2": hands, "video_folder": own_videos}
+    roots |= dict.fromkeys(("pvg", "tennis", "bair"), played)
     caches = {name: root.parent / "cache" for name, root in roots.items()} | {"toy_blocks": blocks_cache}
 
     def overrides(dataset: str) -> list[str]:

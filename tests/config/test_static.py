@@ -3,6 +3,8 @@
 import copy
 import itertools
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +14,10 @@ from typing import Any
 import pytest
 from patience import patience
 
-from mutoscope.config.nodes import check_config, choices, fitted
-from mutoscope.config.static import check_statically, parameters_of
+from mutoscope.config.assembly import check_pair, model_class
+from mutoscope.config.nodes import check_config, choices, config_dir, fitted
+from mutoscope.config.static import check_pair_statically, check_statically, class_value, parameters_of
+from mutoscope.data.registry import datamodules
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.train import KEYS
 
@@ -101,6 +105,7 @@ def test_what_sources_do_not_tell_is_left_to_importing() -> None:
     check_statically({"model": {"_target_": 3}, "dataset": {"name": ["a"]}})
 
 
+AG2VID = ("model=ag2vid", "dataset=toy_blocks")
 #: mistakes on the command line, and the beginning of what is said
 MISTAKES = [
     (["train", "+model.lerning_rate=1"], "model.lerning_rate is not a setting of KineticGAN; did you mean"),
@@ -111,6 +116,41 @@ MISTAKES = [
     (["train", "dataset=human36m", "dataset.root=absent"], "There is no folder absent; expected a folder with cameras"),
     (["train", "dataset=cmu_mocap", "dataset.root=absent"], "There is no folder absent; expected a folder with index"),
     (["train", "model=ag2vid", "dataset=cater", "dataset.root=absent"], "There is no folder absent; expected the fol"),
+    (
+        ["train", "dataset=toy_blocks"],
+        "KineticGAN takes motion data, but dataset 'toy_blocks' yields action_graph; dat",
+    ),
+    (["train", "model=glass", "dataset=toy_motion"], "Glass takes video data, but dataset 'toy_motion' yields motion;"),
+    (
+        ["train", *AG2VID, "model.frames.perceptual_weights=absent"],
+        "There is no file absent. Add weights=fetch, or run",
+    ),
+    (["train", *AG2VID, "model.frames.perceptual=squeezenet"], "There is no squeezenet1_1-b8a52dc0.pth in "),
+    (["train", "model=glass", "dataset=wsprites"], "There is no vgg19-dcbb9e9d.pth in "),
+    (
+        ["train", *AG2VID, "model.frames=null", "model.discriminator.scales=3"],
+        "model.discriminator.scales is 3, but model.frames=null makes no frames",
+    ),
+    (
+        ["train", *AG2VID, "model.frames=null", "model.weights.flow=10"],
+        "model.weights.flow is 10, but model.frames=null makes no frames",
+    ),
+    (
+        ["train", "experiment=ag2vid_flow", "dataset=toy_blocks", "model.frames.spade.width=64"],
+        "model.frames.spade.width is 64, but nothing is drawn where no loss would teach it: model.discriminator=null",
+    ),
+    (
+        ["train", "experiment=ag2vid_flow", "dataset=toy_blocks", "model.optimizers.discriminator.lr=1e-3"],
+        "model.optimizers.discriminator.lr is 0.001, but model.discriminator=null",
+    ),
+    (
+        ["train", *AG2VID, "model.layout.name=rule", "model.weights.layout=2", "model.frames.perceptual=none"],
+        "model.weights.layout is 2, but model.layout.name=rule does not learn",
+    ),
+    (
+        ["train", "model=glass", "dataset=wsprites", "model.perceptual=none", "model.local_weights.vgg=3"],
+        "model.local_weights.vgg is 3, but model.perceptual=none",
+    ),
     (["train", "trainer.max_steps=1.5"], "trainer.max_steps is 1.5, expected a whole number."),
     (["evaluate", "checkpoint=absent"], "There is no checkpoint at absent."),
     (["evaluate", "checkpoint=[absent,b]"], "There is no checkpoint at absent."),
@@ -136,7 +176,11 @@ print(json.dumps([said, [name for name in %r if name in sys.modules]]))
 def test_mistakes_are_told_before_torch_is_imported(tmp_path: Path) -> None:
     # in a process of its own, one for all: here torch is imported already
     command = [sys.executable, "-c", SCRIPT % (HEAVY,), json.dumps(MISTAKES)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=patience(60))
+    # no weights lie here
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path / "nowhere")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=patience(60)
+    )
     said, imported = json.loads(done.stdout)
     for (typed, message), found in zip(MISTAKES, said, strict=True):
         assert found.startswith(f"error: {message}"), typed
@@ -151,3 +195,34 @@ def test_pairs_of_models_and_data_pass(compose: Compose) -> None:
     ):
         needed = ["dataset.root=here"] if not dataset.startswith("toy") else []
         check_statically(compose(f"model={model}", f"dataset={dataset}", *needed))
+
+
+@pytest.mark.parametrize("model", choices("model"))
+def test_kinds_that_do_not_fit_are_told_in_the_same_words(model: str) -> None:
+    found = re.search(
+        r"^ *_target_: (mutoscope\S+)$", (config_dir() / "model" / f"{model}.yaml").read_text(), re.MULTILINE
+    )
+    assert found is not None
+    node = {"_target_": found[1]}
+    for name in datamodules():
+        told = [said(check, node, {"name": name}) for check in (check_pair, check_pair_statically)]
+        assert told[0] == told[1]
+        assert (told[0] is None) == (model_class(node).takes == datamodules()[name].kind)
+
+
+def said(check: Callable[[dict[str, Any], dict[str, Any]], None], model: Any, dataset: Any) -> str | None:
+    try:
+        check(model, dataset)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def test_kinds_that_sources_do_not_tell_are_left_to_importing() -> None:
+    for model, dataset in (("somebody.elses.Model", "toy_motion"), ("mutoscope.models.ag2vid.module.AG2Vid", "theirs")):
+        check_pair_statically({"_target_": model}, {"name": dataset})
+    assert class_value("mutoscope.data.action_graph.toy_blocks.ToyBlocks", "kind") == "action_graph"
+    # said in the base, given by nobody
+    for name in ("takes", "absent"):
+        with pytest.raises(LookupError):
+            class_value("mutoscope.models.base.IterationModule", name)

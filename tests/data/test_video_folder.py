@@ -103,15 +103,15 @@ def test_what_can_be_used_is_found_and_the_rest_is_listed(videos: Videos, capsys
 def test_clips_are_windows_of_their_videos(videos: Videos) -> None:
     data = videos(skip=1, stride=3)
     clips = data.dataset("train")
-    here = [i for i in range(len(clips)) if clips.video[i] == clips.video[0]]
+    here = [i for i in range(len(clips)) if clips.of_video[i] == clips.of_video[0]]
     assert [int(clips.first[i]) for i in here] == [0, 3, 6, 9, 12, 15]
-    whole = clips.whole(0).frames[0]
+    whole = clips.video(0).frames[0]
     batch = clips.__getitems__([1])
     assert torch.equal(batch.frames[0], whole[3:10:2])
     assert batch.names[0].endswith("_3-9")
     assert data.info.fps == 5
     val = data.dataset("val")
-    assert set(np.diff(val.first[val.video == val.video[0]])) == {7}
+    assert set(np.diff(val.first[val.of_video == val.of_video[0]])) == {7}
 
 
 def test_who_is_held_out_depends_on_names_alone(videos: Videos, folder: Path, tmp_path: Path) -> None:

@@ -192,6 +192,28 @@ def test_flat_settings_become_those_of_today(flat: dict[str, Any], choice: str, 
         ({"_target_": KINETIC_GAN, "schedule": "run", "batches_per_epoch": 7}, {}),
         ({"_target_": KINETIC_GAN, "schedule": "epoch", "batches_per_epoch": 7}, {"restart_every": 7}),
         ({"_target_": SA_GCN, "kept": 0, "frames": 8}, {"graph": {"kept": 0}, "frame_critic": {"frames": 8}}),
+        # of losses and networks that there are not, in files of any age
+        (
+            {
+                "_target_": AG2VID,
+                "frames": None,
+                "discriminator": {"width": 4},
+                "weights": {"flow": 3.0, "layout": 2.0},
+            },
+            {"frames": None, "discriminator": None, "weights": {"layout": 2.0}},
+        ),
+        (
+            {"_target_": AG2VID, "discriminator": None, "weights": {"adversarial": 3.0, "perceptual": 2.0}},
+            {"discriminator": None, "weights": {"perceptual": 2.0}},
+        ),
+        (
+            {"_target_": AG2VID, "frames": {"perceptual": "none"}, "weights": {"flow": 3.0, "perceptual": 2.0}},
+            {"frames": {"perceptual": "none"}, "weights": {"flow": 3.0}},
+        ),
+        (
+            {"_target_": AG2VID, "layout": {"name": "rule"}, "weights": {"layout": 2.0}},
+            {"layout": {"name": "rule"}, "weights": {}},
+        ),
         # nowhere to go, or there already: left for the check of settings
         ({"_target_": SA_GCN, "kept": 0, "graph": {"kept": 3}}, {"graph": {"kept": 3}, "kept": 0}),
         ({"_target_": AG2VID, "frames": 3, "ngf": 4}, {"frames": 3, "ngf": 4}),

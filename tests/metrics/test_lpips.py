@@ -1,6 +1,9 @@
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
 
+from mutoscope.evaluators.published import PretrainedLPIPS
 from mutoscope.metrics import LPIPS, LPIPSNetwork
 from mutoscope.metrics.lpips import TOWERS, Backbone
 
@@ -60,27 +64,43 @@ def test_known_distances_of_pictures(squeeze: LPIPSNetwork, shared_dir: Path) ->
         assert float(metric.compute()) == pytest.approx(wanted, abs=6e-5)
 
 
+def package(net: Backbone, backbone: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """The network of the package ``lpips`` itself, with its own channel weights and our backbone."""
+
+    def empty(architecture: str) -> Callable[[bool], nn.Module]:
+        def build(pretrained: bool) -> nn.Module:
+            with torch.device("meta"):
+                return getattr(models, architecture)(weights=None)
+
+        return build
+
+    zoo = {tower.model: empty(tower.model) for tower in TOWERS.values()}
+    monkeypatch.setattr(lpips.pretrained_networks, "tv", SimpleNamespace(**zoo))
+    network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+    wanted = {key: f"features.{key.partition('.')[2]}" for key in network.net.state_dict()}
+    network.net.load_state_dict({key: backbone[ours] for key, ours in wanted.items()}, assign=True)
+    return network
+
+
 @pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
 @torch.no_grad()
-def test_distance_is_that_of_features_one_by_one(net: Backbone) -> None:
-    backbone, channel = random_backbone(net), heads(net)
-    network = LPIPSNetwork(net, backbone, channel)
-    g = torch.Generator().manual_seed(1)
-    a, b = torch.rand(2, 2, 3, 64, 64, generator=g).mul(2).sub(1)
-    with torch.device("meta"):
-        layers: nn.Sequential = getattr(models, TOWERS[net].model)(weights=None).features
-    layers.load_state_dict({k.removeprefix("features."): v for k, v in backbone.items()}, assign=True)
-    mean, std = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
-    for i in range(2):
-        total = 0.0
-        for number, tap in enumerate(TOWERS[net].taps):
-            x, y = (layers[: tap + 1](((p[i] - mean[:, None, None]) / std[:, None, None])[None])[0] for p in (a, b))
-            weight = channel[f"lin{number}.model.1.weight"].flatten()
-            for row in range(x.shape[1]):
-                u, v = x[:, row] / x[:, row].norm(dim=0), y[:, row] / y[:, row].norm(dim=0)
-                square = torch.nan_to_num(u - v).square()
-                total += float((weight[:, None] * square).sum()) / (x.shape[1] * x.shape[2])
-        assert float(network(a, b)[i]) == pytest.approx(total, rel=1e-3)
+def test_distance_is_that_of_the_package(net: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file of weights to a number, as users get it."""
+    backbone = random_backbone(net)
+    torch.save(backbone, tmp_path / "weights.pth")
+    ours = PretrainedLPIPS(net, str(tmp_path / "weights.pth")).network
+    a, b = torch.rand(2, 2, 3, 64, 80, generator=torch.Generator().manual_seed(1)).mul(2).sub(1)
+    expected = package(net, backbone, monkeypatch)(a, b)
+    assert expected.shape == (2, 1, 1, 1)
+    assert expected.min() > 0.01
+    torch.testing.assert_close(ours(a, b), expected.flatten(), rtol=1e-5, atol=1e-7)
+
+
+def test_the_network_keeps_the_names_that_its_hash_stands_for(small: LPIPSNetwork) -> None:
+    """Values that were stored with a protocol stay comparable."""
+    names = set(small.state_dict())
+    assert {"layers.0.weight", "layers.12.expand3x3.bias", "head0", "head6", "mean", "std"} <= names
+    assert {name.partition(".")[0] for name in names} == {"layers", "mean", "std", *(f"head{i}" for i in range(7))}
 
 
 @pytest.fixture(scope="module")

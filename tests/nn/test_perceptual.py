@@ -78,7 +78,7 @@ def test_checkpoints_leave_the_features_out_and_load_without_them(squeeze: Squee
 def test_weights_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'features\.0\.weight' is missing"):
         SqueezeFeatures({})
-    with pytest.raises(ValueError, match=r"do not fit Vgg19Features: 'features\.0\.weight' has shape \(64, 3\)"):
+    with pytest.raises(ValueError, match=r"do not fit VGG-19: 'features\.0\.weight' has shape \[64, 3\]"):
         Vgg19Features({"features.0.weight": torch.zeros(64, 3)})
 
 

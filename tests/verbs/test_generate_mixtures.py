@@ -73,7 +73,7 @@ def test_a_mixture_is_written_under_its_name(make: Make, tmp_path: Path) -> None
     sample = make("mix={walk: 0.5, wave: 0.3, 2: 0.2}", "n=2", "gif=true", "attention=true")
     out = tmp_path / "out"
     name = "walk_0.5_wave_0.3_kick_0.2"
-    media = {f"{name}.mp4", f"{name}.gif", f"{name}.png", f"{name}_attention.png"}
+    media = {f"{name}.mp4", f"{name}.gif", f"{name}.png", f"{name}_attention.png", f"{name}_attention.svg"}
     assert names(out) == {"joints.npy", "mix.json", "info.json", "attention.npy", *media}
     joints = np.load(out / "joints.npy", allow_pickle=False)
     assert joints.shape == (2, 12, 25, 3)
@@ -95,7 +95,7 @@ def test_a_mixture_of_one_is_that_class_and_others_lie_elsewhere(make: Make) -> 
 def test_between_two_classes_lie_their_mixtures_of_the_same_noise(make: Make, tmp_path: Path) -> None:
     sample = make("between=[walk,1]", "lambdas=5", "n=3")
     out = tmp_path / "out"
-    media = {"walk_wave.mp4", "walk_wave.png", "walk_wave_histograms.png"}
+    media = {"walk_wave.mp4", "walk_wave.png", "walk_wave_histograms.png", "walk_wave_histograms.svg"}
     assert names(out) == {"joints.npy", "between.json", "info.json", *media}
     joints = np.load(out / "joints.npy", allow_pickle=False)
     assert joints.shape == (5, 3, 12, 25, 3)
@@ -117,14 +117,15 @@ def test_between_two_classes_lie_their_mixtures_of_the_same_noise(make: Make, tm
 def test_what_frames_attend_to_and_paths_of_classes_are_drawn(make: Make, tmp_path: Path) -> None:
     make("label=[kick,walk]", "n=2", "attention=true", "trajectories=true")
     out = tmp_path / "out"
-    pictures = {"002_kick_attention.png", "000_walk_attention.png", "trajectories.png"}
+    drawn = ("002_kick_attention", "000_walk_attention", "trajectories")
+    pictures = {f"{name}.{end}" for name in drawn for end in ("png", "svg")}
     assert names(out) == {"joints.npy", "labels.npy", "info.json", "attention.npy", *pictures}
     maps = np.load(out / "attention.npy", allow_pickle=False)
     assert maps.shape == (4, 12, 12)
     # itself and five past frames, as far as there are any
     assert ((maps > 0).sum(axis=2) == np.minimum(np.arange(12) + 1, 6)).all()
-    for name in pictures:
-        with Image.open(out / name) as picture:
+    for name in drawn:
+        with Image.open(out / f"{name}.png") as picture:
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 50
 
 

@@ -1,26 +1,31 @@
 """What is told of a config within a second, before torch is imported; verbs check the same again, and all the rest."""
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mutoscope
 from mutoscope.config.nodes import check_counts
-from mutoscope.config.static import check_statically
+from mutoscope.config.static import check_pair_statically, check_statically
 from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.missing import require_checkpoint
+from mutoscope.formats.weights import MissingWeightsError
 
 
-def check_early(config: Mapping[str, Any], verb: str) -> None:
+def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] | None = None) -> None:
     """Refuse what cannot work as far as sources and the disk tell.
 
     Args:
         config: resolved, plain.
         verb: that it is for.
+        typed: nested settings of the model that somebody typed one by one.
 
     Raises:
-        ConfigError: for a mistyped setting or value.
+        ConfigError: for a mistyped setting or value, for a model and a dataset of different kinds, and for a setting of
+            the model that means nothing because of another one.
         CheckpointError: for a model that is not there.
-        FileNotFoundError: for a folder of data that is not there.
+        FileNotFoundError: for a folder of data, or a file of weights, that is not there.
     """
     check_counts(config)
     check_statically(config)
@@ -34,3 +39,36 @@ def check_early(config: Mapping[str, Any], verb: str) -> None:
     # evaluations take the folder of the training unless another is named
     if verb == "train" and isinstance(dataset, Mapping) and dataset.get("name") in WANTED:
         existing_folder(dataset.get("root"), dataset["name"], WANTED[dataset["name"]])
+    model = config.get("model")
+    if verb == "train" and isinstance(model, Mapping) and isinstance(dataset, Mapping):
+        check_pair_statically(model, dataset)
+        try:
+            _check_conditions(model, list(_places(typed or {})))
+        except MissingWeightsError as missing:
+            # what can be fetched is, once nothing else is wrong
+            if missing.named or config.get("weights") != "fetch":
+                raise
+
+
+def _check_conditions(model: Mapping[str, Any], typed: list[str]) -> None:
+    """Ask the module ``conditions`` beside a model of this package, which imports no torch, where there is one."""
+    package, _, _ = str(model.get("_target_")).rpartition(".module.")
+    *_, folder = package.split(".")
+    if (
+        package == f"mutoscope.models.{folder}"
+        and (Path(mutoscope.__file__).parent / "models" / folder / "conditions.py").is_file()
+    ):
+        importlib.import_module(f"{package}.conditions").check(model, typed)
+
+
+def _places(typed: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """Dotted places of what was typed; a node that was typed whole is one of them, whatever is in it."""
+    for key, value in typed.items():
+        if not key:
+            # the choice of the model itself
+            continue
+        place = f"{where}.{key}" if where else key
+        if isinstance(value, dict) and value:
+            yield from _places(value, place)
+        else:
+            yield place

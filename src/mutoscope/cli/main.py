@@ -263,10 +263,10 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def _plain(cfg: DictConfig, verb: str) -> dict[str, Any]:
+def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The same, checked before anything slow is imported; whole floats as whole numbers where those are asked for."""
     config = chosen_settings(cfg, verb)
-    check_early(config, verb)
+    check_early(config, verb, typed_values(overrides, "model"))
     fits: dict[str, Any] = fitted(config)
     return fits
 
@@ -287,10 +287,10 @@ def _train(cfg: DictConfig) -> float | None:
         number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
 
         def job(began: bool) -> float | None:
-            return run_in_fresh_process(_job(cfg, run_dir, began), run_dir)
+            return run_in_fresh_process(_job(cfg, overrides, run_dir, began), run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = _plain(cfg, "train")
+    config = _plain(cfg, "train", hydra_config.overrides.task)
     if needs_own_processes(config["trainer"]):
         return run_in_fresh_process(config, run_dir)
     from mutoscope.verbs.train import train
@@ -298,9 +298,9 @@ def _train(cfg: DictConfig) -> float | None:
     return train(config, run_dir)
 
 
-def _job(cfg: DictConfig, run_dir: Path, began: bool) -> dict[str, Any]:
+def _job(cfg: DictConfig, overrides: Sequence[str], run_dir: Path, began: bool) -> dict[str, Any]:
     """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = _plain(cfg, "train")
+    config = _plain(cfg, "train", overrides)
     if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["ckpt"] = "last"
     return config

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mutoscope.config.foreign import as_large_as, from_file, portable_model
 from mutoscope.config.nodes import build, build_dataset, locate
+from mutoscope.config.static import mismatch
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint, read_exported
@@ -37,13 +38,9 @@ def check_pair(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
         ConfigError: naming both kinds and the datasets that would fit.
     """
     takes = model_class(model).takes
-    yields = datamodule_class(dataset["name"]).kind
-    if takes != yields:
-        fitting = [name for name, cls in datamodules().items() if cls.kind == takes]
-        raise ConfigError(
-            f"{model['_target_'].split('.')[-1]} takes {takes} data, but dataset '{dataset['name']}' yields {yields}; "
-            f"datasets that fit: {', '.join(fitting) or 'none yet'}."
-        )
+    if takes != datamodule_class(dataset["name"]).kind:
+        kinds = {name: cls.kind for name, cls in datamodules().items()}
+        raise mismatch(model["_target_"], takes, dataset["name"], kinds)
 
 
 def prepared(dataset: Mapping[str, Any]) -> DataModule:

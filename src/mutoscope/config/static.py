@@ -18,7 +18,7 @@ from mutoscope.config.names import check_known
 from mutoscope.config.nodes import LATE
 from mutoscope.config.roles import role_of
 from mutoscope.config.values import MisfitError, fit
-from mutoscope.data.registry import source_of
+from mutoscope.data.registry import names_without_import, plugins, source_of
 from mutoscope.runtime.errors import ConfigError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -62,6 +62,75 @@ def check_statically(config: Mapping[str, Any]) -> None:
         _check_names(node, where, name, parameters)
 
 
+def check_pair_statically(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+    """Whether a model can train on a dataset, as far as sources tell.
+
+    Raises:
+        ConfigError: see :func:`mismatch`.
+    """
+    try:
+        kinds = {name: _kind_of(name) for name in names_without_import()}
+        yields, takes = kinds[str(dataset.get("name"))], class_value(str(model.get("_target_")), "takes")
+    except LookupError:
+        return
+    if takes != yields and not plugins():
+        raise mismatch(str(model["_target_"]), takes, str(dataset["name"]), kinds)
+
+
+def mismatch(model: str, takes: str, dataset: str, kinds: Mapping[str, str]) -> ConfigError:
+    """What is said of a model and a dataset of another kind.
+
+    Args:
+        model: its class, dotted.
+        takes: its kind of data.
+        dataset: its name.
+        kinds: of all datasets, by name.
+    """
+    fitting = ", ".join(name for name, kind in kinds.items() if kind == takes)
+    return ConfigError(
+        f"{model.rpartition('.')[2]} takes {takes} data, but dataset '{dataset}' yields {kinds[dataset]}; datasets "
+        f"that fit: {fitting or 'none yet'}."
+    )
+
+
+def _kind_of(dataset: str) -> str:
+    found = source_of(dataset)
+    if found is None:
+        raise LookupError(f"Dataset '{dataset}' is none of this package.")
+    return str(class_value(_dotted(*found), "kind"))
+
+
+def class_value(target: str, name: str) -> Any:
+    """The plain value that a class of this package, or the nearest of its bases, gives a name in its body.
+
+    Raises:
+        LookupError: if the source does not tell.
+    """
+    try:
+        return _class_value(*_found(target), name)
+    except (_UnreadableError, OSError, SyntaxError) as error:
+        raise LookupError(f"The source does not tell what {name} is for {target}.") from error
+
+
+def _class_value(source: _Source, node: ast.AST, name: str) -> Any:
+    if not isinstance(node, ast.ClassDef):
+        raise _UnreadableError
+    for statement in node.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            value = getattr(statement, "value", None)
+            if isinstance(value, ast.Constant):
+                return value.value
+            # said, but not given
+            break
+    for base in node.bases:
+        try:
+            return _class_value(*_named(source, base), name)
+        except _UnreadableError:
+            continue
+    raise _UnreadableError
+
+
 def parameters_of(target: str) -> dict[str, Parameter]:
     """The parameters of a class of this package, or of a function, by name; annotations that are not told are ``Any``.
 
@@ -99,14 +168,17 @@ def _known(node: Mapping[str, Any], where: str) -> tuple[str, dict[str, Paramete
         found = source_of(str(node["name"]))
         if found is None:
             return None
-        path, name = found
-        target = ".".join(("mutoscope", *path.relative_to(_PACKAGE).with_suffix("").parts, name))
+        target = _dotted(*found)
     if not isinstance(target, str) or not target.startswith("mutoscope."):
         return None
     try:
         return target.rpartition(".")[2], parameters_of(target)
     except LookupError:
         return None
+
+
+def _dotted(path: Path, name: str) -> str:
+    return ".".join(("mutoscope", *path.relative_to(_PACKAGE).with_suffix("").parts, name))
 
 
 def _check_values(node: Mapping[str, Any], where: str, parameters: Mapping[str, Parameter]) -> None:

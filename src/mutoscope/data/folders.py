@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _CATER = "https://github.com/rohitgirdhar/CATER/blob/master/generate/README.md#direct-links"
+_PLAYABLE = (
+    "train/<video>/00000.png ..., val/ and test/ alike, with masks/ and glactions.pkl in a video's folder where they "
+    "are known. Set dataset.root=<that folder>"
+)
 #: what is expected in the folder of a dataset, by its registered name: the end of a sentence
 WANTED: Mapping[str, str] = {
     "cater": (
@@ -23,6 +27,15 @@ WANTED: Mapping[str, str] = {
     "video_folder": (
         "expected a folder with videos (mp4, mov, webm, avi, mkv, gif ...) or with folders of frames (0001.jpg ...), "
         "at any depth. Set dataset.root=<that folder>"
+    ),
+    "pvg": f"expected a folder in the layout of Playable Video Generation: {_PLAYABLE}",
+    "tennis": (
+        "expected the folder Tennis of Playable Video Generation (https://github.com/willi-menapace/"
+        f"PlayableVideoGeneration): {_PLAYABLE}"
+    ),
+    "bair": (
+        "expected the folder BAIR of Playable Video Generation (https://github.com/willi-menapace/"
+        f"PlayableVideoGeneration): {_PLAYABLE}"
     ),
     "cmu_mocap": (
         "expected a folder with index.csv (columns file, label, subject, trial, asf, fps), the AMC motions and ASF "

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from mutoscope.formats.state_dicts import read_plain
 from mutoscope.formats.weights import MissingWeightsError, find_weights, folders, present
 from mutoscope.runtime.download import sha256_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: architectures whose weights torchvision publishes, as the manifest calls them
 ARCHITECTURES = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
@@ -16,7 +17,7 @@ _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 MissingBackboneError = MissingWeightsError
 
 
-def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[str, Tensor]:
+def backbone_weights(architecture: str, path: str | Path | None = None) -> "dict[str, Tensor]":
     """The convolutional part of a backbone, a state dictionary of ``features.*`` on the CPU.
 
     Args:
@@ -28,6 +29,11 @@ def backbone_weights(architecture: str, path: str | Path | None = None) -> dict[
         MissingWeightsError: if there is no such file.
         ValueError: if the architecture is unknown, or the file is damaged or holds something else.
     """
+    # whether a file is there is told without these, which take seconds to import
+    from torch import Tensor
+
+    from mutoscope.formats.state_dicts import read_plain
+
     if architecture not in ARCHITECTURES:
         raise ValueError(f"There are no weights for '{architecture}'; known backbones: {', '.join(ARCHITECTURES)}.")
     file = find_backbone(architecture, path)

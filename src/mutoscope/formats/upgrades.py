@@ -107,9 +107,9 @@ def _settled(node: dict[str, Any], target: str) -> dict[str, Any]:
             if not _put(node, place.split("."), value):
                 node[old] = value
             moved.add(old)
-    after = _MEANINGLESS.get(target)
-    if moved and after is not None:
-        after(node)
+    for parts in (_MEANINGLESS if moved else {}, _UNREAD):
+        if (after := parts.get(target)) is not None:
+            after(node)
     return node
 
 
@@ -155,6 +155,24 @@ def _ag2vid_meaningless(node: dict[str, Any]) -> None:
             frames.pop("perceptual_weights", None)
 
 
+def _ag2vid_unread(node: dict[str, Any]) -> None:
+    """A discriminator beside layouts alone, and weights of losses that there are not, were left aside."""
+    layout, frames = node.get("layout"), node.get("frames", {})
+    if frames is None and "discriminator" in node:
+        node["discriminator"] = None
+    unread: set[str] = set()
+    if isinstance(layout, dict) and layout.get("name", "gcn") not in ("gcn", "rnn") and not layout.get("rivals"):
+        unread |= {"layout"}
+    if frames is None:
+        unread |= {"flow", "pixel"}
+    if frames is None or node.get("discriminator", {}) is None:
+        unread |= {"adversarial", "feature_matching"}
+    if frames is None or (isinstance(frames, dict) and frames.get("perceptual", "vgg19") in ("discriminator", "none")):
+        unread |= {"perceptual"}
+    if isinstance(weights := node.get("weights"), dict):
+        node["weights"] = {name: weight for name, weight in weights.items() if name not in unread}
+
+
 def _kinetic_gan_switches(node: dict[str, Any]) -> None:
     """The batches of an epoch counted where the schedule began anew with each."""
     if node.pop("schedule", "epoch") == "run":
@@ -165,6 +183,8 @@ _SWITCHES: dict[str, Callable[[dict[str, Any]], None]] = {
     "mutoscope.models.ag2vid.module.AG2Vid": _ag2vid_switches,
     "mutoscope.models.kinetic_gan.module.KineticGAN": _kinetic_gan_switches,
 }
+#: of settings of a file whose places are those of today
+_UNREAD: dict[str, Callable[[dict[str, Any]], None]] = {"mutoscope.models.ag2vid.module.AG2Vid": _ag2vid_unread}
 _MEANINGLESS: dict[str, Callable[[dict[str, Any]], None]] = {
     "mutoscope.models.ag2vid.module.AG2Vid": _ag2vid_meaningless,
 }

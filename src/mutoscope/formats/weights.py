@@ -1,12 +1,11 @@
 """Where published weights lie on this machine, and how they get there: fetched only when somebody asked for it."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-
-import torch
 
 from mutoscope.formats.weights_manifest import MANIFEST, Published
 from mutoscope.runtime.console import say
@@ -44,7 +43,15 @@ def fetching(asked: bool) -> Iterator[None]:
 def folders() -> list[Path]:
     """Where weights are looked for: ``$MUTOSCOPE_WEIGHTS``, then the folder where ``torch.hub`` keeps downloads."""
     own = os.environ.get(FOLDER)
-    return [*([Path(own)] if own else []), Path(torch.hub.get_dir()) / "checkpoints"]
+    return [*([Path(own)] if own else []), _hub_folder() / "checkpoints"]
+
+
+def _hub_folder() -> Path:
+    """``torch.hub.get_dir()``; where torch, which takes seconds, is not imported yet, by the rules it documents."""
+    if (torch := sys.modules.get("torch")) is not None:
+        return Path(torch.hub.get_dir())
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub"
 
 
 def published(name: str) -> Published:

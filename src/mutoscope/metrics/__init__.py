@@ -3,6 +3,8 @@
 from mutoscope.metrics.actions import ActionRecall, ComposedAccuracy, TrackClassifier
 from mutoscope.metrics.clip_sets import ClipMMD, class_mmd2
 from mutoscope.metrics.common import Recognizer, TooFewSamplesError
+from mutoscope.metrics.coverage import PrecisionRecall, share_within
+from mutoscope.metrics.fidelity import PSNR, SSIM
 from mutoscope.metrics.frechet import (
     FrechetDistance,
     FrechetTerms,
@@ -11,6 +13,7 @@ from mutoscope.metrics.frechet import (
     frechet_terms,
 )
 from mutoscope.metrics.inception import ClassifierFID, FrameClassifier, InceptionScore, inception_score
+from mutoscope.metrics.kernel import ClassifierKID, polynomial_mmd2, polynomial_mmd2_interval
 from mutoscope.metrics.layout import LayoutIoU, box_iou_pairs, moving_objects
 from mutoscope.metrics.lpips import LPIPS, LPIPSNetwork
 from mutoscope.metrics.mmd import MaximumMeanDiscrepancy, mmd2, mmd2_interval, mmd2_p_value
@@ -44,17 +47,21 @@ from mutoscope.metrics.tracks import (
     timing_accuracy,
 )
 from mutoscope.metrics.video import FrameError
+from mutoscope.metrics.warping import WarpingError
 
 __all__ = [
     "LPIPS",
     "PRESETS",
+    "PSNR",
     "SAGCNMMD",
+    "SSIM",
     "ActionConfusion",
     "ActionInformation",
     "ActionRecall",
     "BoneDrift",
     "ChanceInformation",
     "ClassifierFID",
+    "ClassifierKID",
     "ClipMMD",
     "ComposedAccuracy",
     "DestinationError",
@@ -77,6 +84,7 @@ __all__ = [
     "MotionMetric",
     "Multimodality",
     "NearestTrainingDistance",
+    "PrecisionRecall",
     "Protocol",
     "RecognitionAccuracy",
     "Recognizer",
@@ -85,6 +93,7 @@ __all__ = [
     "TimingAccuracy",
     "TooFewSamplesError",
     "TrackClassifier",
+    "WarpingError",
     "bootstrap_interval",
     "box_iou_pairs",
     "class_mmd2",
@@ -101,7 +110,10 @@ __all__ = [
     "onsets_of_pixels",
     "onsets_of_tracks",
     "paper_mmd",
+    "polynomial_mmd2",
+    "polynomial_mmd2_interval",
     "sa_gcn_mmd",
+    "share_within",
     "state_hash",
     "timing_accuracy",
 ]

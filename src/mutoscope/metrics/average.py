@@ -43,6 +43,23 @@ class RunningAverage(Metric):
             raise TooFewSamplesError(f"{type(self).__name__} has seen no {self.seen}.")
         return self.total / self.count
 
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean over all processes, the values taken as independent; see also :meth:`deviation`.
+
+        Raises:
+            TooFewSamplesError: below 2 values.
+        """
+        with self.sync_context(should_sync=self._to_sync):
+            n = float(self.count)
+            if n < 2:
+                raise TooFewSamplesError(
+                    f"An interval needs at least 2 values, {type(self).__name__} has seen {n:.0f}."
+                )
+            mean = float(self.total) / n
+            variance = max(float(self.squares) / n - mean**2, 0.0) * n / (n - 1)
+            reach = 1.959963984540054 * (variance / n) ** 0.5
+            return mean - reach, mean + reach
+
     def deviation(self) -> Tensor:
         """Standard deviation of the values over all processes, divided by their number; NaN before the first."""
         with self.sync_context(should_sync=self._to_sync):

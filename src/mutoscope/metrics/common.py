@@ -121,3 +121,16 @@ def check_frames(whose: str, *videos: Tensor) -> None:
         if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2] != 3 or frames.shape != videos[0].shape:
             got = " and ".join(f"{list(v.shape)} {str(v.dtype).removeprefix('torch.')}" for v in videos)
             raise ValueError(f"{whose} got frames {got}, expected uint8 [b, t, 3, h, w].")
+
+
+def pairs_of(whose: str, fake: Tensor, real: Tensor, *, skip_first: bool) -> tuple[Tensor, Tensor]:
+    """Frames that are compared pair by pair, without the first, given one where that is asked for.
+
+    Raises:
+        ValueError: unless both are uint8 ``[b, t, 3, h, w]`` of one shape and a frame is left.
+    """
+    check_frames(whose, fake, real)
+    first = int(skip_first)
+    if fake.shape[1] <= first:
+        raise ValueError(f"{whose} got videos of {fake.shape[1]} frames, expected more than {first}.")
+    return fake[:, first:], real[:, first:]

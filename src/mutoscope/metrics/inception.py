@@ -21,7 +21,7 @@ from mutoscope.metrics.frechet import FeatureMoments
 
 
 class FrameClassifier(Protocol):
-    """A video classifier, frozen and in evaluation mode; it resizes and normalises by itself."""
+    """A classifier of clips or frames, frozen and in evaluation mode; it resizes and normalises by itself."""
 
     @property
     def num_features(self) -> int:
@@ -32,7 +32,17 @@ class FrameClassifier(Protocol):
         """Number of classes ``k``."""
 
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """``frames: [b, t, 3, h, w]`` uint8 RGB -> features ``[b, d]`` and logits ``[b, k]``."""
+        """``frames: [b, t, 3, h, w]`` uint8 RGB -> features ``[n, d]`` and logits ``[n, k]``.
+
+        ``n`` is the number of clips, or of frames where every frame counts for itself.
+        """
+
+
+def features_of(classifier: FrameClassifier, frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Features and logits of videos ``[b, t, 3, h, w]`` uint8; raises ``ValueError`` for other types and shapes."""
+    check_frames(type(classifier).__name__, frames)
+    with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
+        return classifier.features(frames)
 
 
 def inception_score(probabilities: Tensor, splits: int = 1) -> Tensor:
@@ -98,12 +108,12 @@ class InceptionScore(Metric):
         self.add_state("marginal", torch.zeros(splits, k, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(splits, dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
+    def update(self, fake_frames: Tensor | None = None, real_frames: Tensor | None = None) -> None:
         """Add videos ``[b, t, 3, h, w]`` uint8; raises ``ValueError`` for other types, shapes and NaN."""
         frames = fake_frames if self.of == "fake" else real_frames
-        check_frames(type(self).__name__, frames)
-        with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
-            _, logits = self.classifier.features(frames)
+        if frames is None:
+            return
+        logits = features_of(self.classifier, frames)[1]
         check_finite(type(self).__name__, logits=logits)
         p = double(logits, self.entropy.device).softmax(dim=1)
         start = self.count.sum()
@@ -140,10 +150,8 @@ class ClassifierFID(FeatureMoments):
         super().__init__(classifier.num_features, ddof)
         self.classifier = classifier
 
-    def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:
-        """Add videos ``[b, t, 3, h, w]`` uint8 of both sides; raises ``ValueError`` for other types and shapes."""
+    def update(self, fake_frames: Tensor | None = None, real_frames: Tensor | None = None) -> None:
+        """Add videos ``[b, t, 3, h, w]`` uint8 of one side or both; other types and shapes are a ``ValueError``."""
         for frames, real in ((fake_frames, False), (real_frames, True)):
-            check_frames(type(self).__name__, frames)
-            with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
-                features, _ = self.classifier.features(frames)
-            self._add(features, real)
+            if frames is not None:
+                self._add(features_of(self.classifier, frames)[0], real)

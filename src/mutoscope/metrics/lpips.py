@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mutoscope.metrics.average import RunningAverage
 from mutoscope.metrics.common import check_frames
+from mutoscope.nn.feature_tower import freeze, layers_of, stages
 
 Backbone = Literal["alex", "squeeze", "vgg"]
 
@@ -52,22 +53,9 @@ class LPIPSNetwork(nn.Module):
         if net not in get_args(Backbone):
             raise ValueError(f"net is '{net}', expected one of {', '.join(get_args(Backbone))}.")
         self.net = net
-        # imported here: torchvision is slow to load and most runs measure no frames
-        from torchvision import models
-
         tower = TOWERS[net]
-        with torch.device("meta"):
-            layers = getattr(models, tower.model)(weights=None).features[: tower.taps[-1] + 1]
-        prefix = "features."
-        weights = {k.removeprefix(prefix): v for k, v in backbone.items() if k.startswith(prefix)}
-        wanted = {name: tuple(value.shape) for name, value in layers.state_dict().items()}
-        for name, shape in wanted.items():
-            if name not in weights or tuple(weights[name].shape) != shape:
-                raise ValueError(
-                    f"The backbone weights have no {prefix}{name} of shape {list(shape)}; expected torchvision's "
-                    f"{tower.model}."
-                )
-        layers.load_state_dict({name: weights[name].detach().float().clone() for name in wanted}, assign=True)
+        layers = layers_of(tower.model, tower.taps[-1])
+        freeze(layers, backbone, f"torchvision's {tower.model}")
         self.taps, self.layers = tower.taps, layers
         for i, channels in enumerate(tower.channels):
             name = f"lin{i}.model.1.weight"
@@ -82,14 +70,12 @@ class LPIPSNetwork(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """``a, b: [n, 3, h, w]`` RGB in -1..1 -> ``[n]`` distances."""
         x = (torch.cat([a, b]) - self.mean) / self.std
-        distance, taps = a.new_zeros(len(a)), list(self.taps)
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i in taps:
-                head = self.get_buffer(f"head{taps.index(i)}")
-                unit = x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
-                first, second = unit.chunk(2)
-                distance = distance + ((first - second).square() * head).sum(dim=1).mean(dim=(1, 2))
+        distance = a.new_zeros(len(a))
+        for i, stage in enumerate(stages(self.layers, self.taps)):
+            x = stage(x)
+            unit = x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+            first, second = unit.chunk(2)
+            distance = distance + ((first - second).square() * self.get_buffer(f"head{i}")).sum(dim=1).mean(dim=(1, 2))
         return distance
 
 

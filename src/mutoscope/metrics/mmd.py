@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from mutoscope.metrics.common import TooFewSamplesError, check_features, double
+from mutoscope.metrics.feature_tables import FeatureTables
 
 #: kernel widths as multiples of the median squared distance
 MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -121,54 +120,28 @@ def mmd2_interval(
     return low, high
 
 
-class FeatureSets(Metric):
-    """States and ``compute`` of a discrepancy over collected features: they are kept, and gathered over processes.
-
-    Every process must have seen a sample of each side before ``compute``, since nothing cannot be gathered.
-    """
-
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = False
-
-    real: list[Tensor] | Tensor
-    fake: list[Tensor] | Tensor
+class FeatureSets(FeatureTables):
+    """``compute`` of a discrepancy over collected features."""
 
     def __init__(self, multiples: Sequence[float]) -> None:
         super().__init__()
         if not multiples or min(multiples) <= 0:
             raise ValueError(f"multiples are {list(multiples)}, expected at least one, all positive.")
         self.multiples = tuple(multiples)
-        self.add_state("real", [], dist_reduce_fx="cat")
-        self.add_state("fake", [], dist_reduce_fx="cat")
-
-    def _add(self, features: Tensor, real: bool) -> None:
-        check_features(features)
-        side = self.real if real else self.fake
-        assert isinstance(side, list)
-        side.append(features.detach())
-
-    def _features(self) -> tuple[Tensor, Tensor]:
-        _need_two(*(sum(len(part) for part in side) if isinstance(side, list) else len(side) for side in self._both()))
-        real, fake = (dim_zero_cat(side) for side in self._both())
-        return real, fake
-
-    def _both(self) -> tuple[list[Tensor] | Tensor, list[Tensor] | Tensor]:
-        return self.real, self.fake
 
     def compute(self) -> Tensor:
         """MMD², a float64 scalar; errors as in :func:`mmd2`."""
-        return mmd2(*self._features(), self.multiples)
+        return mmd2(*self.features(), self.multiples)
 
     def p_value(self, draws: int = 200, seed: int = 0) -> Tensor:
         """Permutation p-value of the samples seen by all processes; see :func:`mmd2_p_value`."""
         with self.sync_context(should_sync=self._to_sync):
-            return mmd2_p_value(*self._features(), self.multiples, draws, seed)
+            return mmd2_p_value(*self.features(), self.multiples, draws, seed)
 
     def interval(self, level: float = 0.95, draws: int = 200, seed: int = 0) -> tuple[float, float]:
         """Bootstrap interval over the samples seen by all processes; see :func:`mmd2_interval`."""
         with self.sync_context(should_sync=self._to_sync):
-            return mmd2_interval(*self._features(), self.multiples, level, draws, seed)
+            return mmd2_interval(*self.features(), self.multiples, level, draws, seed)
 
 
 class MaximumMeanDiscrepancy(FeatureSets):

@@ -10,13 +10,12 @@ from torchmetrics.utilities import dim_zero_cat
 
 from mutoscope.metrics.average import RunningAverage
 from mutoscope.metrics.common import TooFewSamplesError, check_finite
+from mutoscope.structures.label_units import PIXELS_OF_LABEL
 
 Layer = Literal["foreground", "background"]
 Unit = Literal["pixels", "reference"]
 Statistic = Literal["mean", "min", "max"]
 
-#: of the original's W-Sprites labels: pixels of a label of 1 in a frame of 96x128 (spec section 9, "Trap")
-_LABEL_PIXELS = {"foreground": (32.0, 16.0), "background": (-6.25, -4.6875)}
 #: cosine of 45 degrees
 _NEAR = 0.5**0.5
 
@@ -110,7 +109,7 @@ class ShiftError(Metric):
         check_finite("ShiftError", shifts=found, true_shifts=truth)
         found, truth = found.double(), truth.double()
         if self.unit == "reference":
-            truth = truth / truth.new_tensor(_LABEL_PIXELS[self.layer])
+            truth = truth / truth.new_tensor(PIXELS_OF_LABEL[self.layer])
             found = found if self.layer == "foreground" else -found
         distance = (found - truth).norm(dim=-1).to(self.total.device)
         self.total = self.total + distance.sum()

@@ -1,7 +1,7 @@
 """What all models share: the optimiser step, the seeded streams of randomness, EMA, plain checkpoints."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar, Required, TypedDict
 
@@ -28,6 +28,12 @@ class TrainingSettings(TypedDict, total=False):
     clip_norm: float | None
     compile_networks: bool
     seed: int
+
+
+def keep_only(training: TrainingSettings, networks: Collection[str]) -> None:
+    """Leave aside, in place, the optimisers and schedules of networks that a model does not have or does not move."""
+    training["optimizers"] = {name: f for name, f in training["optimizers"].items() if name in networks}
+    training["schedulers"] = {name: f for name, f in (training.get("schedulers") or {}).items() if name in networks}
 
 
 class IterationModule(LightningModule):

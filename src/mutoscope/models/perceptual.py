@@ -1,15 +1,10 @@
-"""The networks behind perceptual losses, and where their weights lie."""
+"""The networks behind perceptual losses."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
-from mutoscope.formats.backbones import MissingBackboneError, backbone_weights, find_backbone
+from mutoscope.formats.backbones import backbone_weights
+from mutoscope.models.perceptual_files import BACKBONES, Backbone, find_perceptual
 from mutoscope.nn.perceptual import FrozenFeatures, SqueezeFeatures, Vgg19Features
-
-#: networks whose weights are files, as torchvision calls them
-BACKBONES = {"vgg19": "vgg19", "squeezenet": "squeezenet1_1"}
-Backbone = Literal["vgg19", "squeezenet"]
 
 
 def load_perceptual(
@@ -18,26 +13,3 @@ def load_perceptual(
     """The network of a perceptual loss with its published weights; raises as :func:`find_perceptual` does."""
     weights = backbone_weights(BACKBONES[name], find_perceptual(name, path, node, without))
     return Vgg19Features(weights) if name == "vgg19" else SqueezeFeatures(weights)
-
-
-def find_perceptual(name: Backbone, path: str | None, node: str = "model", without: Sequence[str] = ("none",)) -> Path:
-    """The file with the weights of the network of a perceptual loss.
-
-    Args:
-        name: of the network.
-        path: the file; torchvision's cache by default.
-        node: of the settings ``perceptual`` and ``perceptual_weights``, for the message.
-        without: values of the former that need no file.
-
-    Raises:
-        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
-    """
-    try:
-        return find_backbone(BACKBONES[name], path)
-    except MissingBackboneError as error:
-        needless = " and ".join(f"{node}.perceptual={value}" for value in without)
-        raise MissingBackboneError(
-            f"{error} The setting is {node}.perceptual_weights=<file>; "
-            f"{needless} need{'s' if len(without) == 1 else ''} no file.",
-            error.named,
-        ) from error

@@ -1,15 +1,13 @@
 """Distances between pictures in the features of networks trained on ImageNet (Johnson et al. 2016)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
-from mutoscope.nn.convolution import Conv2d
+from mutoscope.nn.feature_tower import freeze, layers_of, stages
 
 #: of the taps from fine to coarse (pix2pixHD; AG2Vid, section 4.3)
 TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
@@ -22,30 +20,26 @@ class FrozenFeatures(nn.Module):
         layers: built without storage (on the ``meta`` device).
         taps: numbers of the layers whose outputs are features, ascending.
         weights: ``features.<layer>.*``; entries of later layers are left out.
+        name: of the network, for messages.
 
     Raises:
         ValueError: if weights are missing or have other shapes.
     """
 
-    def __init__(self, layers: nn.Sequential, taps: Sequence[int], weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, layers: nn.Sequential, taps: Sequence[int], weights: Mapping[str, Tensor], name: str = "these layers"
+    ) -> None:
         super().__init__()
         self.taps = tuple(taps)
         self.features = layers[: self.taps[-1] + 1]
-        wanted = {f"features.{key}": tuple(x.shape) for key, x in self.features.state_dict().items()}
-        given = {key: tuple(weights[key].shape) for key in wanted if key in weights}
-        if given != wanted:
-            key = next(key for key in wanted if given.get(key) != wanted[key])
-            found = f"has shape {given[key]}" if key in given else "is missing"
-            raise ValueError(f"The weights do not fit {type(self).__name__}: '{key}' {found}, expected {wanted[key]}.")
-        self.load_state_dict({key: weights[key] for key in wanted}, assign=True)
-        self.requires_grad_(False).eval()
+        freeze(self.features, weights, name)
+        self.eval()
         self.register_state_dict_post_hook(_leave_out)
         self.register_load_state_dict_pre_hook(_put_back)
 
     def stages(self) -> Iterator[nn.Sequential]:
         """The layers from one tap to the next."""
-        for first, last in pairwise((-1, *self.taps)):
-            yield self.features[first + 1 : last + 1]
+        return stages(self.features, self.taps)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """``[n, 3, h, w]`` normalised by ImageNet's mean and deviation -> one ``[n, c, h', w']`` per tap."""
@@ -60,21 +54,14 @@ class Vgg19Features(FrozenFeatures):
     """VGG-19 after relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1; input at least 16 pixels wide."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        with torch.device("meta"):
-            layers = torchvision.models.vgg19(init_weights=False).features
-            for i, layer in enumerate(layers):
-                if isinstance(layer, nn.Conv2d):
-                    layers[i] = Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
-        super().__init__(layers, (1, 6, 11, 20, 29), weights)
+        super().__init__(layers_of("vgg19", 29, quick=True), (1, 6, 11, 20, 29), weights, "VGG-19")
 
 
 class SqueezeFeatures(FrozenFeatures):
     """SqueezeNet 1.1 at the ends of its four resolutions and in the middle of the last; small and quick."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        with torch.device("meta"):
-            layers = torchvision.models.squeezenet1_1().features
-        super().__init__(layers, (1, 4, 7, 10, 12), weights)
+        super().__init__(layers_of("squeezenet1_1", 12), (1, 4, 7, 10, 12), weights, "SqueezeNet 1.1")
 
 
 def perceptual_loss(

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from mutoscope.render.camera import FOLLOWING, Bounds, Camera, Motion
-from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, blend, fit_text
-from mutoscope.render.plot import PAPER, RULE, Page, Panel, class_colours, ticks
+from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, blend
+from mutoscope.render.plot import PAPER, RULE, Page, class_colours, points, rgb, style
 from mutoscope.render.skeleton import draw_motion
 from mutoscope.structures import Skeleton
 
@@ -14,6 +14,8 @@ _CELL = (112, 104)
 _MARGIN, _HEAD, _ARCS = 28, 84, 190
 _MAP, _BAR = 300, 14
 _MOST = 6
+#: of weights, from light to heavy
+_BLUES: tuple[Colour, ...] = ((222, 236, 247), (107, 174, 214), (8, 81, 156), (8, 32, 84))
 
 
 def draw_attention(
@@ -25,7 +27,7 @@ def draw_attention(
     title: str,
     shown: int = 10,
     camera: Camera = FOLLOWING,
-) -> Frames:
+) -> Page:
     """Which past frames each frame attends to, and how much.
 
     Above: key frames over a time line, and arcs from each of them to the frames it attends to, in its colour; the
@@ -41,9 +43,6 @@ def draw_attention(
         shown: at most so many key frames, evenly spaced up to the last.
         camera: where from.
 
-    Returns:
-        ``[h, w, 3]`` uint8.
-
     Raises:
         ValueError: weights that do not fit the clip, attend to later frames, or are negative or not finite.
     """
@@ -56,15 +55,14 @@ def draw_attention(
     width = max(2 * _MARGIN + max(len(key), _MOST + 1) * w, 2 * _MARGIN + _MAP + 560)
     below = _HEAD + h + 30 + _ARCS + 30
     page = Page(width, below + _MAP + 84)
-    page.text((16, 12), fit_text(title, width - 32, 17), 17)
     note = "A frame attends to itself and to the past frames that pruning kept; weights are shares of all of these."
-    page.text((16, 37), fit_text(note, width - 32, 12), 12, MUTED)
+    page.heading(title, note)
     early, late = class_colours(2)
     colours = [blend(early, late, share) for share in np.linspace(0, 1, len(key))]
     _time_line(page, video, key, colours, shares, fps)
     _last_frame(page, video, shares, colours[-1], below, fps)
     _map(page, shares, (float(width - _MARGIN - 64 - _MAP), float(below + 22)), fps)
-    return page.picture()
+    return page
 
 
 def _shares(weights: Array, length: int) -> Array:
@@ -86,8 +84,8 @@ def _time_line(page: Page, video: Frames, key: list[int], colours: list[Colour],
 
     for frame, colour in zip(key, colours, strict=True):
         page.paste(video[frame], round(x(frame) - w / 2), _HEAD - 8)
-        page.text((x(frame), line - 12), f"{frame / fps:.2f} s", 11, MUTED, "ms")
-        page.text((x(frame), _HEAD - 10), f"frame {frame}", 12, colour, "ms")
+        page.text((x(frame), line - 12), f"{frame / fps:.2f} s", 11, MUTED, across="center", up="baseline")
+        page.text((x(frame), _HEAD - 10), f"frame {frame}", 12, colour, across="center", up="baseline")
     page.line(np.array([[x(0), line], [x(length - 1), line]]), blend(PAPER, INK, 0.4))
     for frame in range(length):
         page.line(np.array([[x(frame), line - 3], [x(frame), line]]), blend(PAPER, INK, 0.4))
@@ -105,7 +103,7 @@ def _time_line(page: Page, video: Frames, key: list[int], colours: list[Colour],
     for frame, colour in zip(key, colours, strict=True):
         page.disc(np.array([x(frame), line]), 4.5, colour)
     words = f"arc: from a frame (disc) to one it attends to (ring); the heaviest is {heaviest:.0%}"
-    page.text((_MARGIN, line + _ARCS + 12), words, 11, MUTED, "ls")
+    page.text((_MARGIN, line + _ARCS + 12), words, 11, MUTED, up="baseline")
 
 
 def _last_frame(page: Page, video: Frames, shares: Array, colour: Colour, top: int, fps: float) -> None:
@@ -115,15 +113,17 @@ def _last_frame(page: Page, video: Frames, shares: Array, colour: Colour, top: i
     past = np.flatnonzero(shares[last, :last])
     best = np.sort(past[np.argsort(-shares[last, past], kind="stable")[:_MOST]]).tolist()
     left = "" if len(past) <= _MOST else f" (the {_MOST} heaviest of {len(past)})"
-    page.text((_MARGIN, top), f"What the last frame attends to{left}", 13, INK, "ls")
+    page.text((_MARGIN, top), f"What the last frame attends to{left}", 13, INK, up="baseline")
     heaviest = max([float(shares[last, frame]) for frame in best], default=1.0)
     columns = 4
     for number, frame in enumerate([last, *best]):
         x, y = _MARGIN + (number % columns) * (w + 14), top + 26 + (number // columns) * (h + 52)
         page.paste(video[frame], x, y)
-        page.text((x + w / 2, y - 5), f"frame {frame}", 12, colour if frame == last else INK, "ms")
+        page.text(
+            (x + w / 2, y - 5), f"frame {frame}", 12, colour if frame == last else INK, across="center", up="baseline"
+        )
         words = "itself" if frame == last else f"{frame / fps:.2f} s"
-        page.text((x + w / 2, y + h + 3), f"{words}: {shares[last, frame]:.0%}", 11, MUTED, "ma")
+        page.text((x + w / 2, y + h + 3), f"{words}: {shares[last, frame]:.0%}", 11, MUTED, across="center")
         if frame == last:
             continue
         bar = (x + 12.0, y + h + 19.0, x + w - 12.0, y + h + 24.0)
@@ -133,39 +133,25 @@ def _last_frame(page: Page, video: Frames, shares: Array, colour: Colour, top: i
 
 def _map(page: Page, shares: Array, corner: tuple[float, float], fps: float) -> None:
     """All weights, time running to the right and down, with the key to their colours."""
-    length = len(shares)
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     left, top = corner
-    box = (left, top, left + _MAP, top + _MAP)
-    panel = Panel(page, box, (-0.5, length - 0.5), (length - 0.5, -0.5))
+    axes = page.axes((left, top, left + _MAP, top + _MAP))
     # the first frame has nobody but itself
-    heaviest = max(float(shares[1:].max()), 1e-9) if length > 1 else 1.0
-    picture = np.stack([_colour(row / heaviest) for row in shares])
-    size = [round(value) for value in (_MAP, _MAP)]
-    rows = np.minimum(np.arange(size[0]) * length // size[0], length - 1)
-    page.paste(picture[rows][:, rows], round(left), round(top))
-    marks = ticks(0, length - 1, most=6)
-
-    def words(mark: float) -> str:
-        return f"{mark:g}"
-
-    panel.x_axis(f"frame attended to ({fps:g} per second)", marks, words)
-    panel.y_axis("frame that attends (white: no weight)", marks, words)
-    page.paste(picture[rows][:, rows], round(left), round(top))
-    panel.border()
-    key = left + _MAP + 16
-    for step in range(_MAP):
-        colour = _colour(np.array([1 - step / (_MAP - 1)]))[0]
-        page.box((key, top + step, key + _BAR, top + step + 1), (int(colour[0]), int(colour[1]), int(colour[2])))
-    for mark in ticks(0, heaviest, most=4):
-        y = top + _MAP * (1 - mark / heaviest)
-        page.line(np.array([[key + _BAR, y], [key + _BAR + 4, y]]), MUTED)
-        page.text((key + _BAR + 7, y), f"{mark:.0%}", 11, MUTED, "lm")
-    page.text((key - 2, top - 8), "share", 11, MUTED, "ls")
-
-
-def _colour(shares: Array) -> Frames:
-    """``[n]`` in [0, 1] -> ``[n, 3]``: white where nothing was kept, then from pale to dark blue."""
-    stops = np.array([[222, 236, 247], [107, 174, 214], [8, 81, 156], [8, 32, 84]], dtype=np.float64)
-    place = np.clip(shares, 0, 1) * (len(stops) - 1)
-    colours = np.stack([np.interp(place, np.arange(len(stops)), stops[:, k]) for k in range(3)], axis=-1)
-    return np.where((shares > 0)[:, None], colours, 255.0).round().astype(np.uint8)
+    heaviest = max(float(shares[1:].max()), 1e-9) if len(shares) > 1 else 1.0
+    blues = LinearSegmentedColormap.from_list("from pale to dark blue", [rgb(colour) for colour in _BLUES])
+    # white where nothing was kept
+    kept = np.ma.masked_equal(shares, 0.0)
+    image = axes.imshow(kept, cmap=blues, vmin=0.0, vmax=heaviest, interpolation="nearest")
+    axes.set_xlabel(f"frame attended to ({fps:g} per second)")
+    axes.set_title("frame that attends (white: no weight)", loc="left", fontsize=points(12), color=rgb(INK))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(False)
+    key = page.axes((left + _MAP + 16, top, left + _MAP + 16 + _BAR, top + _MAP))
+    with style():
+        bar = page.figure.colorbar(image, cax=key, format=PercentFormatter(1.0, decimals=0))
+    bar.outline.set_visible(False)
+    bar.locator = MaxNLocator(5)
+    key.set_title("share", loc="left", fontsize=points(11), color=rgb(MUTED))

@@ -1,16 +1,25 @@
-"""Axes, marks and words on a page: what pictures of numbers are drawn with."""
+"""Figures: axes, marks and words in the house's colours, drawn by matplotlib and written as PNG and SVG.
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+matplotlib is imported when something is drawn, not before: most commands draw nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames, blend, font, nice_length
+from mutoscope.render.canvas import INK, MUTED, Array, Colour, Frames
+from mutoscope.runtime.files import replacing
 
-#: pixels of a page for one of the picture
-SUPERSAMPLE = 3
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: pixels of a picture per inch; sizes below are in such pixels, those of matplotlib's fonts and lines in points
+_DPI = 100
+_POINTS = 72 / _DPI
 PAPER: Colour = (255, 255, 255)
 RULE: Colour = (226, 228, 233)
 #: of actions, told apart with every common kind of colour blindness as far as there are (after Okabe and Ito)
@@ -35,17 +44,75 @@ def class_colours(count: int) -> list[Colour]:
     return [PALETTE[number % len(PALETTE)] for number in range(count)]
 
 
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most + 1`` round numbers, evenly spaced, in ``[low, high]``; one where these are the same."""
-    if high <= low:
-        return [low]
-    step = nice_length((high - low) / most)
-    first = math.ceil(low / step - 1e-9)
-    return [round(k * step, 10) + 0.0 for k in range(first, math.floor(high / step + 1e-9) + 1)]
+def rgb(colour: Colour) -> tuple[float, float, float]:
+    """As matplotlib takes it."""
+    return colour[0] / 255, colour[1] / 255, colour[2] / 255
+
+
+def points(pixels: float) -> float:
+    """Pixels as the points in which matplotlib measures fonts, lines and markers."""
+    return pixels * _POINTS
+
+
+@contextmanager
+def style(**changes: Any) -> Iterator[None]:
+    """matplotlib's own defaults with ours on top, whatever the user's ``matplotlibrc`` says."""
+    from matplotlib import style as styles
+
+    ours = {
+        "font.size": points(11),
+        "axes.labelsize": points(12),
+        "axes.labelcolor": rgb(INK),
+        "axes.edgecolor": rgb(MUTED),
+        "axes.linewidth": points(1),
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "grid.color": rgb(RULE),
+        "grid.linewidth": points(1),
+        "xtick.color": rgb(MUTED),
+        "ytick.color": rgb(MUTED),
+        "xtick.major.size": points(4),
+        "ytick.major.size": points(4),
+        # the same drawing gives the same file
+        "svg.hashsalt": "mutoscope",
+    }
+    with styles.context(["default", ours | changes]):
+        yield
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty white figure of so many pixels; draw on it within :func:`style`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=rgb(PAPER))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(path: str | Path, figure: "Figure") -> list[Path]:
+    """Write a figure as PNG and, beside it, as SVG, replacing the files atomically.
+
+    Args:
+        path: of the PNG; the SVG takes its name with another ending.
+        figure: drawn within :func:`style`.
+
+    Returns:
+        Both paths.
+    """
+    path = Path(path)
+    kinds: tuple[tuple[Path, str, dict[str, None]], ...] = (
+        (path, "png", {"Software": None}),
+        (path.with_name(f"{path.name.removesuffix('.png')}.svg"), "svg", {"Date": None, "Creator": None}),
+    )
+    for target, kind, unsaid in kinds:
+        with style(), replacing(target) as temporary:
+            figure.savefig(temporary, format=kind, metadata=unsaid)
+    return [target for target, *_ in kinds]
 
 
 class Page:
-    """A white page to draw on, with sizes in pixels of the finished picture.
+    """A white page to draw on, with sizes and places in pixels of the finished picture, from the top left corner.
 
     Args:
         width, height: of the picture.
@@ -53,93 +120,99 @@ class Page:
 
     def __init__(self, width: int, height: int) -> None:
         self.size = (width, height)
-        self.image = Image.new("RGB", (width * SUPERSAMPLE, height * SUPERSAMPLE), PAPER)
-        self.pen = ImageDraw.Draw(self.image, "RGBA")
+        with style():
+            self.figure = new_figure(width, height)
+            sheet = self.figure.add_axes((0, 0, 1, 1))
+            sheet.set_axis_off()
+        sheet.set_xlim(0, width)
+        sheet.set_ylim(height, 0)
+        sheet.set_autoscale_on(False)
+        self._sheet = sheet
 
-    def line(self, points: Array, colour: Colour, width: float = 1.0, opacity: float = 1.0) -> None:
-        """Through ``[n, 2]`` points."""
-        ends = [(float(x), float(y)) for x, y in np.asarray(points) * SUPERSAMPLE]
-        self.pen.line(ends, _ink(colour, opacity), max(round(width * SUPERSAMPLE), 1), joint="curve")
+    def axes(self, box: tuple[float, float, float, float]) -> "Axes":
+        """matplotlib's axes in a box (left, top, right, bottom)."""
+        left, top, right, bottom = box
+        width, height = self.size
+        with style():
+            return self.figure.add_axes(
+                (left / width, 1 - bottom / height, (right - left) / width, (bottom - top) / height)
+            )
 
-    def area(self, points: Array, colour: Colour, opacity: float = 1.0) -> None:
-        """Filled, around ``[n, 2]`` points."""
-        self.pen.polygon([(float(x), float(y)) for x, y in np.asarray(points) * SUPERSAMPLE], _ink(colour, opacity))
+    def line(self, places: Array, colour: Colour, width: float = 1.0, opacity: float = 1.0) -> None:
+        """Through ``[n, 2]`` places."""
+        x, y = np.asarray(places).T
+        self._sheet.plot(x, y, color=rgb(colour), linewidth=points(width), alpha=opacity)
 
     def box(self, box: tuple[float, float, float, float], colour: Colour) -> None:
         """Filled, (left, top, right, bottom)."""
-        left, top, right, bottom = (SUPERSAMPLE * side for side in box)
-        # Pillow's corners both lie inside
-        self.pen.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), colour)
+        from matplotlib.patches import Rectangle
+
+        left, top, right, bottom = box
+        self._sheet.add_patch(Rectangle((left, top), right - left, bottom - top, color=rgb(colour), linewidth=0))
 
     def disc(self, at: Array, radius: float, colour: Colour, fill: Colour | None = None) -> None:
         """A disc, or a ring of ``colour`` around ``fill``."""
-        x, y, r = (SUPERSAMPLE * float(value) for value in (at[0], at[1], radius))
-        self.pen.ellipse((x - r, y - r, x + r, y + r), fill or colour, colour, round(1.4 * SUPERSAMPLE))
+        self._sheet.plot(
+            at[0], at[1], "o", ms=points(2 * radius), mfc=rgb(fill or colour), mec=rgb(colour), mew=points(1.4)
+        )
 
     def text(
-        self, at: tuple[float, float], words: str, pixels: float, colour: Colour = INK, anchor: str = "la"
+        self,
+        at: tuple[float, float],
+        words: str,
+        pixels: float,
+        colour: Colour = INK,
+        *,
+        across: Literal["left", "center", "right"] = "left",
+        up: Literal["top", "center", "baseline"] = "top",
+        within: float | None = None,
     ) -> None:
-        """One line; the anchor is Pillow's."""
-        place = (at[0] * SUPERSAMPLE, at[1] * SUPERSAMPLE)
-        self.pen.text(place, words, colour, font(pixels * SUPERSAMPLE), anchor=anchor)
+        """One line, as it stands; shortened where it is wider than ``within`` pixels."""
+        shown = words if within is None else fitting(words, within, pixels)
+        self._sheet.text(
+            *at, shown, fontsize=points(pixels), color=rgb(colour), ha=across, va=up, parse_math=False, in_layout=False
+        )
 
-    def paste(self, picture: Frames, left: int, top: int) -> None:
-        """A finished picture; it loses nothing by the way back to the page's size."""
+    def heading(self, title: str, note: str) -> None:
+        """What the picture is, and below it a line about how to read it."""
+        width = self.size[0] - 32
+        self.text((16, 12), title, 17, within=width)
+        self.text((16, 38), note, 12, MUTED, within=width)
+
+    def paste(self, picture: Frames, left: float, top: float) -> None:
+        """A picture ``[h, w, 3]`` uint8, pixel for pixel."""
         h, w = picture.shape[:2]
-        large = Image.fromarray(picture).resize((w * SUPERSAMPLE, h * SUPERSAMPLE), Image.Resampling.NEAREST)
-        self.image.paste(large, (left * SUPERSAMPLE, top * SUPERSAMPLE))
+        self._sheet.imshow(
+            picture, extent=(left, left + w, top + h, top), interpolation="nearest", aspect="auto", zorder=1
+        )
 
     def picture(self) -> Frames:
         """``[h, w, 3]`` uint8."""
-        return np.asarray(self.image.reduce(SUPERSAMPLE))
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas = self.figure.canvas
+        assert isinstance(canvas, FigureCanvasAgg)
+        with style():
+            canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write it as PNG and SVG; see :func:`save_figure`."""
+        return save_figure(path, self.figure)
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A rectangle of a page with two linear axes.
+def fitting(words: str, width: float, pixels: float) -> str:
+    """The words in a font of so many pixels, shortened with an ellipsis where they are wider than ``width`` pixels."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
-    Args:
-        page: to draw on.
-        box: (left, top, right, bottom) in pixels.
-        x, y: what lies at (left, right) and at (bottom, top).
-    """
+    face = FontProperties(size=pixels)
 
-    page: Page
-    box: tuple[float, float, float, float]
-    x: tuple[float, float]
-    y: tuple[float, float]
+    def wide(text: str) -> bool:
+        return float(text_to_path.get_text_width_height_descent(text, face, ismath=False)[0]) > width
 
-    def at(self, points: Array) -> Array:
-        """``[..., 2]`` data -> pixels."""
-        left, top, right, bottom = self.box
-        points = np.asarray(points, dtype=np.float64)
-        across = left + (points[..., 0] - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
-        return np.stack([across, bottom - (points[..., 1] - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)], -1)
-
-    def x_axis(self, name: str, marks: Sequence[float], words: Callable[[float], str] = "{:g}".format) -> None:
-        """Rules at the marks, their words below the panel, the name below these."""
-        _, top, _, bottom = self.box
-        for mark in marks:
-            x = float(self.at(np.array([mark, self.y[0]]))[0])
-            self.page.line(np.array([[x, top], [x, bottom + 4]]), RULE)
-            self.page.text((x, bottom + 7), words(mark), 11, MUTED, "ma")
-        left, _, right, _ = self.box
-        self.page.text(((left + right) / 2, bottom + 24), name, 12, INK, "ma")
-
-    def y_axis(self, name: str, marks: Sequence[float], words: Callable[[float], str] = "{:g}".format) -> None:
-        """Rules at the marks, their words left of the panel, the name above it."""
-        left, top, right, _ = self.box
-        for mark in marks:
-            y = float(self.at(np.array([self.x[0], mark]))[1])
-            self.page.line(np.array([[left - 4, y], [right, y]]), RULE)
-            self.page.text((left - 7, y), words(mark), 11, MUTED, "rm")
-        self.page.text((left, top - 8), name, 12, INK, "ls")
-
-    def border(self) -> None:
-        left, top, right, bottom = self.box
-        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]])
-        self.page.line(corners, blend(PAPER, INK, 0.35))
-
-
-def _ink(colour: Colour, opacity: float) -> tuple[int, int, int, int]:
-    return (*colour, round(255 * opacity))
+    if not wide(words):
+        return words
+    while words and wide(words + "..."):
+        words = words[:-1]
+    return words.rstrip() + "..."

@@ -23,15 +23,16 @@ from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.provenance import run_facts
 from mutoscope.verbs.card import card
 from mutoscope.verbs.convert import convert
+from mutoscope.verbs.export_data import LAYOUTS, export_dataset
 
-KEYS = ("checkpoint", "out", "format", "original", "dataset", "seed", "debug")
+KEYS = ("checkpoint", "out", "format", "original", "dataset", "splits", "videos", "seed", "debug")
 #: of checkpoints that this program wrote
 _OWN = "mutoscope"
 _CARD, _KEY_MAP = "README.md", "key_map.txt"
 
 
 def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
-    """What ``mutoscope export`` does.
+    """What ``mutoscope export`` does: write a model, or with ``format=pvg`` a data set of video.
 
     Args:
         config: resolved, plain.
@@ -44,9 +45,19 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
         ConfigError: for an unknown format, or a data set where the checkpoint knows its own.
     """
     check_config(config, KEYS)
-    checkpoint, out, source = Path(config["checkpoint"]), Path(config["out"]), str(config["format"])
+    out, source = Path(config["out"]), str(config["format"])
     told: Told = settings_from(config["original"], Told, "original")
-    known = (_OWN, *importers()) if source != _OWN else (_OWN,)
+    if source in LAYOUTS:
+        if "" not in typed:
+            raise ConfigError(f"format={source} writes a data set; name it, e.g. dataset=wsprites.")
+        if config["checkpoint"] is not None or told.anything:
+            superfluous = "original" if told.anything else "checkpoint"
+            raise ConfigError(f"format={source} writes a data set, no model; leave out {superfluous}=.")
+        return export_dataset(out, config["dataset"], config["splits"], config["videos"])
+    if config["checkpoint"] is None:
+        raise ConfigError("checkpoint must be given: add checkpoint=<value>.")
+    checkpoint = Path(config["checkpoint"])
+    known = (_OWN, *importers(), *LAYOUTS) if source != _OWN else (_OWN,)
     if source not in known:
         raise ConfigError(
             f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"

@@ -132,7 +132,10 @@ def test_every_network_learns_from_its_own_losses(fit: Callable[..., AG2Vid]) ->
 
 
 def test_layouts_alone_learn_what_they_learn_beside_frames(fit: Callable[..., AG2Vid]) -> None:
-    whole, alone = model({"layout.rivals": ["rnn"]}), model({"layout.rivals": ["rnn"], "frames": None}, seed=1)
+    whole, alone = (
+        model({"layout.rivals": ["rnn"]}),
+        model({"layout.rivals": ["rnn"], "frames": None, "discriminator": None}, seed=1),
+    )
     assert [name for name, _ in alone.named_children()] == ["_generator"]
     assert list(alone.networks()) == ["layout"]
     alone.generator.load_state_dict(whole.generator.state_dict(), strict=False)
@@ -150,7 +153,7 @@ def test_layouts_alone_learn_what_they_learn_beside_frames(fit: Callable[..., AG
 
 
 def test_layouts_alone_hold_the_first_frame_still() -> None:
-    module, asked = model({"frames": None, "layout.name": "rnn"}).eval(), clips(3)
+    module, asked = model({"frames": None, "discriminator": None, "layout.name": "rnn"}).eval(), clips(3)
     assert asked.frames is not None
     sample = module.generate(asked, length=6, batch_size=2)
     assert not sample.drawn

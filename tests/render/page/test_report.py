@@ -2,6 +2,7 @@ import base64
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from mutoscope.render.page.tables import Column
 from mutoscope.structures import H36M16, DatasetInfo
 
 INFO = DatasetInfo("hand_made", "motion", ("walk", "wave"), 10.0, 8, 3, H36M16)
-VOID = {"meta", "wbr", "input", "img", "br", "path", "circle"}
+VOID = {"meta", "wbr", "input", "img", "br"}
 
 
 class Page(HTMLParser):
@@ -60,7 +61,11 @@ def full_report(walk) -> Report:
     report.add_table(
         "Table", [{"model": "a", "fid": 1.5}, {"model": "b", "fid": 2.5}], [Column("model"), Column("fid")]
     )
-    report.add_curves("Curves", [{"step": i, "loss": 1 / (i + 1)} for i in range(20)], [Chart("Loss", ("loss",))])
+    losses = [{"step": i, "loss": 1 / (i + 1), "other": 2.0} for i in range(20)]
+    report.add_curves(
+        "Curves", losses, [Chart("Loss", ("loss",)), Chart("Other", ("other",)), Chart("Loss", ("loss",))]
+    )
+    report.add_curves("One", losses[:1], [Chart("Loss", ("loss",))])
     report.add_image("Picture", np.zeros((4, 5, 3), np.uint8))
     clips = np.stack([walk(8), walk(8, travel=1.0)])
     report.add_motion("Motion", clips, [0, 1], INFO, clips + 0.01)
@@ -72,16 +77,19 @@ def test_the_page_nests_names_its_sections_and_needs_nothing_from_outside(walk, 
     path = full_report(walk).write(tmp_path / "deep" / "report.html")
     html = path.read_text(encoding="utf-8")
     page = Page(html)
-    assert page.text_of("h2") == ["Text", "Table", "Curves", "Picture", "Motion", "Configuration"]
+    assert page.text_of("h2") == ["Text", "Table", "Curves", "One", "Picture", "Motion", "Configuration"]
     assert {attributes.get("lang") for tag, attributes in page.tags if tag == "html"} == {"en"}
-    assert re.search(r"https?:|//[a-z]+\.|@import|url\(", html) is None
+    assert re.search(r"https?:|//[a-z]+\.|@import|url\((?!#)", html) is None
     for _, attributes in page.tags:
         for name in ("src", "href", "data", "action", "poster"):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
     policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
     assert policy.startswith("default-src 'none'")
     links = [a["href"] for tag, a in page.tags if tag == "a"]
-    assert {link[1:] for link in links} <= {a.get("id") for _, a in page.tags}
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert {link[1:] for link in links} <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]*)\)", html)) <= set(ids)
     assert "1,234,567" in page.text_of("dd")
     assert "12.35" in page.text_of("dd")
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
@@ -203,33 +211,42 @@ def test_a_single_number_is_not_called_best() -> None:
     assert table_rows(report) == [["a", "2.0"], ["b", "–"]]
 
 
+def series(page: Page) -> list[np.ndarray]:
+    """``[n, 2]`` pixels of every line that is drawn, x to the right and y downwards."""
+    found = []
+    for (tag, own), (below, attributes) in pairwise(page.tags):
+        if tag == "g" and own.get("class") == "series" and below == "path":
+            numbers = re.findall(r"-?[\d.]+", attributes["d"] or "")
+            found.append(np.array(numbers, dtype=float).reshape(-1, 2))
+    return found
+
+
 def test_curves_go_through_the_logged_values() -> None:
     rows = [{"step": 10 * i, "loss": float(i * i)} for i in range(5)] + [{"step": 3}, {"epoch": 1, "loss": 5.0}]
     report = Report("r")
     report.add_curves("c", rows, [Chart("Loss", ("loss",), "Lower is better.")])
     page = Page(report.html())
-    path = next(a["d"] for tag, a in page.tags if tag == "path" and a.get("class") == "series")
-    points = np.array([[float(n) for n in pair.split()] for pair in path[1:].split("L")])
+    (points,) = series(page)
     steps, loss = np.arange(5) * 10.0, np.arange(5.0) ** 2
     # Pixels are an affine image of the values, downwards for y.
     np.testing.assert_allclose(np.ptp(points[:, 0]) * (steps / 40), points[:, 0] - points[0, 0], atol=0.11)
     np.testing.assert_allclose(np.ptp(points[:, 1]) * (loss / 16), points[0, 1] - points[:, 1], atol=0.11)
     assert "loss: last 16" in page.text_of("li")
+    assert {"0", "10", "20"} <= set(page.text_of("text"))
 
 
 def test_long_curves_keep_their_peaks_and_drop_what_cannot_be_drawn() -> None:
-    values = np.zeros(5000)
-    values[1234] = 9.0
+    values = np.random.default_rng(0).normal(size=20_000)
+    values[1234] = 90.0
     values[[5, 6]] = np.nan, np.inf
     rows = [{"step": i, "loss": float(v), "other": 1.0} for i, v in enumerate(values)]
     report = Report("r")
     report.add_curves("c", rows, [Chart("Loss", ("loss", "other"))])
     html = report.html()
-    path = re.search(r'series-0\)" d="M([^"]*)"', html)
-    assert path is not None
-    points = np.array([[float(n) for n in pair.split()] for pair in path[1].split("L")])
-    assert len(points) <= 602
-    assert points[:, 1].min() < 20
+    noisy, flat = series(Page(html))
+    assert len(noisy) < 3000
+    assert len(flat) < 10
+    assert noisy[:, 1].min() < 20
     assert "2 values that cannot be drawn left out." in html
 
 
@@ -238,18 +255,48 @@ def test_logarithmic_and_diverged_curves() -> None:
     rows = [{"step": i, "fid": 10.0 ** (3 - i), "gone": float("nan")} for i in range(4)]
     report.add_curves("c", rows, [Chart("FID", ("fid",), log=True), Chart("Gone", ("gone",))])
     page = Page(report.html())
-    path = next(a["d"] for tag, a in page.tags if tag == "path" and a.get("class") == "series")
-    down = np.array([float(pair.split()[1]) for pair in path[1:].split("L")])
-    np.testing.assert_allclose(np.diff(down), np.diff(down)[0], atol=0.15)
+    (points,) = series(page)
+    np.testing.assert_allclose(np.diff(points[:, 1]), np.diff(points[:, 1])[0], atol=0.15)
     assert {"1000", "100", "10", "1"} <= set(page.text_of("text"))
     assert "4 values that cannot be drawn left out." in page.text_of("p")
+
+
+@pytest.mark.parametrize("values", [(2.0, 2.5), (1.0, 30.0), (1e-6, 1e9)])
+def test_logarithmic_axes_have_a_few_round_marks(values: tuple[float, float]) -> None:
+    report = Report("r")
+    report.add_curves("c", [{"step": i, "a": v} for i, v in enumerate(values)], [Chart("A", ("a",), log=True)])
+    upright = [text for text in Page(report.html()).text_of("text") if text not in ("0", "0.2", "0.4", "0.6", "0.8")]
+    assert 3 <= len(upright) <= 9
 
 
 def test_constant_and_single_points_are_drawn() -> None:
     report = Report("r")
     report.add_curves("c", [{"step": 5, "a": 2.0}], [Chart("One", ("a",))])
-    assert any(tag == "circle" for tag, _ in Page(report.html()).tags)
+    assert any(tag == "use" for tag, _ in Page(report.html()).tags)
     assert "nan" not in report.html().split("<main>")[1]
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "{{ 7 * 7 }}{% raw %}", "a</svg><script>alert(1)</script>"])
+def test_names_of_curves_and_their_axis_are_no_language(name: str) -> None:
+    report = Report(name, name)
+    report.add_facts({name: name})
+    report.add_curves(name, [{name: 1, "y": 2.0}, {name: 2, "y": 3.0}], [Chart(name, ("y",), name)], x=name)
+    page = Page(report.html())
+    assert page.text_of("h1") == page.text_of("b") == [name]
+    assert [a["aria-label"] for tag, a in page.tags if tag == "svg"] == [f"{name} over {name}"]
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+
+
+def test_colours_and_letters_of_charts_are_the_pages() -> None:
+    """So that a dark page is dark, and nothing that a figure says of itself reaches the rest of the page."""
+    report = Report("r")
+    report.add_curves("c", [{"step": i, "a": i, "b": 2} for i in range(3)], [Chart("One", ("a", "b"))])
+    html = report.html()
+    figure = html[html.index("<svg") : html.index("</svg>")]
+    assert {"var(--series-0)", "var(--series-1)", "var(--line)", "var(--muted)"} <= set(
+        re.findall(r"var\([^)]*\)", figure)
+    )
+    assert not re.search(r"#[0-9a-f]{6}|font|<style|xmlns", figure)
 
 
 def test_wrong_sections_are_named() -> None:

@@ -72,7 +72,7 @@ class RecordedClips(Dataset[VideoBatch]):
         span = (length - 1) * self.step + 1
         first = [np.arange(take.first, max(take.first, take.stop - span + 1), stride) for take in takes]
         #: ``[n]`` the video of every clip, and its first frame there
-        self.video = np.repeat(np.array([take.video for take in takes], dtype=np.int64), [len(one) for one in first])
+        self.of_video = np.repeat(np.array([take.video for take in takes], dtype=np.int64), [len(one) for one in first])
         self.first = np.concatenate([np.zeros(0, dtype=np.int64), *first])
         self.label: Tensor = torch.zeros(len(self.first), dtype=torch.int64)
         self._whole = sorted({take.video for take in takes})
@@ -82,14 +82,14 @@ class RecordedClips(Dataset[VideoBatch]):
 
     def __getitems__(self, indices: list[int]) -> VideoBatch:
         span = np.arange(self.length) * self.step
-        return VideoBatch.cat([self._clip(int(self.video[i]), self.first[i] + span) for i in indices])
+        return VideoBatch.cat([self._clip(int(self.of_video[i]), self.first[i] + span) for i in indices])
 
     @property
     def videos(self) -> int:
-        """How many videos there are, for :meth:`whole`."""
+        """How many videos there are, for :meth:`video`."""
         return len(self._whole)
 
-    def whole(self, number: int) -> VideoBatch:
+    def video(self, number: int) -> VideoBatch:
         """A video from its first to its last frame as one clip."""
         video = self._whole[number]
         return self._clip(video, np.arange(self.cache.frames[video]))
@@ -159,8 +159,6 @@ class RecordedVideo(DataModule):
     """
 
     kind: ClassVar[Kind] = "video"
-    #: names of local actions, where there are some
-    classes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -205,6 +203,11 @@ class RecordedVideo(DataModule):
     @abstractmethod
     def takes(self) -> Mapping[Split, Sequence[Take]]:
         """What the splits are made of, after ``prepare_data()``."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of local actions; none unless a data set says otherwise."""
+        return ()
 
     def known(self, name: str) -> Known:
         """What is known of a video; nothing unless a data set says otherwise."""

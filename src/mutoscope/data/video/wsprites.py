@@ -67,6 +67,11 @@ class SpriteClips(Dataset[VideoBatch]):
     def __getitems__(self, indices: list[int]) -> VideoBatch:
         return VideoBatch.cat([self._clip(*divmod(index, self.starts)) for index in indices])
 
+    @property
+    def videos(self) -> int:
+        """How many videos there are, for :meth:`video`."""
+        return len(self.script.character)
+
     def video(self, number: int) -> VideoBatch:
         """A whole video as one clip."""
         return self._clip(number, 0, self.script.action.shape[1])

@@ -23,8 +23,8 @@ from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
 from mutoscope.kinds.measuring import Measuring, reason_of
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
+from mutoscope.metrics.feature_tables import FeatureTables
 from mutoscope.metrics.frechet import FeatureMoments
-from mutoscope.metrics.mmd import FeatureSets
 from mutoscope.metrics.protocol import protocol_of
 from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
 from mutoscope.render.page.tables import Column
@@ -204,7 +204,7 @@ def _frame_rows(
     given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
     measured = Measuring(metrics, strict=task.settings.strict)
     # the real clips against themselves would be no floor of a distance between sets: it is 0 whatever the clips
-    of_sets = {key: metric for key, metric in metrics.items() if isinstance(metric, FeatureMoments | FeatureSets)}
+    of_sets = {key: metric for key, metric in metrics.items() if isinstance(metric, FeatureMoments | FeatureTables)}
     of_pairs = Measuring(
         {key: metric for key, metric in metrics.items() if key not in of_sets}, strict=task.settings.strict
     )

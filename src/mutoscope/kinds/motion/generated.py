@@ -68,7 +68,7 @@ class GeneratedMotion(Generated):
             first = {label: labels.tolist().index(label) for label in sorted(set(self.wish.labels))}
             pictured = {class_file(info, label): (info.classes[label], number) for label, number in first.items()}
             if self.trajectories:
-                paths.append(save_trajectories(out, fake, labels, info))
+                paths += save_trajectories(out, fake, labels, info)
         else:
             assert isinstance(self.wish, Mixture)
             shares = {info.classes[label]: weight for label, weight in self.wish.weights.items()}

@@ -83,24 +83,22 @@ def save_sweep(
     captions = [title + ends.get(share, "") for title, share in zip(titles, lambdas, strict=True)]
     video = grid(_drawn(clips[:, 0], captions, info), columns=columns)
     return [
-        save_png(folder / f"{name}_histograms.png", draw_mixtures(positions, lambdas, classes)),
+        *draw_mixtures(positions, lambdas, classes).save(folder / f"{name}_histograms.png"),
         save_png(folder / f"{name}.png", sheet),
         *_save(folder / name, video, info, gif),
     ]
 
 
-def save_trajectories(folder: Path, clips: Clips, labels: NDArray[np.int64], info: DatasetInfo) -> Path:
-    """``trajectories.png``: paths of all classes."""
-    picture = draw_trajectories(
-        clips, labels.tolist(), info.classes, info.need_skeleton(), fps=info.fps, units=info.units
-    )
-    return save_png(folder / "trajectories.png", picture)
+def save_trajectories(folder: Path, clips: Clips, labels: NDArray[np.int64], info: DatasetInfo) -> list[Path]:
+    """``trajectories.png`` and ``.svg``: paths of all classes."""
+    page = draw_trajectories(clips, labels.tolist(), info.classes, info.need_skeleton(), fps=info.fps, units=info.units)
+    return page.save(folder / "trajectories.png")
 
 
 def save_attention(
     folder: Path, clips: Clips, maps: Clips, shown: Mapping[str, tuple[str, int]], info: DatasetInfo
 ) -> list[Path]:
-    """``<name>_attention.png`` for some clips.
+    """``<name>_attention.png`` and ``.svg`` for some clips.
 
     Args:
         folder: where to.
@@ -112,8 +110,8 @@ def save_attention(
     paths = []
     for name, (action, number) in shown.items():
         title = f"{action}: which past frames each frame attends to, in clip {number}"
-        picture = draw_attention(clips[number], maps[number], info.need_skeleton(), fps=info.fps, title=title)
-        paths.append(save_png(folder / f"{name}_attention.png", picture))
+        page = draw_attention(clips[number], maps[number], info.need_skeleton(), fps=info.fps, title=title)
+        paths += page.save(folder / f"{name}_attention.png")
     return paths
 
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
+from mutoscope.models.ag2vid.conditions import LEARNED
 from mutoscope.models.ag2vid.frames import FrameGeneratingFunction, Frames
 from mutoscope.models.ag2vid.layout import Layout, LayoutGCN, LayoutNetwork
 from mutoscope.models.ag2vid.layout_baselines import (
@@ -16,7 +17,7 @@ from mutoscope.models.ag2vid.layout_baselines import (
     LayoutRNN,
     LayoutRule,
 )
-from mutoscope.models.ag2vid.settings import LEARNED, FrameTraining, LayoutName, LayoutSettings
+from mutoscope.models.ag2vid.settings import FrameTraining, LayoutName, LayoutSettings
 from mutoscope.structures import ActionVocabulary, ClockedGraph
 
 

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mutoscope.models.ag2vid import conditions
+from mutoscope.models.ag2vid.conditions import LEARNED, WITHOUT_FILE, draws
 from mutoscope.models.ag2vid.discriminators import ActionDiscriminator, Conditioning
+from mutoscope.models.ag2vid.generation import make_videos, normalised
 from mutoscope.models.ag2vid.generator import Generator, LayoutGenerator, build_generator
 from mutoscope.models.ag2vid.layout import Layout, layout_loss
 from mutoscope.models.ag2vid.losses import (
@@ -23,18 +26,17 @@ from mutoscope.models.ag2vid.losses import (
 )
 from mutoscope.models.ag2vid.reference.original import read_original
 from mutoscope.models.ag2vid.settings import (
-    LEARNED,
     UNLEARNED,
-    WITHOUT_FILE,
     DiscriminatorTraining,
     FrameTraining,
     LayoutName,
     LayoutSettings,
     check_together,
 )
+from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 from mutoscope.models.originals import Original, OriginalData
-from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
+from mutoscope.models.perceptual import load_perceptual
 from mutoscope.models.seeding import seeded
 from mutoscope.nn.perceptual import FrozenFeatures, perceptual_loss
 from mutoscope.nn.warp import warp
@@ -89,14 +91,8 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
-        """Whether the weights of the perceptual network are there.
-
-        Raises:
-            MissingBackboneError: saying where they are looked for, and what does without.
-        """
-        frames = settings.get("frames", {})
-        if frames is not None and (perceptual := frames.get("perceptual", FrameTraining.perceptual)) in BACKBONES:
-            find_perceptual(perceptual, frames.get("perceptual_weights"), *WITHOUT_FILE)
+        """See :func:`mutoscope.models.ag2vid.conditions.check`."""
+        conditions.check(settings)
 
     @classmethod
     def from_original(cls, path: Path, data: OriginalData) -> Original:
@@ -116,12 +112,10 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         steps_in_backward: bool = False,
         **training: Unpack[GenerativeSettings],
     ) -> None:
-        check_together(layout, frames, discriminator)
+        check_together(layout, frames, discriminator, weights)
         discriminator = None if frames is None else discriminator
         wanted = {"layout": layout.learns, "generator": frames is not None, "discriminator": discriminator is not None}
-        used = [name for name, is_used in wanted.items() if is_used]
-        training["optimizers"] = {name: f for name, f in training["optimizers"].items() if name in used}
-        training["schedulers"] = {name: f for name, f in (training.get("schedulers") or {}).items() if name in used}
+        keep_only(training, [name for name, is_wanted in wanted.items() if is_wanted])
         super().__init__(info, **training)
         vocabulary = info.need_vocabulary()
         self.frame_size = info.need_frame_size()
@@ -133,16 +127,13 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
             frames,
             width=width,
             hidden=graph_hidden,
-            residual=discriminator is not None or bool(weights.pixel or (frames and frames.perceptual != "none")),
+            residual=frames is not None and draws(discriminator is not None, frames.perceptual, weights.pixel),
             still_start=still_start,
         )
-        self.discriminator = (
-            None
-            if discriminator is None
-            else ActionDiscriminator(
-                vocabulary.sizes, len(vocabulary.actions), discriminator, width=width, hidden=graph_hidden
-            )
-        )
+        self.discriminator: ActionDiscriminator | None = None
+        if discriminator is not None:
+            words = vocabulary.sizes, len(vocabulary.actions)
+            self.discriminator = ActionDiscriminator(*words, discriminator, width=width, hidden=graph_hidden)
         if frames is not None and frames.channels_last:
             for network in (cast(Generator, self._generator).frames, self.discriminator):
                 if network is not None:
@@ -180,8 +171,7 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         """
         if stage != "fit" or self.frames is None:
             return
-        perceptual = self.frames.perceptual
-        if perceptual in ("vgg19", "squeezenet"):
+        if (perceptual := self.frames.perceptual) in ("vgg19", "squeezenet"):
             self.features = load_perceptual(perceptual, self.frames.perceptual_weights, *WITHOUT_FILE)
 
     # --- training ----------------------------------------------------------------------------------------------------
@@ -210,7 +200,7 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
             raise ValueError("AG2Vid learns from frames, but this batch has none.")
         at_once = 1 if self.frames.per_frame or self.frames.previous == "generated" else clips.length - 1
         cast(Generator, self._generator).frames.check_statistics(len(clips) * at_once, self.frame_size)
-        real = self.normalise(clips.frames)
+        real = normalised(clips.frames, self.info.need_normaliser())
         # the generator's step moves nothing this depends on, so both steps share it
         judge = self.discriminator
         conditioning = None if judge is None else judge.condition(clips.graph, clips.boxes, self.frame_size)
@@ -220,17 +210,13 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         assert isinstance(self._generator, Generator)
         assert self.frames is not None
         how, clips, target = self.frames, part.clips, part.real[:, 1:]
+        own = how.previous == "generated"
         made = self._generator.teach(
-            clips.graph,
-            clips.boxes,
-            part.real,
-            per_frame=how.per_frame,
-            own=how.previous == "generated",
-            detach_every=how.truncate,
+            clips.graph, clips.boxes, part.real, per_frame=how.per_frame, own=own, detach_every=how.truncate
         )
         part.fake = made.frames.detach()
         moved = made.warped
-        if how.previous == "generated":
+        if own:
             moved = warp(part.real[:, :-1].flatten(0, 1), made.flow.flatten(0, 1), how.align_corners)
             moved = moved.unflatten(0, target.shape[:2])
         adversarial = matching = perceptual = None
@@ -266,9 +252,8 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         for name, layout in self._generator.layouts.items():
             if name in LEARNED:
                 found: Layout = layout(clips.graph, clips.boxes[:, 0], clips.length)
-                losses.append(
-                    self.weights.layout * layout_loss(found.boxes, clips.boxes, clips.graph.real, beta=self.layout_beta)
-                )
+                loss = layout_loss(found.boxes, clips.boxes, clips.graph.real, beta=self.layout_beta)
+                losses.append(self.weights.layout * loss)
                 self.latest[f"loss/layout_{name}"] = losses[-1].detach()
         return torch.stack(losses).sum()
 
@@ -278,16 +263,6 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
             return [batch]
         (numbers,) = zip(*self.parts(torch.arange(len(batch))), strict=True)
         return [batch.select(part.tolist()) for part in numbers]
-
-    def normalise(self, frames: Tensor) -> Tensor:
-        """``[..., 3, h, w]`` uint8 -> normalised by ImageNet's mean and deviation."""
-        normaliser = self.info.need_normaliser()
-        return normaliser.normalise(frames.movedim(-3, -1).to(torch.float32)).movedim(-1, -3).contiguous()
-
-    def denormalise(self, frames: Tensor) -> Tensor:
-        """The way back: clipped and rounded to uint8."""
-        values = self.info.need_normaliser().denormalise(frames.float().movedim(-3, -1))
-        return values.clamp(0, 255).round().to(torch.uint8).movedim(-1, -3).contiguous()
 
     # --- layouts ------------------------------------------------------------------------------------------------------
 
@@ -344,28 +319,11 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         if steps < 2:
             raise ValueError(f"{steps} frame(s) are asked for, expected at least 2: a first frame and one to generate.")
         asked = batch if steps == batch.length else replace(batch, graph=batch.graph.lasting(steps / batch.length))
-        frames, boxes = [], []
+        normaliser = self.info.need_normaliser()
         with self.sampling() as network, seeded(seed, self.device):
             generator = cast(LayoutGenerator, network)
-            for first in range(0, len(batch), batch_size):
-                part = asked.select(range(first, min(first + batch_size, len(batch)))).to(self.device)
-                assert part.frames is not None
-                given = part.frames[:, 0]
-                start = part.boxes[:, 0]
-                if isinstance(generator, Generator):
-                    video = generator(part.graph, start, self.normalise(given), steps, part.boxes, layout)
-                    frames.append(torch.cat([given[:, None], self.denormalise(video.frames)], dim=1))
-                    boxes.append(video.boxes)
-                else:
-                    frames.append(given[:, None].expand(-1, steps, -1, -1, -1))
-                    boxes.append(generator.lay_out(part.graph, start, steps, part.boxes, layout).boxes)
+            frames, boxes = make_videos(generator, asked, steps, normaliser, layout, batch_size, self.device)
+        asked = asked.to(self.device)
         info = self.info if length is None else self.info.with_length(length)
         real = batch.frames.to(self.device) if batch.frames.shape[1] == steps else None
-        return ActionGraphSample(
-            fake=torch.cat(frames),
-            info=info,
-            real=real,
-            asked=asked.to(self.device),
-            boxes=torch.cat(boxes),
-            drawn=self.draws,
-        )
+        return ActionGraphSample(fake=frames, info=info, real=real, asked=asked, boxes=boxes, drawn=self.draws)

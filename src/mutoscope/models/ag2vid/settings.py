@@ -1,24 +1,21 @@
 """The settings of AG2Vid, and which of them go together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
+from mutoscope.models.ag2vid.conditions import LEARNED, idle
 from mutoscope.models.ag2vid.discriminators import DiscriminatorSettings
 from mutoscope.models.ag2vid.frames import FrameSettings
-from mutoscope.models.ag2vid.losses import AdversarialKind
+from mutoscope.models.ag2vid.losses import AdversarialKind, LossWeights
+from mutoscope.models.idle import refuse_changed
+from mutoscope.models.perceptual_files import BACKBONES
 
 LayoutName = Literal["gcn", "rnn", "rule", "random", "ground_truth", "copy"]
-#: layouts that learn
-LEARNED: tuple[LayoutName, ...] = ("gcn", "rnn")
-#: those that do not
+#: layouts that do not learn
 UNLEARNED: tuple[LayoutName, ...] = ("rule", "copy", "random", "ground_truth")
 
 Perceptual = Literal["vgg19", "squeezenet", "discriminator", "none"]
-#: those of them whose weights are files
-BACKBONES = ("vgg19", "squeezenet")
-#: where the setting stands, and the values that need no file
-WITHOUT_FILE = ("model.frames", ("discriminator", "none"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +132,16 @@ class DiscriminatorTraining(DiscriminatorSettings):
 
 
 def check_together(
-    layout: LayoutSettings, frames: FrameTraining | None, discriminator: DiscriminatorTraining | None
+    layout: LayoutSettings,
+    frames: FrameTraining | None,
+    discriminator: DiscriminatorTraining | None,
+    weights: LossWeights,
 ) -> None:
-    """Raise ``ValueError`` for parts that contradict each other, or with nothing to train."""
+    """Whether parts go together.
+
+    Raises:
+        ValueError: for parts that contradict each other, with nothing to train, or with settings that nothing reads.
+    """
     if frames is not None and frames.perceptual == "discriminator" and discriminator is None:
         raise ValueError(
             "frames.perceptual=discriminator compares frames in the discriminator's features, but there is none; use "
@@ -148,3 +152,8 @@ def check_together(
             f"There are no frames and the layout '{layout.name}' does not learn, so there is nothing to train; choose "
             f"one that does: {', '.join(LEARNED)}."
         )
+    parts = {"layout": layout, "frames": frames, "discriminator": discriminator, "weights": weights}
+    given = {name: None if part is None else asdict(part) for name, part in parts.items()}
+    usual = {"discriminator": asdict(DiscriminatorTraining()), "weights": asdict(LossWeights())}
+    # nothing of frames: checkpoints of models that only warp them hold weights of what would draw
+    refuse_changed(given, usual, idle(given))

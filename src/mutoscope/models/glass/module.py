@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
+from mutoscope.models.glass import conditions
 from mutoscope.models.glass.actions import Actions
 from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings
 from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
@@ -29,7 +31,7 @@ from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.models.glass.schedules import LinearSchedule
 from mutoscope.models.glass.session import Decoded, Session, to_bytes, to_pixels, to_unit
 from mutoscope.models.originals import Original, OriginalData
-from mutoscope.models.perceptual import BACKBONES, find_perceptual, load_perceptual
+from mutoscope.models.perceptual import load_perceptual
 from mutoscope.nn.perceptual import FrozenFeatures
 from mutoscope.structures import DatasetInfo, Kind, VideoBatch, VideoSample
 
@@ -90,14 +92,8 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
-        """Whether the weights of the perceptual network are there.
-
-        Raises:
-            MissingBackboneError: saying where they are looked for, and what does without.
-        """
-        perceptual = settings.get("perceptual", "vgg19")
-        if perceptual in BACKBONES:
-            find_perceptual(perceptual, settings.get("perceptual_weights"))
+        """See :func:`mutoscope.models.glass.conditions.check`."""
+        conditions.check(settings)
 
     @classmethod
     def from_original(cls, path: Path, data: OriginalData) -> Original:
@@ -126,8 +122,7 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
             if value not in get_args(choices):
                 raise ValueError(f"{name} is '{value}', expected one of {', '.join(get_args(choices))}.")
         halves = ("global_motion", "local_motion") if trained == "both" else (trained,)
-        training["optimizers"] = {name: f for name, f in training["optimizers"].items() if name in halves}
-        training["schedulers"] = {name: f for name, f in (training.get("schedulers") or {}).items() if name in halves}
+        keep_only(training, halves)
         super().__init__(info, **training)
         if (longest := int(max(length.start, length.end))) > info.length:
             raise ValueError(

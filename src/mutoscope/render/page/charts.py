@@ -1,20 +1,31 @@
-"""Line charts of logged values, as SVG."""
+"""Line charts of logged values."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mutoscope.render.canvas import Array, nice_length
-from mutoscope.render.page.markup import note
+from mutoscope.render.canvas import MUTED, Array
+from mutoscope.render.page.svg import inline_svg
 from mutoscope.render.page.tables import number_in
+from mutoscope.render.page.templating import rendered
+from mutoscope.render.plot import PALETTE, RULE, rgb, style
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.ticker import Locator
 
 _SERIES = 6
-_BUCKETS = 300
+#: of a chart in the page's pixels; it grows and shrinks with the page
+_SIZE = (360, 190)
+#: which colours of a figure are the page's: see ``report.css``
+_INKS = {
+    MUTED: "var(--muted)",
+    RULE: "var(--line)",
+    **{colour: f"var(--series-{number})" for number, colour in enumerate(PALETTE[:_SERIES])},
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ class Chart:
             raise ValueError(f"Chart '{self.title}' has {len(self.lines)} lines, expected 1 to {_SERIES}.")
 
 
-def chart_html(chart: Chart, rows: Sequence[Mapping[str, Any]], x: str) -> str:
-    """A chart of the rows' values over ``x``; see :meth:`~.report.Report.add_curves`."""
+def chart_html(chart: Chart, rows: Sequence[Mapping[str, Any]], x: str, name: str) -> "Markup":
+    """A chart of the rows' values over ``x``, named for this page; see :meth:`~.report.Report.add_curves`."""
     lines: dict[str, Array] = {}
     dropped = 0
     for key in chart.lines:
@@ -52,74 +63,63 @@ def chart_html(chart: Chart, rows: Sequence[Mapping[str, Any]], x: str) -> str:
             good &= points[:, 1] > 0
         dropped += int((~good).sum())
         lines[key] = points[good][np.argsort(points[good, 0], kind="stable")]
-    figure = _curves(chart, lines, x) if any(len(points) for points in lines.values()) else ""
-    lost = f"{dropped} value{'s' if dropped > 1 else ''} that cannot be drawn left out." if dropped else ""
-    below = f"over {x}, logarithmic" if chart.log else f"over {x}"
-    return (
-        f'<figure class="chart"><figcaption><b>{escape(chart.title)}</b>{note(chart.explain)}</figcaption>'
-        f"{figure}{note(below)}{note(lost)}</figure>"
+    drawn = any(len(points) for points in lines.values())
+    return rendered(
+        "chart",
+        chart=chart,
+        x=x,
+        figure=_curves(chart, lines, x, name) if drawn else "",
+        keys=[
+            (number, key, _short(points[-1, 1], 4)) for number, (key, points) in enumerate(lines.items()) if len(points)
+        ],
+        dropped=dropped,
     )
 
 
-def _curves(chart: Chart, lines: Mapping[str, Array], x: str) -> str:
-    """Key and SVG of a chart with at least one point."""
-    every = np.concatenate(list(lines.values()))
-    value = (lambda y: np.log10(y)) if chart.log else (lambda y: y)
-    width, height, left, right, top, bottom = 360, 190, 46, 10, 8, 26
-    x0, x1 = _widen(every[:, 0].min(), every[:, 0].max(), 0.0)
-    y0, y1 = _widen(value(every[:, 1]).min(), value(every[:, 1]).max(), 0.06)
+def _curves(chart: Chart, lines: Mapping[str, Array], x: str, name: str) -> "Markup":
+    """SVG of a chart with at least one point."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    def place(points: Array) -> Array:
-        across = left + (points[:, 0] - x0) / (x1 - x0) * (width - left - right)
-        down = height - bottom - (value(points[:, 1]) - y0) / (y1 - y0) * (height - top - bottom)
-        return np.stack([across, down], axis=1)
-
-    marks = []
-    for at in _ticks(x0, x1, False):
-        px = left + (at - x0) / (x1 - x0) * (width - left - right)
-        marks.append(f'<text x="{px:.1f}" y="{height - 8}" text-anchor="middle">{_short(at)}</text>')
-    for at in _ticks(y0, y1, chart.log):
-        py = height - bottom - (at - y0) / (y1 - y0) * (height - top - bottom)
-        marks.append(f'<path class="axis" d="M{left} {py:.1f}H{width - right}"/>')
-        label = _short(10.0**at) if chart.log else _short(at)
-        marks.append(f'<text x="{left - 6}" y="{py + 3.5:.1f}" text-anchor="end">{label}</text>')
-    keys = []
-    for i, (name, points) in enumerate(lines.items()):
-        if not len(points):
-            continue
-        spots = place(_thin(points))
-        path = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in spots)
-        if len(spots) == 1:
-            marks.append(
-                f'<circle cx="{spots[0, 0]:.1f}" cy="{spots[0, 1]:.1f}" r="3" style="fill:var(--series-{i})"/>'
-            )
-        marks.append(f'<path class="series" style="stroke:var(--series-{i})" d="{path}"/>')
-        keys.append(
-            f'<li><span class="swatch" style="background:var(--series-{i})"></span>{escape(name)}: '
-            f"last {_short(points[-1, 1], 4)}</li>"
-        )
-    return (
-        f'<ul class="key">{"".join(keys)}</ul><svg viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(chart.title)} over {escape(x)}">{"".join(marks)}</svg>'
-    )
+    with style(
+        **{
+            "font.size": 11,
+            "axes.linewidth": 0,
+            "grid.linewidth": 1,
+            "axes.facecolor": "none",
+            "path.simplify_threshold": 0.5,
+        }
+    ):
+        figure = Figure(figsize=(_SIZE[0] / 72, _SIZE[1] / 72), facecolor="none")
+        axes = figure.add_axes((46 / _SIZE[0], 26 / _SIZE[1], 1 - 56 / _SIZE[0], 1 - 34 / _SIZE[1]))
+        axes.grid(False, axis="x")
+        axes.spines[:].set_visible(False)
+        axes.margins(x=0, y=0.06)
+        if chart.log:
+            axes.set_yscale("log")
+        for number, points in enumerate(lines.values()):
+            alone: dict[str, Any] = {"marker": "o", "ms": 6} if len(points) == 1 else {}
+            axes.plot(*points.T, color=rgb(PALETTE[number]), linewidth=1.6, gid="series", clip_on=False, **alone)
+        if chart.log:
+            axes.yaxis.set_major_locator(_log_locator(*axes.get_ylim()))
+            axes.minorticks_off()
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        axes.tick_params(length=0, pad=6)
+        return inline_svg(figure, label=f"{chart.title} over {x}", name=name, colours=_INKS)
 
 
-def _widen(low: float, high: float, share: float) -> tuple[float, float]:
-    gap = (high - low) or max(abs(high), 1.0) * 0.1
-    extra = share * gap if high > low else gap / 2
-    return float(low - extra), float(high + extra)
+def _log_locator(low: float, high: float) -> "Locator":
+    """Powers of ten, with their 2 and 5 where few fit; less than a decade is marked like a linear axis."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
-
-def _ticks(low: float, high: float, log: bool) -> list[float]:
-    """Round positions between two ends; on a logarithmic axis powers of ten, with their 2 and 5 where few fit."""
-    if log and high - low > 0.7:
-        decades = range(math.floor(low), math.ceil(high) + 1)
-        steps = (1, 2, 5) if high - low < 2.2 else (1,)
-        every = max(1, len(decades) // 6)
-        ticks = [decade + math.log10(step) for decade in decades[::every] for step in steps]
-        return [tick for tick in ticks if low <= tick <= high]
-    step = nice_length((high - low) / 5)
-    return [round(i * step, 12) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    decades = math.log10(high / low)
+    if decades < 0.7:
+        return MaxNLocator(5, steps=[1, 2, 5, 10])
+    return LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.2 else (1.0,), numticks=7)
 
 
 def _short(value: float, digits: int = 3) -> str:
@@ -128,14 +128,3 @@ def _short(value: float, digits: int = 3) -> str:
             scale = 1e3 if unit == "k" else limit
             return f"{value / scale:.{digits}g}{unit}"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
-
-
-def _thin(points: Array) -> Array:
-    """Lowest and highest point of every stretch, in order; short series as they are."""
-    if len(points) <= 2 * _BUCKETS:
-        return points
-    edges = np.linspace(0, len(points), _BUCKETS + 1).astype(int)
-    keep = {0, len(points) - 1}
-    for a, b in pairwise(edges):
-        keep |= {a + int(points[a:b, 1].argmin()), a + int(points[a:b, 1].argmax())}
-    return points[sorted(keep)]

@@ -1,11 +1,9 @@
 """The skeleton player of a report."""
 
 import base64
-import json
 import math
 from collections.abc import Sequence
-from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +11,12 @@ from torch import Tensor
 
 from mutoscope.render.camera import Bounds, Camera, Motion, head_joint, to_world
 from mutoscope.render.canvas import Array, nice_length
-from mutoscope.render.page.markup import note
+from mutoscope.render.page.templating import rendered
 from mutoscope.render.sheet import by_class
 from mutoscope.structures import DatasetInfo
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def player_html(
@@ -24,10 +25,10 @@ def player_html(
     info: DatasetInfo,
     real: Motion | None,
     *,
-    note_text: str,
+    note: str,
     per_class: int,
     camera: Camera,
-) -> str:
+) -> "Markup":
     """Players of all classes, in step; see :meth:`~.report.Report.add_motion`."""
     skeleton = info.need_skeleton()
     groups = by_class(fake, labels, info, real, per_class)
@@ -37,15 +38,10 @@ def player_html(
     for label, members in groups.items():
         cells = []
         for source, clip in members:
-            name = f"{source} motion of class {info.classes[label]}"
-            cells.append(
-                f'<div class="cell {source}"><canvas data-clip="{len(clips)}" role="img" '
-                f'aria-label="{escape(name)}"></canvas><span>{source}</span></div>'
-            )
+            cells.append({"source": source, "clip": len(clips)})
             world = to_world(clip, skeleton)[..., : info.channels]
             clips.append({"label": label, "source": source, "frames": len(world), **_pack(world)})
-        heading = escape(info.classes[label])
-        cards.append(f'<figure><figcaption>{heading}</figcaption><div class="cells">{"".join(cells)}</div></figure>')
+        cards.append({"action": info.classes[label], "cells": cells})
     data = {
         "joints": skeleton.num_joints,
         "channels": info.channels,
@@ -59,31 +55,15 @@ def player_html(
         "camera": {"azimuth": camera.azimuth, "elevation": camera.elevation},
         "clips": clips,
     }
-    hint = "" if info.channels == 2 else " Drag a figure to look from elsewhere (or use the arrow keys)."
-    legend = (
-        '<span class="swatch" style="background:var(--left)"></span>left limbs, '
-        '<span class="swatch" style="background:var(--right)"></span>right limbs, '
-        '<span class="swatch" style="background:var(--middle)"></span>trunk and head.'
+    return rendered(
+        "player",
+        note=note,
+        data=data,
+        cards=cards,
+        flat=info.channels == 2,
+        beside=real is not None,
+        follow=camera.follow,
     )
-    return (
-        f'{note(note_text)}<p class="note">{legend} All figures are drawn to one scale and play in step.{hint}</p>'
-        '<div data-player><div class="controls"><button type="button" data-play>Play</button>'
-        '<input type="range" data-time min="0" max="1" step="1" value="0" aria-label="Frame">'
-        "<output data-now></output><label>Speed <select data-speed>"
-        '<option value="0.25">¼</option><option value="0.5">½</option><option value="1" selected>1</option>'
-        '<option value="2">2</option></select></label>'
-        f'<label><input type="checkbox" data-follow{" checked" if camera.follow else ""}> Follow the person</label>'
-        f'<button type="button" data-reset{" hidden" if info.channels == 2 else ""}>Reset view</button></div>'
-        f'<div class="cards{" single" if real is None else ""}" data-cards tabindex="0">{"".join(cards)}</div>'
-        f'<script type="application/json">{_json(data)}</script>'
-        '<noscript><p class="note">The players need JavaScript.</p></noscript></div>'
-    )
-
-
-def _json(data: object) -> str:
-    """JSON that can stand inside a script element whatever it holds."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _pack(world: Array) -> dict[str, Any]:

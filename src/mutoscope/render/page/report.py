@@ -3,10 +3,9 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,26 @@ from torch import Tensor
 from mutoscope.render.camera import FOLLOWING, Camera, Motion
 from mutoscope.render.canvas import Frames
 from mutoscope.render.page.charts import Chart, chart_html
-from mutoscope.render.page.markup import note as note_html
-from mutoscope.render.page.markup import paragraphs
 from mutoscope.render.page.player import player_html
 from mutoscope.render.page.tables import Cell, Column, table_html
+from mutoscope.render.page.templating import asset, rendered
 from mutoscope.runtime.files import replacing
 from mutoscope.structures import DatasetInfo
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 #: the page may load nothing, not even by mistake
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A section of the page; ``headed``: its title stands above what it holds."""
+
+    title: str
+    html: "Markup"
+    headed: bool = True
 
 
 class Report:
@@ -40,7 +50,7 @@ class Report:
     def __init__(self, title: str, summary: str = "") -> None:
         self.title, self.summary = title, summary
         self._facts: list[tuple[str, str]] = []
-        self._sections: list[tuple[str, str]] = []
+        self._sections: list[_Section] = []
         self._plays = False
 
     def add_facts(self, facts: Mapping[str, object]) -> None:
@@ -49,13 +59,11 @@ class Report:
 
     def add_text(self, title: str, text: str) -> None:
         """A section of paragraphs; empty lines part them."""
-        self._add(title, paragraphs(text))
+        self._add(title, "text", text=text)
 
     def add_details(self, title: str, text: str) -> None:
         """A section that is closed at first and keeps its line breaks, e.g. the resolved configuration."""
-        self._sections.append(
-            (title, f"<details><summary><h2>{escape(title)}</h2></summary><pre>{escape(text)}</pre></details>")
-        )
+        self._sections.append(_Section(title, rendered("details", title=title, text=text), headed=False))
 
     def add_table(
         self,
@@ -98,22 +106,22 @@ class Report:
         html = table_html(
             rows,
             columns,
-            note_text=note,
+            note=note,
             below=below,
             command=command,
             sort_by=sort_by,
             reference=reference,
             turned=turned,
         )
-        self._add(title, html)
+        self._sections.append(_Section(title, html))
 
     def add_curves(
         self, title: str, rows: Sequence[Mapping[str, Any]], charts: Sequence[Chart], *, x: str = "step", note: str = ""
     ) -> None:
         """Line charts of logged values.
 
-        Long series are thinned to the extremes of 300 stretches, so peaks stay; values that are not finite are left
-        out and counted below the chart.
+        Of long series, points that change nothing one could see are left out, peaks stay; values that are not finite
+        are left out as well, and counted below the chart.
 
         Args:
             title: heading of the section.
@@ -125,8 +133,9 @@ class Report:
         Raises:
             ValueError: a line that no row has a number for.
         """
-        drawn = [chart_html(chart, rows, x) for chart in charts]
-        self._add(title, f'{note_html(note)}<div class="charts">{"".join(drawn)}</div>')
+        place = len(self._sections)
+        drawn = [chart_html(chart, rows, x, f"{place}.{number}") for number, chart in enumerate(charts)]
+        self._add(title, "curves", note=note, charts=drawn)
 
     def add_image(self, title: str, picture: Frames | str | Path, *, note: str = "", alt: str = "") -> None:
         """A picture ``[h, w, 3]`` uint8, or a PNG file, embedded in the page.
@@ -148,7 +157,7 @@ class Report:
             Image.fromarray(picture).save(buffer, "PNG", optimize=True)
             data = buffer.getvalue()
         source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-        self._add(title, f'{note_html(note)}<img class="picture" alt="{escape(alt or title)}" src="{source}">')
+        self._add(title, "image", note=note, alt=alt or title, source=source)
 
     def add_videos(
         self, title: str, videos: Sequence[tuple[str, str | Path]], *, note: str = "", columns: int = 2
@@ -170,12 +179,8 @@ class Report:
             if data[4:8] != b"ftyp":
                 raise ValueError(f"'{path}' is no MP4 file; write one with mutoscope.formats.video.write_mp4.")
             source = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
-            figures.append(
-                f'<figure><video src="{source}" aria-label="{escape(caption)}" autoplay loop muted playsinline '
-                "controls>"
-                f"</video><figcaption>{escape(caption)}</figcaption></figure>"
-            )
-        self._add(title, f'{note_html(note)}<div class="videos" style="--columns:{columns}">{"".join(figures)}</div>')
+            figures.append((caption, source))
+        self._add(title, "videos", note=note, videos=figures, columns=columns)
 
     def add_motion(
         self,
@@ -207,29 +212,23 @@ class Report:
         Raises:
             ValueError: shapes that do not fit together, labels outside the classes, coordinates that are not finite.
         """
-        html = player_html(fake, labels, info, real, note_text=note, per_class=per_class, camera=camera)
+        html = player_html(fake, labels, info, real, note=note, per_class=per_class, camera=camera)
         self._plays = True
-        self._add(title, html)
+        self._sections.append(_Section(title, html))
 
     def html(self) -> str:
         """The whole page."""
-        title = escape(self.title)
-        head = (
-            f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{title}</title><style>{_asset('report.css')}</style>"
+        page = rendered(
+            "page",
+            policy=_POLICY,
+            title=self.title,
+            summary=self.summary,
+            facts=self._facts,
+            sections=self._sections,
+            css=asset("report.css"),
+            script=asset("player.js") if self._plays else "",
         )
-        facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in self._facts)
-        links = "".join(f'<a href="#s{i}">{escape(name)}</a>' for i, (name, _) in enumerate(self._sections))
-        header = f"<h1>{title}</h1>{paragraphs(self.summary)}"
-        header += f'<dl class="facts">{facts}</dl>' if facts else ""
-        header += f'<nav aria-label="Sections">{links}</nav>' if len(self._sections) > 2 else ""
-        sections = "".join(f'<section id="s{i}">{body}</section>' for i, (_, body) in enumerate(self._sections))
-        script = f"<script>{_asset('player.js')}</script>" if self._plays else ""
-        return (
-            f'<!doctype html>\n<html lang="en"><head>{head}</head><body><header>{header}</header>'
-            f"<main>{sections}</main><footer>Made by Mutoscope.</footer>{script}</body></html>\n"
-        )
+        return f"{page}\n"
 
     def write(self, path: str | Path) -> Path:
         """Write the page, replacing the file atomically."""
@@ -237,12 +236,8 @@ class Report:
             temporary.write_text(self.html(), encoding="utf-8")
         return Path(path)
 
-    def _add(self, title: str, html: str) -> None:
-        self._sections.append((title, f"<h2>{escape(title)}</h2>{html}"))
-
-
-def _asset(name: str) -> str:
-    return files("mutoscope.render.page").joinpath(name).read_text(encoding="utf-8")
+    def _add(self, title: str, template: str, **values: Any) -> None:
+        self._sections.append(_Section(title, rendered(template, **values)))
 
 
 def _plain(value: object) -> str:

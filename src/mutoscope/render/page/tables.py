@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mutoscope.render.page.markup import note
+from mutoscope.render.page.templating import rendered
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 Better = Literal["lower", "higher"]
 #: a number, a (mean, its deviation or half the width of its interval), a text, or nothing
@@ -16,7 +18,6 @@ Cell = float | int | str | tuple[float, float] | None
 
 #: columns beyond which headings and numbers may break into lines, so that a page shows them side by side
 _DENSE = 6
-_ARROW: dict[Better | None, str] = {"lower": "lower is better", "higher": "higher is better", None: ""}
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ def table_html(
     rows: Sequence[Mapping[str, Cell]],
     columns: Sequence[Column],
     *,
-    note_text: str,
+    note: str,
     below: Sequence[str] = (),
     command: str,
     sort_by: str | None,
     reference: Sequence[Cell],
     turned: bool = False,
-) -> str:
+) -> "Markup":
     """A table, what its columns mean, and the command that made it; see :meth:`~.report.Report.add_table`."""
     if sort_by is not None:
         downwards = any(column.key == sort_by and column.better == "higher" for column in columns)
@@ -58,65 +59,25 @@ def table_html(
     best = [best_cells([row.get(c.key) for row in rows], contest, c.better) for c in columns]
     texts = [cell_texts([row.get(c.key) for row in rows], c.digits) for c in columns]
 
-    html = note(note_text)
-    html += _turned(columns, texts, best, contest) if turned else _upright(columns, texts, numeric, best, contest)
-    if meanings := [(c.name or c.key, c.explain) for c in columns if c.explain]:
-        pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in meanings)
-        html += f'<dl class="meaning">{pairs}</dl>'
-    html += "".join(note(text) for text in below)
-    if command:
-        html += f'<code class="command">{escape(command)}</code>'
-    return html
-
-
-def _upright(
-    columns: Sequence[Column],
-    texts: Sequence[Sequence[str]],
-    numeric: Sequence[bool],
-    best: Sequence[set[int]],
-    contest: Sequence[bool],
-) -> str:
-    """A row per row."""
-    heads = [f'<th scope="col"{_classes(number=n)}>{_heading(c)}</th>' for c, n in zip(columns, numeric, strict=True)]
-    body = []
-    for i, own in enumerate(contest):
-        cells = [f'<th scope="row"{_classes(number=numeric[0])}>{escape(texts[0][i])}</th>']
-        cells += [
-            f"<td{_classes(number=numeric[k], best=i in best[k])}>{escape(texts[k][i])}</td>"
-            for k in range(1, len(columns))
-        ]
-        body.append(f"<tr{_classes(reference=not own)}>{''.join(cells)}</tr>")
-    return _table_element(heads, body, dense=len(columns) > _DENSE)
-
-
-def _turned(
-    columns: Sequence[Column], texts: Sequence[Sequence[str]], best: Sequence[set[int]], contest: Sequence[bool]
-) -> str:
-    """A column per row: for many numbers of few things."""
-    heads = [f'<th scope="col">{_heading(columns[0])}</th>'] + [
-        f'<th scope="col"{_classes(number=True, reference=not own)}>{escape(texts[0][i])}</th>'
-        for i, own in enumerate(contest)
-    ]
-    body = []
-    for k in range(1, len(columns)):
-        cells = [
-            f"<td{_classes(number=True, best=i in best[k], reference=not own)}>{escape(texts[k][i])}</td>"
+    return rendered(
+        "table",
+        note=note,
+        below=below,
+        command=command,
+        turned=turned,
+        dense=turned or len(columns) > _DENSE,
+        columns=[
+            {"name": c.name or c.key, "explain": c.explain, "better": c.better, "numeric": n}
+            for c, n in zip(columns, numeric, strict=True)
+        ],
+        rows=[
+            {
+                "reference": not own,
+                "texts": [column[i] for column in texts],
+                "best": [i in places for places in best],
+            }
             for i, own in enumerate(contest)
-        ]
-        body.append(f'<tr><th scope="row">{_heading(columns[k])}</th>{"".join(cells)}</tr>')
-    return _table_element(heads, body, dense=True)
-
-
-def _heading(column: Column) -> str:
-    arrow = f"<small>{_ARROW[column.better]}</small>" if column.better else ""
-    # long names break where words meet
-    return escape(column.name or column.key).replace("_", "_<wbr>").replace("/", "/<wbr>") + arrow
-
-
-def _table_element(heads: Sequence[str], body: Sequence[str], *, dense: bool) -> str:
-    return (
-        f'<div class="scroll"><table{_classes(dense=dense)}><thead><tr>{"".join(heads)}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+        ],
     )
 
 
@@ -127,11 +88,6 @@ def number_in(cell: Cell) -> float | None:
     if isinstance(cell, bool) or not isinstance(cell, (int, float, np.integer, np.floating)):
         return None
     return float(cell)
-
-
-def _classes(**wanted: bool) -> str:
-    names = [name for name, is_wanted in wanted.items() if is_wanted]
-    return f' class="{" ".join(names)}"' if names else ""
 
 
 def _sort_key(cell: Cell, downwards: bool) -> tuple[int, float, str]:

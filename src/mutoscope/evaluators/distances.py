@@ -1,0 +1,136 @@
+"""Distances between sets of videos through published networks: FID, KID, Inception score, precision, recall, FVD, KVD.
+
+Each takes ``fake_frames`` and ``real_frames``, ``[b, t, 3, h, w]`` uint8 RGB, one side or both, and adds up over
+batches and processes. Frames are taken as they are: they were rounded to uint8 before, which is part of the protocol.
+Without the network's weights none can be made: ``MissingWeightsError`` says where they come from.
+"""
+
+from mutoscope.evaluators.extractors import I3DWeights, Resize, i3d_extractor, inception_extractor
+from mutoscope.metrics.common import Side
+from mutoscope.metrics.coverage import PrecisionRecall, Question
+from mutoscope.metrics.inception import ClassifierFID, InceptionScore
+from mutoscope.metrics.kernel import ClassifierKID
+
+
+class FID(ClassifierFID):
+    """Fréchet Inception distance of frames (Heusel et al. 2017).
+
+    Protocol: every frame of every clip is a sample; TensorFlow's Inception-v3 of 2015-12-05, 2048 pooled features.
+    Biased upward at few samples, and no number of frames of a few clips helps: they are alike. It does not see time.
+
+    Args:
+        weights: a file; ``None`` looks where published weights lie.
+        resize: ``tensorflow1`` as the original and torch-fidelity, ``bilinear`` as pytorch-fid.
+        ddof: 1 divides covariances by ``n - 1``, 0 by ``n``.
+    """
+
+    meaning = "Fréchet distance of Inception features of frames, real against generated; squared feature units"
+
+    def __init__(self, weights: str | None = None, resize: Resize = "tensorflow1", ddof: int = 1) -> None:
+        super().__init__(inception_extractor(weights, resize), ddof)
+
+
+class KID(ClassifierKID):
+    """Kernel Inception distance of frames (Binkowski et al. 2018), unbiased at any number of samples.
+
+    Args:
+        weights, resize: see :class:`FID`.
+        subsets: drawn from both sides, of whose distances the mean is taken; ``None`` for all samples at once.
+        subset_size: samples of each side in one; with fewer there is no value.
+        seed: of the draw.
+    """
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        resize: Resize = "tensorflow1",
+        subsets: int | None = 100,
+        subset_size: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(inception_extractor(weights, resize), subsets, subset_size, seed)
+
+
+class FrameInceptionScore(InceptionScore):
+    """Inception score of frames (Salimans et al. 2016): logits without bias, as TensorFlow's program has them.
+
+    Protocol: frames go to the splits in turn; programs that split a shuffled list differ by chance. It never looks at
+    real frames: a set of one perfect frame per class of ImageNet would win.
+
+    Args:
+        weights, resize: see :class:`FID`.
+        splits: of whose scores the mean is taken.
+        of: which side to look at.
+    """
+
+    def __init__(
+        self, weights: str | None = None, resize: Resize = "tensorflow1", splits: int = 10, of: Side = "fake"
+    ) -> None:
+        super().__init__(inception_extractor(weights, resize), splits, of)
+
+
+class FramePrecisionRecall(PrecisionRecall):
+    """Improved precision or recall of frames (Kynkäänniemi et al. 2019) in Inception's features.
+
+    The paper looks through VGG-16; here it is the network of FID, so that both look through it once.
+
+    Args:
+        weights, resize: see :class:`FID`.
+        question: ``precision`` or ``recall``.
+        neighbours: out to which balls reach.
+    """
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        resize: Resize = "tensorflow1",
+        question: Question = "precision",
+        neighbours: int = 3,
+    ) -> None:
+        super().__init__(inception_extractor(weights, resize), question, neighbours)
+
+
+class FVD(ClassifierFID):
+    """Fréchet video distance (Unterthiner et al. 2018) of clips, in the 400 logits of I3D.
+
+    Protocol: ``frames`` frames of every clip from its first one, ``stride`` apart, resized to 224 pixels without
+    antialiasing. Published numbers come from 2048 clips of either side; with no more than 400 the covariance is
+    singular and the number far too high. It sees single frames better than motion.
+
+    Args:
+        weights: a file; ``None`` looks where published weights lie.
+        network: whose weights; ``i3d_tats`` is measured as cd-fvd, TATS and VideoGPT do.
+        frames, stride: which frames; ``frames=None`` for all.
+        ddof: 0 divides covariances by ``n`` (StyleGAN-V, cd-fvd), 1 by ``n - 1``.
+    """
+
+    meaning = "Fréchet distance of I3D's logits of clips, real against generated; squared logits"
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        network: I3DWeights = "i3d_torchscript",
+        frames: int | None = 16,
+        stride: int = 1,
+        ddof: int = 0,
+    ) -> None:
+        super().__init__(i3d_extractor(weights, network, frames, stride), ddof)
+
+
+class KVD(ClassifierKID):
+    """Kernel video distance (Unterthiner et al. 2018): the kernel distance of KID in I3D's logits, from all clips.
+
+    Unbiased, so that a few dozen clips say something, within its interval.
+
+    Args:
+        weights, network, frames, stride: see :class:`FVD`.
+    """
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        network: I3DWeights = "i3d_torchscript",
+        frames: int | None = 16,
+        stride: int = 1,
+    ) -> None:
+        super().__init__(i3d_extractor(weights, network, frames, stride))

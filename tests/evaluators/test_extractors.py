@@ -1,0 +1,194 @@
+"""Published networks against other people's programs, on the same weights, which were drawn."""
+
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from random_weights import i3d_file, inception_file
+from torch import Tensor, nn
+
+from mutoscope.evaluators.distances import FID, FVD, KID
+from mutoscope.evaluators.extractors import i3d_extractor, inception_extractor
+from mutoscope.evaluators.i3d import I3D
+from mutoscope.evaluators.inception_v3 import resize_as_tensorflow1
+from mutoscope.formats.archives import read_archive
+from mutoscope.formats.state_dicts import DamagedFileError
+from mutoscope.formats.weights import MissingWeightsError
+from mutoscope.metrics.common import TooFewSamplesError
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return inception_file(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def i3d(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return i3d_file(tmp_path_factory.mktemp("weights"))
+
+
+def clips(b: int, t: int, h: int, w: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    small = torch.rand(b, t, 3, h // 8, w // 8, generator=generator).flatten(0, 1)
+    big = F.interpolate(small, (h, w), mode="bilinear").unflatten(0, (b, t))
+    return (big * 255).round().byte()
+
+
+def close(found: Tensor, wanted: Tensor) -> None:
+    scale = float(wanted.abs().max())
+    assert scale > 0.01
+    assert float(wanted.std(dim=0).mean()) > 1e-3 * scale, "all samples look alike, which compares nothing"
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_resizing_looks_where_tensorflow_did() -> None:
+    x = torch.arange(6.0).reshape(1, 1, 2, 3)
+    found = resize_as_tensorflow1(x, (4, 6))
+    # place i of the result is place i * old / new; beyond the last one it stays
+    assert found[0, 0, 0].tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
+    assert found[0, 0, :, 0].tolist() == [0.0, 1.5, 3.0, 3.0]
+    torch.testing.assert_close(resize_as_tensorflow1(x, (1, 2))[0, 0, 0], torch.tensor([0.0, 1.5]))
+
+
+def test_inception_is_that_of_torch_fidelity(inception: Path) -> None:
+    theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    interpolate = pytest.importorskip("torch_fidelity.interpolate_compat_tensorflow")
+    frames = clips(1, 3, 120, 72)
+    network = theirs.FeatureExtractorInceptionV3(
+        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(inception)
+    )
+    features, logits = inception_extractor(inception).features(frames)
+    wanted = network(frames[0])
+    close(features, wanted[0])
+    close(logits, wanted[1])
+    for size in ((299, 299), (40, 50)):
+        resized = interpolate.interpolate_bilinear_2d_like_tensorflow1x(
+            frames[0].float(), size=size, align_corners=False
+        )
+        torch.testing.assert_close(resize_as_tensorflow1(frames[0].float(), size), resized, rtol=1e-4, atol=1e-2)
+
+
+def test_inception_resized_as_torch_does_is_that_of_pytorch_fid(inception: Path) -> None:
+    """The same layers behind the other rule: torch's bilinear resizing of 0..1, then -1..1."""
+    frames = clips(1, 2, 96, 64)
+    network = inception_extractor(inception).network
+    scaled = F.interpolate(frames[0] / 255, (299, 299), mode="bilinear", align_corners=False) * 2 - 1
+    with torch.no_grad():
+        wanted = network(scaled)[0]
+    found = inception_extractor(inception, "bilinear").features(frames)[0]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found, inception_extractor(inception).features(frames)[0], rtol=1e-3)
+
+
+def test_i3d_is_that_of_cd_fvd(i3d: Path) -> None:
+    module = pytest.importorskip("cdfvd.third_party.i3d.pytorch_i3d", reason="cd-fvd is not installed")
+    utils = pytest.importorskip("cdfvd.third_party.i3d.utils")
+    frames = clips(2, 10, 64, 48)
+    network = module.InceptionI3d(400).eval()
+    network.load_state_dict(torch.load(i3d, weights_only=True), strict=False)
+    with torch.no_grad():
+        wanted = network(utils.preprocess_i3d(frames.permute(0, 1, 3, 4, 2).numpy()))
+    close(i3d_extractor(i3d, "i3d_tats", frames=None).features(frames)[0], wanted)
+    # TensorFlow's constant of batch normalisation makes another number of the same weights
+    assert not torch.allclose(i3d_extractor(i3d, frames=None).features(frames)[0], wanted, rtol=1e-4)
+
+
+def test_i3d_looks_at_the_frames_that_it_was_told(i3d: Path) -> None:
+    frames = clips(1, 24, 32, 32)
+    found = i3d_extractor(i3d, frames=9, stride=2).features(frames)[0]
+    torch.testing.assert_close(found, i3d_extractor(i3d, frames=None).features(frames[:, :17:2])[0])
+    with pytest.raises(TooFewSamplesError, match="clips of 31 frames are needed; these have 24"):
+        i3d_extractor(i3d, frames=16, stride=2).features(frames)
+    with pytest.raises(ValueError, match="expected at least 9 frames"):
+        i3d_extractor(i3d, frames=8)
+
+
+def scripted(i3d: Path) -> nn.Module:
+    """A module with the names of layers of the archive of StyleGAN-V, which is never asked for anything."""
+    root = nn.Module()
+    for key, value in torch.load(i3d, weights_only=True).items():
+        name = key.replace("logits.", "conv3d_0c_1x1.").replace(".bn.", ".batch3d.").replace("Conv3d_", "conv3d_")
+        name = name.replace("Mixed_", "mixed_")
+        for ours, theirs in (("b0", "branch_0"), ("b1a", "branch_1.0"), ("b1b", "branch_1.1"), ("b2a", "branch_2.0")):
+            name = name.replace(f".{ours}.", f".{theirs}.")
+        name = name.replace(".b2b.", ".branch_2.1.").replace(".b3b.", ".branch_3.1.")
+        *path, last = name.split(".")
+        module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        module.register_buffer(last, value)
+    return root
+
+
+def test_the_archive_of_stylegan_v_holds_the_same_network(i3d: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(scripted(i3d)).save(tmp_path / "i3d_torchscript.pt")
+    frames = clips(1, 9, 32, 32)
+    found = i3d_extractor(tmp_path / "i3d_torchscript.pt", frames=None).features(frames)[0]
+    torch.testing.assert_close(found, i3d_extractor(i3d, frames=None).features(frames)[0])
+
+
+def test_archives_are_read_as_data(tmp_path: Path, i3d: Path) -> None:
+    assert read_archive(i3d) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))).save(tmp_path / "a.pt")
+        wanted = torch.jit.load(tmp_path / "a.pt").state_dict()
+    found = read_archive(tmp_path / "a.pt")
+    assert found is not None
+    assert set(found) == set(wanted)
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+    with zipfile.ZipFile(tmp_path / "evil.pt", "w") as archive:
+        archive.writestr("a/code/x.py", "")
+        archive.writestr("a/data.pkl", b"cos\nsystem\n(S'touch pwned'\ntR.")
+    with pytest.raises(DamagedFileError, match=r"evil\.pt .*names os\.system, which is neither"):
+        read_archive(tmp_path / "evil.pt")
+
+
+def test_weights_of_something_else_are_refused(inception: Path, i3d: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no weights of Inception-v3 .*'Conv2d_1a_3x3\.conv\.weight'.*there is none"):
+        inception_extractor(i3d)
+    with pytest.raises(ValueError, match="no weights of I3D"):
+        i3d_extractor(inception)
+    torch.save({**torch.load(i3d, weights_only=True), "more": torch.ones(1)}, tmp_path / "more.pt")
+    with pytest.raises(ValueError, match="they hold 'more'"):
+        i3d_extractor(tmp_path / "more.pt")
+    with pytest.raises(MissingWeightsError, match=r"no file .*nothing\.pt"):
+        FVD(str(tmp_path / "nothing.pt"))
+    with pytest.raises(ValueError, match="resize is 'nearest'"):
+        inception_extractor(inception, "nearest")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="network is 'c3d'"):
+        i3d_extractor(i3d, "c3d")  # type: ignore[arg-type]
+
+
+def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fid, kid = FID(str(inception)), KID(str(inception), subsets=None)
+    assert fid.classifier is kid.classifier
+    looked: list[int] = []
+    look: Callable[..., Any] = type(fid.classifier)._look  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(fid.classifier), "_look", lambda self, x: looked.append(1) or look(self, x))
+    frames = clips(1, 2, 32, 32)
+    for metric in (fid, kid):
+        metric.update(frames, frames)
+    assert len(looked) == 1
+    # other content in the same place is looked at again
+    frames[0, 0] = 7
+    fid.update(fake_frames=frames)
+    assert len(looked) == 2
+
+
+def test_an_extractor_never_trains(i3d: Path) -> None:
+    metric = FVD(str(i3d), frames=9)
+    metric.train()
+    assert not any(module.training for module in metric.classifier.modules())  # type: ignore[attr-defined]
+    assert not [p for p in metric.parameters() if p.requires_grad]
+    with pytest.raises(ValueError, match="I3D got clips of 8 frames"):
+        I3D()(torch.zeros(1, 3, 8, 224, 224))
