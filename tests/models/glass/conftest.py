@@ -16,8 +16,7 @@ SPRITES = (
     "dataset.shrink=2",
     "dataset.batch_size=2",
 )
-SMALL = (
-    "model=glass",
+NARROW = (
     *(f"model.global_motion.mask.{name}={size}" for name, size in (("stem", 4), ("trunk", 6), ("up", 4), ("depth", 1))),
     *(f"model.global_motion.inpainting.{name}={size}" for name, size in (("half", 4), ("quarter", 5), ("eighth", 6))),
     "model.global_motion.shifts.convolutions=[4,5,6,7]",
@@ -30,6 +29,10 @@ SMALL = (
     "model.local_motion.dynamics.compressed=4",
     "model.local_motion.dynamics.width=5",
     "model.local_motion.actions.codes=3",
+)
+SMALL = (
+    "model=glass",
+    *NARROW,
     *(f"model.length.{name}={value}" for name, value in (("start", 3), ("end", 5), ("begin", 2), ("lasts", 2))),
     *(f"model.teacher_forced.{name}={value}" for name, value in (("start", 2), ("end", 1), ("begin", 1), ("lasts", 2))),
     "model.pretraining=1",
@@ -66,3 +69,20 @@ def trained_glass(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> P
     run_dir = tmp_path_factory.mktemp("runs") / "glass"
     train(small("trainer.max_steps=6", "measure.every_n_steps=6", "callbacks.media.every_n_steps=6"), run_dir)
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def sprites() -> tuple[str, ...]:
+    """What is typed for a few clips of drawn characters."""
+    return SPRITES
+
+
+@pytest.fixture(scope="session")
+def narrow() -> tuple[str, ...]:
+    """What is typed for narrow networks, however they are trained."""
+    return (
+        *NARROW,
+        *(f"model.length.{name}=5" for name in ("start", "end")),
+        *(f"model.teacher_forced.{name}=2" for name in ("start", "end")),
+        "model.perceptual=none",
+    )
