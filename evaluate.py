@@ -1,6 +1,6 @@
 """`python evaluate.py [key=value ...]`: see `python evaluate.py --help`."""
 
-from mutoscope.cli.main import main
+from mutoscope.cli.entry import main
 
 if __name__ == "__main__":
     main("evaluate")

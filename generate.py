@@ -1,6 +1,6 @@
 """`python generate.py [key=value ...]`: see `python generate.py --help`."""
 
-from mutoscope.cli.main import main
+from mutoscope.cli.entry import main
 
 if __name__ == "__main__":
     main("generate")

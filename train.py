@@ -1,6 +1,6 @@
 """`python train.py [key=value ...]`: see `python train.py --help`."""
 
-from mutoscope.cli.main import main
+from mutoscope.cli.entry import main
 
 if __name__ == "__main__":
     main("train")

@@ -15,7 +15,7 @@ import torch
 from places import ROOT
 
 from mutoscope.config.assembly import load_model
-from mutoscope.config.nodes import locate
+from mutoscope.config.targets import locate
 from mutoscope.data import registry
 from mutoscope.data.motion.toy_motion import ToyMotion
 from mutoscope.formats.checkpoints import read_checkpoint

@@ -49,7 +49,7 @@ def test_the_wheel_holds_code_and_configs_and_nothing_else(unpacked: Path) -> No
     assert len(pages) > 5
     assert all((unpacked / page).is_file() for page in pages)
     (entry_points,) = unpacked.glob("*.dist-info/entry_points.txt")
-    assert "mutoscope = mutoscope.cli.main:main" in entry_points.read_text()
+    assert "mutoscope = mutoscope.cli.entry:main" in entry_points.read_text()
 
 
 def test_the_wheel_trains_outside_the_checkout(unpacked: Path, tmp_path: Path) -> None:

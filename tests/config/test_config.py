@@ -3,7 +3,7 @@
 import itertools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,21 @@ import written_videos
 from something_tree import write_something_tree
 
 from mutoscope.cli import main as cli
+from mutoscope.config import nodes
 from mutoscope.config.assembly import check_pair, model_class, prepared
-from mutoscope.config.nodes import build, build_dataset, check_config, config_dir, locate, settings_from
+from mutoscope.config.commands import EvaluateConfig, ExportConfig, GenerateConfig
+from mutoscope.config.nodes import Node, build, build_dataset, check_config, config_dir, plain, settings_from
 from mutoscope.config.signatures import annotations, needed, parameters
-from mutoscope.config.training import TrainConfig
+from mutoscope.config.targets import locate
+from mutoscope.config.training import KEYS, TrainConfig
 from mutoscope.data import registry
 from mutoscope.data.datamodule import DataModule
+from mutoscope.kinds.settings import names_of
 from mutoscope.models.base import IterationModule
 from mutoscope.models.kinetic_gan.module import KineticGAN
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.training.trainer import check_trainer
-from mutoscope.verbs.evaluate import KEYS as EVALUATE_KEYS
-from mutoscope.verbs.export import KEYS as EXPORT_KEYS
-from mutoscope.verbs.generate import KEYS as GENERATE_KEYS
-from mutoscope.verbs.train import KEYS, train
+from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
 
@@ -108,11 +109,11 @@ def small(
 
 def instantiate(config: dict[str, Any]) -> IterationModule:
     """What ``train`` builds, short of training."""
-    check_config(config, KEYS)
-    check_pair(config["model"], config["dataset"])
-    check_trainer(config["trainer"])
-    data = prepared(config["dataset"])
-    model = build(config["model"], "model", info=data.info)
+    run = TrainConfig.parse(config)
+    check_pair(run.model, run.dataset)
+    check_trainer(run.trainer)
+    data = prepared(run.dataset)
+    model = build(run.model, "model", info=data.info)
     assert isinstance(model, IterationModule)
     model.configure_optimizers()
     return model
@@ -151,15 +152,33 @@ def test_every_combination_is_built(
     ],
 )
 def test_every_choice_composes_and_passes_the_checks(compose: Compose, choice: str) -> None:
-    check_config(compose(choice), KEYS)
+    TrainConfig.parse(compose(choice))
 
 
 @pytest.mark.parametrize("metrics", choices("metrics"))
 def test_evaluate_generate_and_export_compose(compose: Compose, metrics: str) -> None:
-    check_config(compose("checkpoint=x", f"metrics={metrics}", "dataset=toy_motion", verb="evaluate"), EVALUATE_KEYS)
-    check_config(compose("checkpoint=x", verb="evaluate"), EVALUATE_KEYS)
-    check_config(compose("checkpoint=x", verb="generate"), GENERATE_KEYS)
-    check_config(compose("checkpoint=x", "out=y", verb="export"), EXPORT_KEYS)
+    config = compose(
+        "checkpoint=x", f"metrics={metrics}", "dataset=toy_motion", "samples_per_class=1e1", verb="evaluate"
+    )
+    asked = EvaluateConfig.parse(config, names_of("evaluate"))
+    check_config({"metrics": asked.metrics}, ["metrics"])
+    assert (asked.samples_per_class, asked.dataset == config["dataset"]) == (10, True)
+    assert EvaluateConfig.parse(compose("checkpoint=x", verb="evaluate"), names_of("evaluate")).seed == 1234
+    assert GenerateConfig.parse(compose("checkpoint=x", verb="generate"), names_of("generate")).out == "samples"
+    assert ExportConfig.parse(compose("checkpoint=x", "out=y", verb="export")).original.length is None
+
+
+def test_every_verb_takes_what_its_config_has(compose: Compose) -> None:
+    """Defaults stand in YAML for people and in dataclasses for Python, and are the same."""
+    needed = {"checkpoint": "x", "out": "y", "dataset": {}}
+    for verb, cls in (("evaluate", EvaluateConfig), ("generate", GenerateConfig), ("export", ExportConfig)):
+        names = {one.name: one for one in fields(cls)}
+        config = compose("checkpoint=x", *(["out=y"] if verb == "export" else []), verb=verb)
+        assert set(config) <= set(names)
+        assert set(names) - set(config) <= {"options", "wishes", "dataset"}
+        made = cls(**{key: value for key, value in needed.items() if key in names and names[key].default is MISSING})
+        own = {key: value for key, value in config.items() if key not in (*needed, "original")}
+        assert plain({key: getattr(made, key) for key in own}) == own
 
 
 def test_what_one_model_needs_on_one_dataset_is_found_by_both_names(compose: Compose, tmp_path: Path) -> None:
@@ -294,7 +313,7 @@ def test_a_model_refuses_data_of_another_kind(
 
 def test_an_unknown_dataset_lists_the_known(compose: Compose) -> None:
     config = compose()["dataset"] | {"name": "toy_moton"}
-    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: cater, .* mean 'toy_motion'"):
+    with pytest.raises(ValueError, match=r"no dataset 'toy_moton'; known datasets: bair, cater, .* mean 'toy_motion'"):
         build_dataset(config)
 
 
@@ -322,6 +341,9 @@ def test_a_training_is_parsed_once_into_typed_settings(tiny: Compose) -> None:
     assert (run.note, run.measure.seed, run.pace.max_steps, run.moments) == ("hello", 3, 7, False)
     # nodes stay as they are: what they describe is built later, and once
     assert run.model == config["model"]
+    assert run.resolved == config
+    assert isinstance(run.model, Node)
+    assert isinstance(run.model["optimizers"]["critic"], Node)
     assert set(KEYS) == set(config)
     for key, value, message in (
         ("moments", "yes", "moments is 'yes', expected true or false"),
@@ -381,3 +403,38 @@ def test_the_small_and_the_shared_are_checked_alike(tiny: Compose) -> None:
     ):
         with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
             TrainConfig.parse(tiny(override))
+
+
+def test_nodes_are_compared_with_the_code_once(tiny: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = TrainConfig.parse(tiny("model.ema_half_life=1e3", "trainer.max_steps=2e1"))
+    assert (run.pace.max_steps, type(run.pace.max_steps)) == (20, int)
+    assert type(run.resolved["trainer"]["max_steps"]) is int
+
+    def again(*_: Any) -> Any:
+        raise AssertionError("compared again")
+
+    monkeypatch.setattr(nodes, "_fit_settings", again)
+    monkeypatch.setattr(nodes, "_check_keys", again)
+    data = prepared(run.dataset)
+    made = build(run.model, "model", info=data.info)
+    assert isinstance(made, KineticGAN)
+    with pytest.raises(AssertionError, match="compared again"):
+        build(dict(run.model), "model", info=data.info)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"_target_": "ReduceLROnPlateau"}, r"which waits until a number stops falling.*such as StepLR"),
+        ({"_target_": "SequentialLR", "schedulers": [], "milestones": []}, "which is made of other schedules"),
+        ({"_target_": "LambdaLR", "lr_lambda": "lambda step: 1"}, "which asks for a function"),
+        ({"_target_": "StepLR"}, r"model\.schedulers\.critic needs model\.schedulers\.critic\.step_size=<value>"),
+        ({"_target_": "MultiStepLR", "gamma": 0.1}, r"needs model\.schedulers\.critic\.milestones=<value>"),
+    ],
+)
+def test_schedules_that_no_training_can_step_are_refused(tiny: Compose, schedule: dict[str, Any], message: str) -> None:
+    config = tiny()
+    node = {**schedule, "_partial_": True, "_target_": f"torch.optim.lr_scheduler.{schedule['_target_']}"}
+    config["model"]["schedulers"] = {"critic": node}
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.parse(config)

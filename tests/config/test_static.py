@@ -15,11 +15,12 @@ import pytest
 from patience import patience
 
 from mutoscope.config.assembly import check_pair, model_class
-from mutoscope.config.nodes import check_config, choices, config_dir, fitted
-from mutoscope.config.static import check_pair_statically, check_statically, class_value, parameters_of
+from mutoscope.config.nodes import choices, config_dir
+from mutoscope.config.sources import class_value, parameters_of
+from mutoscope.config.static import check_pair_statically, check_statically
+from mutoscope.config.training import TrainConfig
 from mutoscope.data.registry import datamodules
 from mutoscope.runtime.errors import ConfigError
-from mutoscope.verbs.train import KEYS
 
 Compose = Callable[..., dict[str, Any]]
 MOTION, VIDEO = ("toy_motion", "cmu_mocap", "human36m"), ("toy_blocks", "cater", "smthv2")
@@ -45,7 +46,7 @@ def complaint(check: Callable[[dict[str, Any]], Any], config: dict[str, Any]) ->
 
 
 def in_full(config: dict[str, Any]) -> None:
-    check_config(fitted(config), KEYS)
+    TrainConfig.parse(config)
 
 
 def mistakes(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

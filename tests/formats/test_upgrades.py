@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from mutoscope.config.assembly import load_model
-from mutoscope.config.nodes import locate
 from mutoscope.config.signatures import annotations, parameters
+from mutoscope.config.targets import locate
 from mutoscope.config.values import settings_class
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.formats.upgrades import MOVED, SETTINGS, upgraded

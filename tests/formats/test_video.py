@@ -31,6 +31,19 @@ def test_mp4_comes_back_with_its_frames_rate_and_colours(tmp_path: Path, fps: fl
         np.testing.assert_allclose(back[part].mean((0, 1, 2)), frames[part].mean((0, 1, 2)), atol=3)
 
 
+@pytest.mark.parametrize(
+    "colour", [(220, 30, 40), (30, 220, 40), (40, 30, 220), (230, 200, 20), (0, 0, 0), (255, 255, 255), (128, 128, 128)]
+)
+def test_a_colour_comes_back_as_it_was_written(tmp_path: Path, colour: tuple[int, int, int]) -> None:
+    """Bindings of before version 17 took one matrix to write and another to read: 220,30,40 came back as 203,8,40."""
+    # of the sizes at which players that are told nothing choose either matrix
+    for h, w in ((48, 64), (576, 720)):
+        frames = np.full((2, h, w, 3), colour, np.uint8)
+        back, _ = read_video(write_mp4(tmp_path / f"{h}.mp4", frames, 10))
+        np.testing.assert_allclose(back.reshape(-1, 3).mean(axis=0), colour, atol=2)
+        assert np.ptp(back.reshape(-1, 3), axis=0).max() <= 4
+
+
 def test_mp4_is_what_browsers_play_and_names_its_colours(tmp_path: Path) -> None:
     path = write_mp4(tmp_path / "clip.mp4", bars(), 25)
     with av.open(str(path)) as container:
@@ -104,7 +117,8 @@ def test_missing_foreign_and_cut_off_files_are_named(tmp_path: Path) -> None:
     whole = write_mp4(tmp_path / "whole.mp4", noise, 30).read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.mp4: it ends early: \d+ of 30 frames"):
+    # some decoders give what is whole, others refuse the frame in which the file ends
+    with pytest.raises(ValueError, match=r"cut\.mp4: it (ends early: \d+ of 30 frames|cannot be decoded)"):
         read_video(cut)
 
 

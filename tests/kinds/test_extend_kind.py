@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stored import protocols_missing
 
 import mutoscope as ms
 from mutoscope import kinds
@@ -252,8 +253,8 @@ FILES = {
 
                 return build_metrics(nodes, Provided(datamodule.info, {"loudest": loudest}))
 
-            def measurement(self, datamodule, config, samples):
-                metrics = self.metrics(datamodule, config["metrics"], None)
+            def measurement(self, datamodule, nodes, recognizer, samples):
+                metrics = self.metrics(datamodule, nodes, recognizer)
                 asked = [torch.arange(2).repeat(samples)]
                 return Measurement(metrics, asked, lambda sample: {"wave": sample.fake}, None)
 
@@ -368,6 +369,7 @@ def test_it_evaluates(run: Path, compose: Compose, tmp_path: Path) -> None:
     # pure sines have half the power of the loudest at most
     assert 1 < real < 2 < trained
     assert content["caveats"] == {"loudness": "Power is not beauty."}
+    assert protocols_missing(content) == []
     assert "Power is not beauty." in (tmp_path / "out" / "report.html").read_text()
     assert found.protocol["command"] == (
         f"mutoscope evaluate checkpoint={run} metrics.loudness.floor=1 out={tmp_path / 'out'} accelerator=cpu gain=2"

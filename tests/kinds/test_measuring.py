@@ -59,7 +59,8 @@ def test_why_a_metric_is_silent_is_said_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(measuring, "say", said.append)
     table = Measuring({"mmd": MaximumMeanDiscrepancy()}, features(5, 0, True))
     assert [table.row(name, [features(1, 1, False)])[0] for name in ("a", "b", "c")] == [{"mmd": None}] * 3
-    assert said == ["mmd of 'a' is left out: MMD needs at least 2 samples on each side, got 5 real and 1 fake ones."]
+    few = "MaximumMeanDiscrepancy needs at least 2 samples on each side, got 5 real and 1 fake ones."
+    assert said == [f"mmd of 'a' is left out: {few}"]
     value = table.row("d", [features(4, 1, False)])[0]["mmd"]
     assert value is not None
     table.row("e", [])
@@ -111,7 +112,7 @@ def test_what_is_recognised_is_counted_class_by_class() -> None:
     joints[:, :, 0, 0] = torch.tensor([0.0, 0.0, 1.0, 1.0])[:, None]
     metrics: dict[str, MotionMetric] = {"accuracy": RecognitionAccuracy(Named())}
     part = {"joints": joints, "label": torch.tensor([0, 1, 1, 1]), "mask": None, "real": False}
-    values, per_class, absent = Measuring(metrics).row("clips", [part])
+    values, per_class, absent, _ = Measuring(metrics).row("clips", [part])
     assert absent == {}
     assert values == {"accuracy": pytest.approx(3 / 4)}
     assert per_class["accuracy"][:2] == [1.0, pytest.approx(2 / 3)]

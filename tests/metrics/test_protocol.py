@@ -42,9 +42,9 @@ def test_edited_files_are_noticed() -> None:
     stored["protocol"]["n_fake"] = 10
     with pytest.raises(ValueError, match="was edited"):
         MetricValue.from_dict(stored)
-    values = PROTOCOL.to_dict() | {"frames": 3}
+    values = PROTOCOL.to_dict() | {"pictures": 3}
     values.pop("seed")
-    with pytest.raises(ValueError, match="missing: seed, unknown: frames"):
+    with pytest.raises(ValueError, match="missing: seed, unknown: pictures"):
         Protocol.from_dict(values)
 
 

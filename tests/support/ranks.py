@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mutoscope import kinds
 from mutoscope.config.assembly import load_model, prepared
+from mutoscope.config.training import TrainConfig
 from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 
 TRAIN = str(ROOT / "train.py")
@@ -80,9 +81,12 @@ class Probe(Callback):
 def measured_alone(run_dir: Path, cache: Path) -> Mapping[str, float]:
     """What one process measures of a model of motion that several have trained."""
     model, config = load_model(run_dir / "checkpoints" / "last.ckpt")
-    datamodule = prepared(config["dataset"])
+    run = TrainConfig.parse(config)
+    datamodule = prepared(run.dataset)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUTOSCOPE_CACHE", str(cache))
-        measured = kinds.tools("motion").measurement(datamodule, config, config["measure"]["samples_per_class"])
-    alone = GenerationMetrics(**vars(measured), seed=config["measure"]["seed"])
+        measured = kinds.tools("motion").measurement(
+            datamodule, run.metrics or {}, run.recognizer, run.measure.samples_per_class
+        )
+    alone = GenerationMetrics(**vars(measured), seed=run.measure.seed)
     return alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)

@@ -12,7 +12,7 @@ import torch
 from hydra.utils import get_object
 from torch import Tensor, nn
 
-from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.models.base import IterationModule
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.training.loggers import read_metrics
@@ -269,3 +269,48 @@ def test_each_process_resumes_what_it_logged(rank: int, world: int, expected: fl
     module = SimpleNamespace(_trainer=SimpleNamespace(global_rank=rank, world_size=world))
     IterationModule.on_load_checkpoint(module, {"mutoscope": state})  # type: ignore[arg-type]
     assert float(module.latest["loss"]) == expected
+
+
+def without(run: Path, folder: Path, *parts: str) -> Path:
+    """A copy of a run's last checkpoint, in a run directory, that lacks parts of it."""
+    data = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    path = folder / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    save_atomically({key: value for key, value in data.items() if key not in parts}, path)
+    return path
+
+
+@pytest.mark.parametrize("part", ["loops", "optimizer_states", "lr_schedulers", "pytorch-lightning_version"])
+def test_a_checkpoint_of_weights_alone_is_no_place_to_go_on_from(
+    tiny: Compose, trained: Path, tmp_path: Path, part: str
+) -> None:
+    without(trained, tmp_path, part)
+    with pytest.raises(ConfigError, match=rf"last\.ckpt holds weights, but not {part}: .* another hydra\.run\.dir"):
+        train(tiny("trainer.max_steps=8", "ckpt=last"), tmp_path)
+
+
+def test_weights_alone_begin_another_run_but_without_moments(tiny: Compose, trained: Path, tmp_path: Path) -> None:
+    path = without(trained, tmp_path / "bare", "loops", "optimizer_states", "lr_schedulers")
+    train({**tiny("trainer.max_steps=1"), "ckpt": str(path)}, tmp_path / "tuned")
+    assert last(tmp_path / "tuned")["mutoscope"]["iterations"] == 1
+    with pytest.raises(ConfigError, match="holds the moments of 0 optimisers, but this model has 2: critic, generator"):
+        train({**tiny("trainer.max_steps=1", "moments=true"), "ckpt": str(path)}, tmp_path / "other")
+
+
+def test_an_average_starts_from_weights_that_have_none(
+    tiny: Compose, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = ("trainer.max_steps=1", "model.optimizers.critic.lr=0.0", "model.optimizers.generator.lr=0.0")
+    path = str(trained / "checkpoints" / "last.ckpt")
+    train({**tiny(*still, "model.ema_half_life=null"), "ckpt": path}, tmp_path / "plain")
+    assert "left aside: this run keeps none (model.ema_half_life=null)" in capsys.readouterr().out
+    plain = last(tmp_path / "plain")["state_dict"]
+    assert not [name for name in plain if name.startswith("ema.")]
+    path = str(tmp_path / "plain" / "checkpoints" / "last.ckpt")
+    train({**tiny(*still), "ckpt": path}, tmp_path / "averaged")
+    assert "holds no average; that of this run (model.ema_half_life=" in capsys.readouterr().out
+    averaged = last(tmp_path / "averaged")["state_dict"]
+    names = [name for name in averaged if name.startswith("ema.") and name.endswith("weight") and "norm" not in name]
+    assert names
+    for name in names:
+        torch.testing.assert_close(averaged[name], plain[name.replace("ema.network", "_generator")])

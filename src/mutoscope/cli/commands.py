@@ -1,4 +1,4 @@
-"""Commands that build nothing from configs: ``mutoscope weights ...``."""
+"""Commands that build nothing from configs: ``mutoscope weights ...``, ``mutoscope compare ...``."""
 
 import argparse
 import sys
@@ -47,5 +47,19 @@ def _weights(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _compare(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "mutoscope compare", description="The numbers of several evaluations in one table, if they were measured alike."
+    )
+    parser.add_argument("paths", nargs="+", metavar="A", help="metrics.json files, or folders of evaluations or runs")
+    parser.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="those to compare; all by default")
+    parser.add_argument("--out", metavar="FILE.md", help="also write the table as Markdown")
+    asked = parser.parse_args(arguments)
+    from mutoscope.verbs.compare import compare
+
+    compare(asked.paths, asked.metrics, asked.out)
+    return 0
+
+
 #: by name, what takes the arguments after it and returns the exit status
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"weights": _weights}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"weights": _weights, "compare": _compare}

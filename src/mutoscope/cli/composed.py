@@ -13,7 +13,7 @@ from mutoscope.cli.early import check_early
 from mutoscope.cli.main import as_added, chosen_settings, register
 from mutoscope.cli.processes import needs_own_processes, run_in_fresh_process
 from mutoscope.cli.typed import readable, typed_values
-from mutoscope.config.nodes import config_dir, fitted
+from mutoscope.config.nodes import config_dir
 from mutoscope.verbs.face import TrainedModel, load
 from mutoscope.verbs.train import train as train_run
 
@@ -57,9 +57,8 @@ def train(*overrides: str, out: str | Path | None = None) -> TrainedModel:
         ConfigError: for anything in the config that cannot work, before training starts.
         Interrupted: after Ctrl-C, saying what stands and how to go on.
     """
-    composed, usual = compose("train", overrides)
-    check_early(composed, "train", typed_values(readable(overrides)[0], "model"))
-    config: dict[str, Any] = fitted(composed)
+    config, usual = compose("train", overrides)
+    check_early(config, "train", typed_values(readable(overrides)[0], "model"))
     run_dir = usual if out is None else Path(out)
     if needs_own_processes(config["trainer"]):
         run_in_fresh_process(config, run_dir)

@@ -11,6 +11,7 @@ from mutoscope.config.static import check_pair_statically, check_statically
 from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.missing import require_checkpoint
 from mutoscope.formats.weights import MissingWeightsError
+from mutoscope.runtime.errors import ConfigError
 
 
 def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] | None = None) -> None:
@@ -32,6 +33,11 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
     # original code's files are spoken of by their readers
     if verb in ("evaluate", "generate") or (verb == "export" and config.get("format") == "mutoscope"):
         given = config.get("checkpoint")
+        if verb == "evaluate" and given is None and config.get("real") is None and config.get("fake") is None:
+            raise ConfigError(
+                "There is nothing to measure: add checkpoint=<path>, or real=<folder> fake=<folder> for clips of any "
+                "program."
+            )
         for path in given if isinstance(given, list) else [given]:
             if isinstance(path, str):
                 require_checkpoint(Path(path))

@@ -98,7 +98,7 @@ def composed(verb: str, overrides: Sequence[str]) -> tuple[DictConfig, list[tupl
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = hydra.compose(verb, list(overrides), return_hydra_config=True)
     settings = explained(cfg, _comments_of_choices(verb, cfg))
-    return cfg, [setting for setting in settings if not setting[0].endswith("_partial_")]
+    return cfg, [setting for setting in settings if not setting[0].endswith(("_partial_", "_preset_"))]
 
 
 def _line(place: str, value: str, phrase: str) -> str:

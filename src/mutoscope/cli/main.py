@@ -37,7 +37,8 @@ from mutoscope.cli.sweeps import (
 )
 from mutoscope.cli.typed import hint, readable, typed_values
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs, fitted
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
+from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
@@ -144,11 +145,11 @@ def _run_task(verb: str) -> int:
         if failures:
             raise failures[0]
     except KeyboardInterrupt as stop:
-        if first_process():
-            unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
-            sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
-        return STATUS
+        return _stopped(verb, stop)
     except Exception as error:
+        if INTERRUPTS.requested and isinstance(error, ImportError | SystemError):
+            # what a library makes of Ctrl-C in the midst of its import
+            return _stopped(verb, error)
         if debug:
             raise
         sys.stderr.write(f"error: {_sentence(error)}\n")
@@ -157,6 +158,13 @@ def _run_task(verb: str) -> int:
         # Hydra makes the run's folder before anything is checked
         remove_empty(SweepStart.new_folders)
     return 0
+
+
+def _stopped(verb: str, stop: BaseException) -> int:
+    if first_process():
+        unfinished = f"Interrupted: {verb} did not finish; the same command starts it again."
+        sys.stderr.write(f"{stop if isinstance(stop, Interrupted) else unfinished}\n")
+    return STATUS
 
 
 def register() -> None:
@@ -260,15 +268,14 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
         cfg.pop("hydra", None)
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return with_presets({str(key): value for key, value in config.items()})
 
 
 def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The same, checked before anything slow is imported; whole floats as whole numbers where those are asked for."""
+    """The same, checked before anything slow is imported."""
     config = chosen_settings(cfg, verb)
     check_early(config, verb, typed_values(overrides, "model"))
-    fits: dict[str, Any] = fitted(config)
-    return fits
+    return config
 
 
 def _settings_of_kinds(verb: str) -> list[str]:
@@ -308,9 +315,17 @@ def _job(cfg: DictConfig, overrides: Sequence[str], run_dir: Path, began: bool) 
 
 def _evaluate(cfg: DictConfig) -> None:
     config = _plain(cfg, "evaluate")
-    from mutoscope.verbs.evaluate import evaluate
+    explicit = {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")}
+    if config["real"] is None and config["fake"] is None:
+        from mutoscope.verbs.evaluate import evaluate
 
-    evaluate(config, {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")})
+        evaluate(config, explicit)
+        return
+    if config["checkpoint"] is not None:
+        raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
+    from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
+
+    evaluate_sets({key: value for key, value in config.items() if key in KEYS}, explicit)
 
 
 def _generate(cfg: DictConfig) -> None:

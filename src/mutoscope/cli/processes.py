@@ -57,7 +57,9 @@ def needs_own_processes(trainer: Mapping[str, Any]) -> bool:
         ConfigError: if torchrun or SLURM started another number of processes, or if several machines are asked for
             and nobody started the processes on them.
     """
-    devices, nodes = trainer["devices"], trainer["num_nodes"]
+    # 2e0 is as good as 2
+    counts = (trainer["devices"], trainer["num_nodes"])
+    devices, nodes = (int(count) if isinstance(count, float) and count.is_integer() else count for count in counts)
     if isinstance(devices, int):
         world = devices * nodes
     else:

@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from mutoscope.config.foreign import as_large_as, from_file, portable_model
-from mutoscope.config.nodes import build, build_dataset, locate
+from mutoscope.config.nodes import build, build_dataset
 from mutoscope.config.static import mismatch
+from mutoscope.config.targets import locate
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint, read_exported

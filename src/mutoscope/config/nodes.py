@@ -1,7 +1,6 @@
-"""Configs: where they lie, how their nodes are checked against the code, and how objects are built from them."""
+"""Configs: where they lie, how their nodes are compared with the code, once, and what is built from them."""
 
 import copy
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -14,27 +13,38 @@ from omegaconf import DictConfig, OmegaConf
 from mutoscope.config.names import check_known, closest
 from mutoscope.config.roles import complaint, role_of
 from mutoscope.config.signatures import annotations, needed, parameters
+from mutoscope.config.targets import locate
 from mutoscope.config.values import MisfitError, fit, settings_class
-from mutoscope.data.registry import datamodule_class, plugin_packages, plugins
+from mutoscope.data.registry import datamodule_class, plugin_packages
 from mutoscope.formats.plain_files import shown
 from mutoscope.runtime.errors import ConfigError
 
-#: ``_target_`` may name classes defined below these packages; installed plug-ins and $MUTOSCOPE_PLUGINS add theirs
-ALLOWED_PACKAGES = (
-    "mutoscope",
-    "torch.optim",
-    "torch.nn",
-    "pytorch_lightning.callbacks",
-    "pytorch_lightning.loggers",
-    "torchmetrics",
-)
-#: those of them whose classes a file may name: what writes, reads, downloads or runs is no matter of theirs
-FOREIGN_PACKAGES = ("mutoscope", "torch.optim", "torch.nn")
-#: what may be built beside classes
-_FUNCTIONS = ("mutoscope.training.trainer.make_trainer",)
-
 SettingsT = TypeVar("SettingsT")
-_DIRECTIVES = {"_target_", "_partial_"}
+_DIRECTIVES = {"_target_", "_partial_", "_preset_"}
+
+
+class Node(dict[str, Any]):
+    """A node of a config that was compared with what it builds; :func:`build` takes it without comparing it again.
+
+    Its items are the node's own, with values of the kinds that are asked for (1e4 where a whole number is, is one) and
+    with nodes below it that were compared as well.
+
+    Args:
+        settings: those items.
+        target: the class or function that is called with them.
+        where: place in the config.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], target: Any, where: str) -> None:
+        super().__init__(settings)
+        self.target, self.where = target, where
+
+
+def plain(config: Any) -> Any:
+    """A config with mappings and lists of the plainest kind, as files take them."""
+    if isinstance(config, Mapping):
+        return {key: plain(value) for key, value in config.items()}
+    return [plain(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 def config_dir() -> Path:
@@ -59,59 +69,6 @@ def config_dirs() -> list[Path]:
     return found
 
 
-def allowed_packages(*, foreign: bool = False) -> set[str]:
-    """Packages whose classes a config may name, or one that comes from a file (``foreign``)."""
-    return {*(FOREIGN_PACKAGES if foreign else ALLOWED_PACKAGES), *plugin_packages(), *plugins()}
-
-
-def locate(path: Any, where: str, *, foreign: bool = False) -> Any:
-    """The class (or ``make_trainer``) that a ``_target_`` names.
-
-    Configs also come with checkpoints of other people, so neither functions nor anything that a permitted module merely
-    imports can be named: what is found must be a class defined in a permitted package.
-
-    Raises:
-        ConfigError: for anything else, or a name that cannot be imported.
-    """
-    allowed = sorted(allowed_packages(foreign=foreign))
-    trusted = (
-        f"only classes of {', '.join(allowed)} may be built from a config; list another package in the environment "
-        "variable MUTOSCOPE_PLUGINS if you trust it."
-    )
-    if not isinstance(path, str) or not _below(path, allowed):
-        raise ConfigError(f"{where}._target_ is '{path}', but {trusted}")
-    try:
-        target = _found(path)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{where}._target_ is '{path}', which cannot be imported: {reason}") from error
-    if path not in _FUNCTIONS and not (isinstance(target, type) and _below(target.__module__, allowed)):
-        raise ConfigError(f"{where}._target_ is '{path}', a {type(target).__name__}, but {trusted}")
-    return target
-
-
-def _found(path: str) -> Any:
-    """What a dotted path names: the longest beginning that is a module, and what is in it."""
-    parts = path.split(".")
-    for count in range(len(parts), 0, -1):
-        module = ".".join(parts[:count])
-        try:
-            found: Any = importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            # a module that this one lacks is another matter
-            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-                raise
-            continue
-        for part in parts[count:]:
-            found = getattr(found, part)
-        return found
-    raise ModuleNotFoundError(f"there is no module {parts[0]}")
-
-
-def _below(path: str, packages: Iterable[str]) -> bool:
-    return any(path == package or path.startswith(f"{package}.") for package in packages)
-
-
 def _check_keys(target: Any, keys: Iterable[str], where: str, supplied: Iterable[str] = ()) -> None:
     taken = parameters(target)
     if any(p.kind is Parameter.VAR_KEYWORD for p in taken.values()):
@@ -131,7 +88,7 @@ _PLAIN = {
 _GROUPS = ("metrics", "logger", "callbacks")
 
 
-def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> None:
+def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> dict[str, Any]:
     """Check a whole resolved config before anything runs.
 
     Every ``_target_`` node and the dataset node are compared with the signature they will be called with.
@@ -139,6 +96,9 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> None:
     Args:
         config: resolved.
         known_top: its keys.
+
+    Returns:
+        The config with such nodes as :class:`Node`, and whole numbers where those are counted.
 
     Raises:
         ConfigError: for an unknown key anywhere (also one added with ``+``), with the closest valid name.
@@ -155,7 +115,8 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> None:
                 raise ConfigError(
                     f"{group}.{name} is {node}, expected a node with _target_, or null to leave it out{hint}"
                 )
-    _check_nodes(config, "")
+    checked: dict[str, Any] = _checked(_with_counts(config), "")
+    return checked
 
 
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -234,20 +195,22 @@ def load_choice(group: str, choice: str) -> dict[str, Any]:
     return {str(key): value for key, value in merged.items()}
 
 
-def _check_nodes(node: Any, where: str, *, foreign: bool = False) -> None:
+def _checked(node: Any, where: str, *, foreign: bool = False) -> Any:
+    """The same with every node of what is built as a :class:`Node`."""
+    if isinstance(node, Node):
+        return node
     if isinstance(node, Mapping):
         if "_target_" in node:
-            _check_target(node, where, foreign)
-        elif where == "dataset" and node.get("name"):
-            check_dataset(node)
-        for key, value in node.items():
-            _check_nodes(value, f"{where}.{key}" if where else str(key), foreign=foreign)
-    elif isinstance(node, list | tuple):
-        for i, value in enumerate(node):
-            _check_nodes(value, f"{where}[{i}]", foreign=foreign)
+            return _checked_target(node, where, foreign)
+        if where == "dataset" and node.get("name"):
+            return check_dataset(node)
+        return {key: _checked(node[key], f"{where}.{key}" if where else str(key), foreign=foreign) for key in node}
+    if isinstance(node, list | tuple):
+        return [_checked(value, f"{where}[{i}]", foreign=foreign) for i, value in enumerate(node)]
+    return node
 
 
-def _check_target(node: Mapping[str, Any], where: str, foreign: bool) -> None:
+def _checked_target(node: Mapping[str, Any], where: str, foreign: bool) -> Node:
     target, role = locate(node["_target_"], where, foreign=foreign), role_of(where, foreign=foreign)
     if role is not None and (reason := complaint(role, node, target, where)) is not None:
         raise ConfigError(reason)
@@ -257,7 +220,13 @@ def _check_target(node: Mapping[str, Any], where: str, foreign: bool) -> None:
         check_known(node["recognizer"], _PLAIN["recognizer"], f"{where}.recognizer", "a setting of recognizer")
         late.remove("recognizer")
     _check_keys(target, [k for k in node if k not in _DIRECTIVES], where, late)
-    _fit_settings(node, target, where)
+    if role is not None and role.partial:
+        lacking = [name for name in needed(target) if name not in node and name not in late]
+        if lacking:
+            raise ConfigError(f"{where} needs {where}.{lacking[0]}=<value>; it has no default.")
+    fits = _fit_settings(node, target, where)
+    below = {key: _checked(value, f"{where}.{key}", foreign=foreign) for key, value in fits.items()}
+    return Node(below, target, where)
 
 
 def _fit_settings(node: Mapping[str, Any], target: Any, where: str) -> dict[str, Any]:
@@ -267,23 +236,6 @@ def _fit_settings(node: Mapping[str, Any], target: Any, where: str) -> dict[str,
         return {key: fit(value, kinds.get(key, Any), f"{where}.{key}") for key, value in node.items()}
     except MisfitError as error:
         raise ConfigError(str(error)) from error
-
-
-def fitted(node: Any, where: str = "") -> Any:
-    """A config in which whole floats (1e4) are whole numbers wherever those are asked for.
-
-    Raises:
-        ConfigError: for a target that cannot be built, or a value of another kind than its constructor asks for.
-    """
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            node = _fit_settings(node, locate(node["_target_"], where), where)
-        elif where == "dataset" and node.get("name"):
-            node = _fit_settings(node, datamodule_class(node["name"]), where)
-        elif where in _COUNTS or not where:
-            node = _fit_counts(node, where)
-        return {key: fitted(value, f"{where}.{key}" if where else str(key)) for key, value in node.items()}
-    return [fitted(value, f"{where}[{i}]") for i, value in enumerate(node)] if isinstance(node, list | tuple) else node
 
 
 #: whole numbers in nodes that are read by their keys; the first are those of the verbs themselves
@@ -302,6 +254,12 @@ def check_counts(config: Mapping[str, Any]) -> None:
             _fit_counts(node, where)
 
 
+def _with_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in which counts such as 1e4 are whole numbers, at its top and in nodes that are read by their keys."""
+    counted = {key: value for key, value in config.items() if key in _COUNTS and isinstance(value, Mapping)}
+    return {**_fit_counts(config, ""), **{key: _fit_counts(node, key) for key, node in counted.items()}}
+
+
 def _fit_counts(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     counts = {key: float(value) for key, value in node.items() if isinstance(value, float) and key in _COUNTS[where]}
     if broken := [key for key, value in counts.items() if not value.is_integer()]:
@@ -310,12 +268,15 @@ def _fit_counts(node: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {**node, **{key: int(value) for key, value in counts.items()}}
 
 
-def check_dataset(node: Mapping[str, Any], *, complete: bool = True) -> None:
-    """Check a dataset node ``{name, **settings}`` against the DataModule registered under its name.
+def check_dataset(node: Mapping[str, Any], *, complete: bool = True) -> Node:
+    """A dataset node ``{name, **settings}``, compared with the DataModule registered under its name.
 
     Args:
         node: from a config.
         complete: whether settings without a default have to be there.
+
+    Raises:
+        ConfigError: for an unknown setting, one of another kind than is asked for, and one that is missing.
     """
     if not isinstance(node.get("name"), str):
         raise ConfigError(f"dataset.name is {shown(node.get('name'))}, expected the name of a dataset.")
@@ -324,7 +285,7 @@ def check_dataset(node: Mapping[str, Any], *, complete: bool = True) -> None:
     lacking = [name for name in needed(cls) if node.get(name) is None]
     if lacking and complete:
         raise ConfigError(f"dataset={node['name']} needs dataset.{lacking[0]}=<value>; it has no default.")
-    _fit_settings(node, cls, "dataset")
+    return Node(_fit_settings(node, cls, "dataset"), cls, "dataset")
 
 
 def build(node: Mapping[str, Any], where: str, *, foreign: bool = False, **late: Any) -> Any:
@@ -332,7 +293,7 @@ def build(node: Mapping[str, Any], where: str, *, foreign: bool = False, **late:
 
     Args:
         node: ``_target_``, settings of the constructor, which may be such nodes themselves, and ``_partial_: true``
-            for what is built when the rest of its arguments is there.
+            for what is built when the rest of its arguments is there. A :class:`Node` is not compared again.
         where: its place in the config, which says what may stand there, see :mod:`mutoscope.config.roles`.
         foreign: whether the node comes from a file; fewer classes are permitted then.
         late: arguments known only at run time; those that the target does not ask for are left out, so callers may
@@ -342,25 +303,23 @@ def build(node: Mapping[str, Any], where: str, *, foreign: bool = False, **late:
         ConfigError: for a target outside the allowed packages or in another's place, a key the target does not know, a
             value of another kind than it asks for, or a key that it lacks.
     """
-    _check_nodes(node, where, foreign=foreign)
-    return _built(node, where, foreign, late)
+    return _built(_checked(node, where, foreign=foreign), where, late)
 
 
-def _built(node: Any, where: str, foreign: bool, late: Mapping[str, Any], kind: Any = None) -> Any:
-    """What a node describes; ``kind`` is the annotation of the parameter it is for."""
+def _built(node: Any, where: str, late: Mapping[str, Any], kind: Any = None) -> Any:
+    """What a checked node describes; ``kind`` is the annotation of the parameter it is for."""
     if isinstance(node, list | tuple):
-        values = [_built(value, f"{where}[{i}]", foreign, {}) for i, value in enumerate(node)]
+        values = [_built(value, f"{where}[{i}]", {}) for i, value in enumerate(node)]
         return tuple(values) if any(get_origin(option) is tuple for option in (kind, *get_args(kind))) else values
     if not isinstance(node, Mapping):
         return copy.copy(node)
-    if (settings := settings_class(kind)) is not None:
-        return _settings(node, settings, where)
-    if "_target_" not in node:
-        return {key: _built(value, f"{where}.{key}", foreign, {}) for key, value in node.items()}
-    target = locate(node["_target_"], where, foreign=foreign)
-    kinds = annotations(target)
-    given = {key: value for key, value in _fit_settings(node, target, where).items() if key not in _DIRECTIVES}
-    built = {key: _built(value, f"{where}.{key}", foreign, {}, kinds.get(key)) for key, value in given.items()}
+    if not isinstance(node, Node):
+        if (settings := settings_class(kind)) is not None:
+            return _settings(node, settings, where)
+        return {key: _built(value, f"{where}.{key}", {}) for key, value in node.items()}
+    target, kinds = node.target, annotations(node.target)
+    given = {key: value for key, value in node.items() if key not in _DIRECTIVES}
+    built = {key: _built(value, f"{where}.{key}", {}, kinds.get(key)) for key, value in given.items()}
     built |= {name: value for name, value in late.items() if name in parameters(target)}
     if node.get("_partial_"):
         return partial(target, **built)
@@ -402,9 +361,8 @@ def settings_from(node: Mapping[str, Any] | None, cls: type[SettingsT], where: s
 
 
 def build_dataset(node: Mapping[str, Any]) -> Any:
-    """Build the registered DataModule that a dataset node names."""
-    check_dataset(node)
-    cls = datamodule_class(node["name"])
-    datamodule = cls(**{key: value for key, value in _fit_settings(node, cls, "dataset").items() if key != "name"})
+    """Build the registered DataModule that a dataset node names; a :class:`Node` is not compared again."""
+    checked = node if isinstance(node, Node) else check_dataset(node)
+    datamodule = checked.target(**{key: value for key, value in checked.items() if key != "name"})
     datamodule.node = dict(node)
     return datamodule

@@ -12,6 +12,14 @@ _METRIC = "torchmetrics.metric.Metric"
 _LOGGER = "pytorch_lightning.loggers.logger.Logger"
 _CALLBACK = "pytorch_lightning.callbacks.callback.Callback"
 _TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
+#: schedules that ask for more than to be stepped after every iteration, and what that is
+_ASK_FOR_MORE = {
+    "torch.optim.lr_scheduler.ReduceLROnPlateau": "waits until a number stops falling, and here it gets none",
+    "torch.optim.lr_scheduler.SequentialLR": "is made of other schedules, which a config cannot build for it",
+    "torch.optim.lr_scheduler.ChainedScheduler": "is made of other schedules, which a config cannot build for it",
+    "torch.optim.lr_scheduler.LambdaLR": "asks for a function, which a config cannot give",
+    "torch.optim.lr_scheduler.MultiplicativeLR": "asks for a function, which a config cannot give",
+}
 _DATA = "pytorch_lightning.core.datamodule.LightningDataModule"
 _LIGHTNING = "pytorch_lightning.core.module.LightningModule"
 _MODEL = "mutoscope.models.base.IterationModule"
@@ -87,6 +95,13 @@ def complaint(role: Role, node: Mapping[str, Any], target: Any, where: str) -> s
     if not role.admits(target):
         kind = "expected an IterationModule" if role is MODEL else f"only {role.what} stands here"
         return f"{where}._target_ is '{node['_target_']}', which is no {role.what.split(' ', 1)[1]}; {kind}."
+    if role is SCHEDULER and (
+        unfit := [why for path, why in _ASK_FOR_MORE.items() if issubclass(target, _class(path))]
+    ):
+        return (
+            f"{where}._target_ is '{node['_target_']}', which {unfit[0]}; choose a schedule that goes by iterations "
+            "alone, such as StepLR, MultiStepLR or CosineAnnealingLR of torch.optim.lr_scheduler."
+        )
     if role.partial and node.get("_partial_") is not True:
         return f"{where} needs {where}._partial_=true: the program completes {role.what} with {role.first}."
     if not role.partial and node.get("_partial_"):

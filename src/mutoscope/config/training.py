@@ -1,28 +1,12 @@
 """The config of a training, parsed once at its edge."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from mutoscope.config.nodes import check_config, locate, settings_from
+from mutoscope.config.measures import MeasureConfig, Metrics, RecognizerConfig
+from mutoscope.config.nodes import Node, check_config, plain, settings_from
 from mutoscope.config.signatures import parameters
-
-Node = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class MeasureConfig:
-    """How metrics are taken during training.
-
-    Args:
-        every_n_steps: iterations between measurements.
-        samples_per_class: that are generated for each.
-        seed: of their latents, the same every time.
-    """
-
-    every_n_steps: int
-    samples_per_class: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -44,14 +28,14 @@ class PaceConfig:
     @classmethod
     def of(cls, trainer: Node) -> "PaceConfig":
         """Those settings of the trainer's node, or their defaults."""
-        taken = parameters(locate(trainer["_target_"], "trainer"))
+        taken = parameters(trainer.target)
         names = [field.name for field in fields(cls)]
         return cls(**{name: trainer.get(name, taken[name].default) for name in names})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training's config; what is built of it stays nodes, for :func:`~mutoscope.config.nodes.build`.
+    """A training's config; what is built of it stays nodes, checked ones, for :func:`~mutoscope.config.nodes.build`.
 
     Args:
         name: of the run.
@@ -68,6 +52,7 @@ class TrainConfig:
         sweep: which one the run belongs to.
         weights: ``fetch``: published weights that are not here are fetched.
         debug: show tracebacks.
+        resolved: all of it as it is written down.
     """
 
     model: Node
@@ -76,10 +61,10 @@ class TrainConfig:
     measure: MeasureConfig
     name: str = ""
     note: str | None = None
-    logger: Mapping[str, Any] | None = None
-    metrics: Mapping[str, Any] | None = None
-    callbacks: Mapping[str, Any] | None = None
-    recognizer: Mapping[str, Any] | None = None
+    logger: Mapping[str, Node | None] | None = None
+    metrics: Metrics | None = None
+    callbacks: Mapping[str, Node | None] | None = None
+    recognizer: RecognizerConfig | None = None
     seed: int = 0
     ckpt: str | None = None
     moments: bool = False
@@ -88,6 +73,7 @@ class TrainConfig:
     sweep: str | None = None
     weights: Literal["fetch"] | None = None
     debug: bool = False
+    resolved: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "TrainConfig":
@@ -96,10 +82,16 @@ class TrainConfig:
         Raises:
             ConfigError: for anything that is no setting, or a value of another kind than is asked for.
         """
-        check_config(config, [field.name for field in fields(cls)])
-        return settings_from(config, cls, "")
+        checked = check_config(config, KEYS)
+        # a choice of none is an empty node
+        taken = {**checked, "recognizer": checked.get("recognizer") or None}
+        return replace(settings_from(taken, cls, ""), resolved=plain(checked))
 
     @property
     def pace(self) -> PaceConfig:
         """When is logged, kept and ended."""
         return PaceConfig.of(self.trainer)
+
+
+#: what stands at the top of a training's config
+KEYS = tuple(field.name for field in fields(TrainConfig) if field.name != "resolved")

@@ -241,7 +241,7 @@ def _decode(task: _Task) -> Skipped | int:
     found = 0
     try:
         frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
-        for shown in _frames_of(source):
+        for shown in source_frames(source):
             if found < source.frames:
                 frames[found] = source.framing.of(Image.fromarray(shown), task.size)
             found += 1
@@ -270,7 +270,12 @@ def _decode(task: _Task) -> Skipped | int:
     return found
 
 
-def _frames_of(source: FrameSource) -> Iterator[NDArray[np.uint8]]:
+def source_frames(source: FrameSource) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a source one after the other, as large as they are.
+
+    Raises:
+        FileNotFoundError, VideoError, FrameFolderError, PictureError: for a source that cannot be read.
+    """
     if source.path.is_dir():
         return folder_frames(source.path)
     if source.fps is not None:

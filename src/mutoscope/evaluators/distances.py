@@ -5,11 +5,23 @@ batches and processes. Frames are taken as they are: they were rounded to uint8 
 Without the network's weights none can be made: ``MissingWeightsError`` says where they come from.
 """
 
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mutoscope.evaluators import inception_v3
 from mutoscope.evaluators.extractors import I3DWeights, Resize, i3d_extractor, inception_extractor
-from mutoscope.metrics.common import Side
+from mutoscope.formats.weights import MissingWeightsError
+from mutoscope.metrics.common import MetricWarning, Side
 from mutoscope.metrics.coverage import PrecisionRecall, Question
+from mutoscope.metrics.frechet import FeatureMoments
 from mutoscope.metrics.inception import ClassifierFID, InceptionScore
 from mutoscope.metrics.kernel import ClassifierKID
+from mutoscope.metrics.motion import MotionMetric
+from mutoscope.structures import Normaliser
 
 
 class FID(ClassifierFID):
@@ -102,6 +114,7 @@ class FVD(ClassifierFID):
         network: whose weights; ``i3d_tats`` is measured as cd-fvd, TATS and VideoGPT do.
         frames, stride: which frames; ``frames=None`` for all.
         ddof: 0 divides covariances by ``n`` (StyleGAN-V, cd-fvd), 1 by ``n - 1``.
+        samples: clips of either side that the protocol asks for; another number is warned of.
     """
 
     meaning = "Fréchet distance of I3D's logits of clips, real against generated; squared logits"
@@ -113,8 +126,79 @@ class FVD(ClassifierFID):
         frames: int | None = 16,
         stride: int = 1,
         ddof: int = 0,
+        samples: int | None = None,
     ) -> None:
         super().__init__(i3d_extractor(weights, network, frames, stride), ddof)
+        self.samples = samples
+
+    def compute(self) -> Tensor:
+        """Fréchet distance, a float64 scalar; see :meth:`~mutoscope.metrics.frechet.FeatureMoments.compute`.
+
+        Warns:
+            MetricWarning: for numbers of clips that are not those of the protocol.
+        """
+        n, m = int(self.real_count), int(self.fake_count)
+        value = super().compute()
+        if self.samples is not None and (n, m) != (self.samples, self.samples):
+            few = " The distance is biased upward besides." if min(n, m) <= self.num_features else ""
+            warnings.warn(
+                f"The protocol asks for {self.samples} clips of either side, these are {n} real and {m} fake ones: "
+                f"comparable with numbers of the same counts alone.{few}",
+                MetricWarning,
+                stacklevel=2,
+            )
+        return value
+
+
+class ClassifierOfYoursFID(ClassifierFID):
+    """Fréchet distance through a video classifier that does not come with this project (AG2Vid, Tables 2 and 3).
+
+    Args:
+        classifier: see :class:`~mutoscope.metrics.inception.FrameClassifier`.
+        ddof: 1 divides covariances by ``n - 1``.
+
+    Raises:
+        MissingWeightsError: without a classifier.
+    """
+
+    def __init__(self, classifier: Any | None = None, ddof: int = 1) -> None:
+        if classifier is None:
+            raise MissingWeightsError(
+                "AG2Vid's FID looks through a TSM ResNet-50 trained on Something-Something V2, whose weights may not "
+                "be passed on; give the metric a classifier of yours, classifier._target_=your_package.YourClassifier."
+            )
+        super().__init__(classifier, ddof)
+
+
+class KineticGANFID(MotionMetric, FeatureMoments):
+    """Kinetic-GAN's "FID": a clip's skeleton taken for a picture of joints by frames, through Inception (pytorch-fid).
+
+    Protocol, all of it odd: coordinates in network units, -1..1, stand where the program expects colours from 0 to 1,
+    so that the network sees -3..1; a picture of 64 by 25 pixels is stretched to 299. The released program scales by the
+    extremes of the file it measures; here it is the dataset's normaliser. Only for three dimensions.
+
+    Args:
+        normaliser: of the dataset, to network units.
+        weights: a file; ``None`` looks where published weights lie.
+    """
+
+    meaning = "Fréchet distance of Inception features of skeletons taken for pictures; squared feature units"
+    caveat = "It looks through a network of photographs at pictures of coordinates: for comparing with the paper alone."
+    spatial = True
+
+    def __init__(self, normaliser: Normaliser, weights: str | None = None) -> None:
+        classifier = inception_extractor(weights, "bilinear")
+        FeatureMoments.__init__(self, classifier.num_features, 1)
+        self.normaliser, self.classifier = normaliser, classifier
+
+    def _take(self, joints: Tensor, label: Tensor, mask: Tensor, real: bool) -> None:
+        pictures = self.normaliser.normalise(joints).movedim(-1, 1).float()
+        size = (inception_v3.SIDE, inception_v3.SIDE)
+        network = self.classifier.network
+        with torch.no_grad(), torch.autocast(joints.device.type, enabled=False):
+            for part in pictures.split(32):
+                seen = F.interpolate(part, size, mode="bilinear", align_corners=False) * 2 - 1
+                self._add(network(seen.to(next(network.parameters()).device))[0], real)
 
 
 class KVD(ClassifierKID):

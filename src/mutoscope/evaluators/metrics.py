@@ -6,8 +6,10 @@ from typing import Any
 
 from torchmetrics import Metric
 
-from mutoscope.config.nodes import build, locate
+from mutoscope.config.nodes import build
+from mutoscope.config.presets import preset_of
 from mutoscope.config.signatures import parameters
+from mutoscope.config.targets import locate
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.metrics.common import AbsentMetric
 from mutoscope.runtime.console import say
@@ -108,6 +110,7 @@ def build_metrics(nodes: Mapping[str, Any], provided: Provided) -> dict[str, Met
             continue
         try:
             metrics[name] = build(provided.settings(node), where, **provided.for_node(node, where))
+            metrics[name].preset = preset_of(node)
         except MissingWeightsError as missing:
             if missing.named:
                 raise

@@ -5,7 +5,7 @@ Motion is seen through action recognisers, layouts of action graphs through a cl
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.state_dicts import DamagedFileError, read_safetensors
@@ -54,27 +55,26 @@ TrainedTrackClassifier = Trained[TrackClassifierNet]
 
 
 def recognizer_for(
-    datamodule: DataModule, config: Mapping[str, Any], cache_dir: Path | None = None
+    datamodule: DataModule, config: RecognizerConfig, cache_dir: Path | None = None
 ) -> TrainedRecognizer:
     """A recogniser for the motion of a set-up DataModule, from the cache or trained now.
 
     Args:
         datamodule: after ``setup()``.
-        config: ``{max_steps, batch_size, model}`` with ``model`` a config node of an
-            :class:`ActionClassifier`.
+        config: how it is trained; its model is an :class:`ActionClassifier`.
         cache_dir: ``default_cache()`` unless given.
     """
     return _trained(datamodule, config, cache_dir, "recognizers", "clips", validation_accuracy)
 
 
 def track_classifier_for(
-    datamodule: DataModule, config: Mapping[str, Any], cache_dir: Path | None = None
+    datamodule: DataModule, config: RecognizerConfig, cache_dir: Path | None = None
 ) -> TrainedTrackClassifier:
     """The classifier of box tracks for the action graphs of a set-up DataModule, from the cache or trained now.
 
     Args:
         datamodule: after ``setup()``; its training batches have layout clips.
-        config: ``{max_steps, batch_size, model}`` with ``model`` a config node of a :class:`TrackClassifier`.
+        config: how it is trained; its model is a :class:`TrackClassifier`.
         cache_dir: ``default_cache()`` unless given.
     """
     return _trained(datamodule, config, cache_dir, "track_classifiers", "edges", track_accuracy)
@@ -82,7 +82,7 @@ def track_classifier_for(
 
 def _trained(
     datamodule: DataModule,
-    config: Mapping[str, Any],
+    config: RecognizerConfig,
     cache_dir: Path | None,
     group: str,
     named: str,
@@ -90,12 +90,12 @@ def _trained(
 ) -> Trained[Any]:
     """From the folder ``group`` of the cache, or trained now; how many of what is ``named`` it gets right is said."""
     info = datamodule.info
-    key_parts = {"config": dict(config), "info": info.to_dict(), "data": datamodule.fingerprint}
+    key_parts = {"config": config.plain(), "info": info.to_dict(), "data": datamodule.fingerprint}
     key = hashlib.sha256(json.dumps(key_parts, sort_keys=True).encode()).hexdigest()[:16]
     folder = (cache_dir or default_cache()) / group
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{info.name}-{key}.safetensors"
-    module: ActionClassifier | TrackClassifier = build(config["model"], "recognizer.model", info=info)
+    module: ActionClassifier | TrackClassifier = build(config.model, "recognizer.model", info=info)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
             say(f"Training the {module.title} for {info.name} (once; then it is taken from {folder}).")
@@ -119,22 +119,22 @@ def _trained(
 def _fit(
     module: ActionClassifier | TrackClassifier,
     datamodule: DataModule,
-    config: Mapping[str, Any],
+    config: RecognizerConfig,
     folder: Path,
     accuracy_of: Callable[[Any, DataModule], float],
 ) -> float:
     """Train for ``max_steps`` without disturbing data or random streams of the caller; the validation accuracy."""
     before = datamodule.batch_size, datamodule.start_sample
-    datamodule.batch_size, datamodule.start_sample = config["batch_size"], 0
+    datamodule.batch_size, datamodule.start_sample = config.batch_size, 0
     state = torch.get_rng_state()
     try:
         torch.manual_seed(module.seed)
         trainer = make_trainer(
-            max_steps=config["max_steps"],
+            max_steps=config.max_steps,
             callbacks=[RunLog(50)],
             loggers=[],
             run_dir=str(folder),
-            checkpoint_every_n_steps=config["max_steps"],
+            checkpoint_every_n_steps=config.max_steps,
         )
         fit(trainer, module, train_dataloaders=datamodule.train_dataloader())
         return accuracy_of(module.network, datamodule)

@@ -97,6 +97,15 @@ MANIFEST = {
             about=548.1,
         ),
         Published(
+            "fasterrcnn_resnet50_fpn",
+            "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+            f"{_TORCHVISION_URL}fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+            "BSD-3-Clause (torchvision); trained on COCO, whose annotations are CC BY 4.0",
+            ("paper/glass_add", "paper/glass_mdr"),
+            "258fb6c6",
+            about=159.7,
+        ),
+        Published(
             "inception_v3_fid",
             "pt_inception-2015-12-05-6726825d.pth",
             "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",

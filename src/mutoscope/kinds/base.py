@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.kinds.results import Evaluation, Generated
 from mutoscope.kinds.task import EvaluationTask, LoadedModel
@@ -56,7 +57,7 @@ class KindTools(Protocol):
     measured: Sequence[str]
 
     def metrics(
-        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
+        self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None
     ) -> Mapping[str, Metric]:
         """Metrics from their config nodes, each given what its constructor asks for by name.
 
@@ -66,12 +67,14 @@ class KindTools(Protocol):
             recognizer: how the network that metrics look through is trained, where the kind has one.
         """
 
-    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
+    def measurement(
+        self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None, samples: int
+    ) -> Measurement:
         """How to measure models while they train.
 
         Args:
             datamodule: set up.
-            config: of ``train``; the groups ``metrics`` and ``recognizer`` are read.
+            nodes, recognizer: see :meth:`metrics`.
             samples: how many samples per class (motion) or clips per class in the vocabulary (video).
         """
 

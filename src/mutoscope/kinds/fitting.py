@@ -6,27 +6,29 @@ from typing import Any
 
 from mutoscope import kinds
 from mutoscope.config.assembly import model_class
-from mutoscope.config.nodes import choices, load_choice, locate
+from mutoscope.config.measures import Metrics, RecognizerConfig
+from mutoscope.config.nodes import choices, load_choice
+from mutoscope.config.targets import locate
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import Kind
 
 
-def check_measures(config: Mapping[str, Any], model: type[IterationModule]) -> None:
+def check_measures(metrics: Metrics | None, recognizer: RecognizerConfig | None, model: type[IterationModule]) -> None:
     """Whether what a config measures a model with can measure its kind of data.
 
     Args:
-        config: of ``train`` or ``evaluate``; the groups ``metrics`` and ``recognizer`` are read.
+        metrics, recognizer: of the config.
         model: the class; what generates nothing is not measured.
 
     Raises:
         ConfigError: naming the metric and the choices that fit.
     """
-    if not (issubclass(model, GenerativeModule) and config["metrics"]):
+    if not (issubclass(model, GenerativeModule) and metrics):
         return
     kind = model.takes
-    for name, node in config["metrics"].items():
+    for name, node in metrics.items():
         if node is None:
             continue
         if lacking := _lacking(node, name, kind):
@@ -35,9 +37,8 @@ def check_measures(config: Mapping[str, Any], model: type[IterationModule]) -> N
                 f"metrics.{name} measures {', '.join(lacking)}, which {kind} data do not have; choices of metrics "
                 f"for them: {', '.join(fitting)}."
             )
-    recognizer = (config.get("recognizer") or {}).get("model")
-    if recognizer is not None and model_class(recognizer).takes != kind:
-        other = model_class(recognizer)
+    other = None if recognizer is None else model_class(recognizer.model)
+    if other is not None and other.takes != kind:
         nodes = {choice: load_choice("recognizer", choice).get("model") for choice in choices("recognizer")}
         fitting = [choice for choice, node in nodes.items() if node and model_class(node).takes == kind] or ["none"]
         raise ConfigError(

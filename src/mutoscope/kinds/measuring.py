@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -23,11 +24,13 @@ class Measured(NamedTuple):
         values: by metric; ``None`` where there is none.
         per_class: ``[K]`` lists by metric, of those that can tell; NaN where a class was not seen.
         absent: by metric, why there is no value.
+        intervals: by metric, within which the value lies with 95 %, of those that can tell.
     """
 
     values: dict[str, float | None]
     per_class: dict[str, Any]
     absent: dict[str, str]
+    intervals: dict[str, tuple[float, float]]
 
 
 class Measuring:
@@ -66,11 +69,19 @@ class Measuring:
             name: of the row.
             parts: its samples, by the names that the metrics' ``update`` asks for.
         """
-        found = Measured({}, {}, {})
+        found = Measured({}, {}, {}, {})
         parts = list(parts)
         for key, metric in self.metrics.items():
             try:
-                found.values[key] = self._value(key, metric, parts)
+                self._restart(key, metric)
+                for part in parts:
+                    feed(metric, part)
+                    self._advance()
+                found.values[key], interval, note = value_of(metric)
+                if interval is not None:
+                    found.intervals[key] = interval
+                if note:
+                    self.notes[key] = note
                 if isinstance(metric, RecognitionAccuracy):
                     found.per_class[key] = metric.per_class().tolist()
             except Exception as error:
@@ -83,23 +94,6 @@ class Measuring:
             metric.reset()
         return found
 
-    def _value(self, key: str, metric: Metric, parts: Iterable[Mapping[str, Any]]) -> float:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", MetricWarning)
-            self._restart(key, metric)
-            for part in parts:
-                feed(metric, part)
-                self._advance()
-            value = float(metric.compute())
-        for warning in caught:
-            if isinstance(warning.message, MetricWarning):
-                self.notes[key] = str(warning.message)
-            else:
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        if not math.isfinite(value):
-            raise ValueError(f"it came out as {value}, which is no number.")
-        return value
-
     def _restart(self, key: str, metric: Metric) -> None:
         """Leave in the metric what it gathered of the reference, and nothing else."""
         metric.cpu().reset()
@@ -111,6 +105,30 @@ class Measuring:
         else:
             for state, value in _copied(self._gathered[key]).items():
                 setattr(metric, state, value)
+
+
+def value_of(metric: Metric) -> tuple[float, tuple[float, float] | None, str]:
+    """The value of a metric, its interval where it can tell one, and what it warns of.
+
+    Raises:
+        ValueError: if it has none, or one that is no number.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MetricWarning)
+        value = float(metric.compute())
+        interval = None
+        if callable(told := getattr(metric, "interval", None)):
+            with suppress(ValueError):
+                interval = told()
+    note = ""
+    for warning in caught:
+        if isinstance(warning.message, MetricWarning):
+            note = str(warning.message)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if not math.isfinite(value):
+        raise ValueError(f"it came out as {value}, which is no number.")
+    return value, interval, note
 
 
 def reason_of(error: Exception) -> str:

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mutoscope.kinds.report_parts import add_origin, add_results
 from mutoscope.kinds.tables import Row, Table, as_markdown, for_terminal, rows_json, write_results
 from mutoscope.kinds.task import EvaluationTask
+from mutoscope.metrics.protocol import Protocol
 from mutoscope.render.page.report import Report
 from mutoscope.runtime.console import say
 from mutoscope.runtime.files import no_empty_folders
@@ -58,7 +59,7 @@ class Evaluation:
     Args:
         task: what was measured.
         protocol: how all this was measured.
-        tables: by their names in ``metrics.json``.
+        tables: by their names in ``metrics.json``; numbers without a protocol get one here.
         caveats: by metric, what to bear in mind with its numbers.
     """
 
@@ -66,6 +67,32 @@ class Evaluation:
     protocol: Mapping[str, Any]
     tables: Mapping[str, Table]
     caveats: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # also where a kind says of a number no more than how many clips it counts
+        tables = {
+            name: replace(table, protocols=self._protocols(table) | dict(table.protocols))
+            for name, table in self.tables.items()
+        }
+        object.__setattr__(self, "tables", tables)
+
+    def _protocols(self, table: Table) -> dict[str, Protocol]:
+        """How numbers were measured of which nothing else is known: no network, no real clips to hold against."""
+        info, datamodule = self.task.info, self.task.datamodule
+        return {
+            name: Protocol(
+                name=name,
+                n_real=0,
+                n_fake=table.rows[0].count,
+                ddof=None,
+                extractor=None,
+                dataset=datamodule.fingerprint,
+                length=info.length,
+                fps=info.fps,
+                seed=self.task.settings.seed,
+            )
+            for name in table.rows[0].values
+        }
 
     @property
     def rows(self) -> Sequence[Row]:

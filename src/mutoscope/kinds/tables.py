@@ -40,6 +40,7 @@ class Row:
         deviations: by metric name, the standard deviation over runs (divided by their number less one).
         runs: the rows of single runs, checkpoints or seeds, where there are several.
         seed: of a single run, where there are several.
+        intervals: by metric name, within which the value lies with 95 %, where that can be told.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Row:
     deviations: dict[str, float | None] = field(default_factory=dict)
     runs: tuple["Row", ...] = ()
     seed: int | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def mean_over_classes(self) -> dict[str, float]:
         """By metric, the mean of its values per class, each class counting alike."""
@@ -221,6 +223,8 @@ def _row_json(row: Row, protocols: Mapping[str, Protocol]) -> dict[str, Any]:
         "absent": row.absent,
         "protocols": {name: protocols[name].hash for name in row.values if name in protocols},
     }
+    if row.intervals:
+        content["intervals"] = {name: list(interval) for name, interval in row.intervals.items()}
     if row.per_class:
         content["accuracy_per_class"] = row.per_class
         content["accuracy_mean_over_classes"] = row.mean_over_classes()
@@ -234,9 +238,8 @@ def _csv(tables: Iterable[Table]) -> str:
     """One line per number, so that tables of different metrics fit into one file and any program can turn it."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ("table", "row", "role", "metric", "better", "value", "deviation", "runs", "clips", "protocol", "absent")
-    )
+    head = "table,row,role,metric,better,value,deviation,runs,clips,protocol,absent,low,high"
+    writer.writerow(head.split(","))
     for table in tables:
         for row in table.rows:
             for column in table.columns:
@@ -256,6 +259,7 @@ def _csv(tables: Iterable[Table]) -> str:
                         row.count,
                         protocol.hash if protocol else "",
                         row.absent.get(column.key, ""),
+                        *map(_plain, row.intervals.get(column.key, (None, None))),
                     )
                 )
     return buffer.getvalue()

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 
 from mutoscope.config.assembly import load_model, same_data
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.checkpoints import find_checkpoint
@@ -55,6 +56,12 @@ class LoadedModel:
         return self.module.info
 
     @property
+    def trained_on(self) -> Mapping[str, Any]:
+        """Settings of the dataset that it was trained on, as its file has them; nothing in them was checked."""
+        node: Mapping[str, Any] = self.config["dataset"]
+        return node
+
+    @property
     def kind(self) -> str:
         """Name of the kind of data it makes."""
         return self.module.takes
@@ -66,7 +73,7 @@ class EvaluationSettings:
 
     Args:
         metrics: config nodes by name.
-        recognizer: config of the network that metrics look through, where the kind has one.
+        recognizer: how the network that metrics look through is trained, where the kind has one.
         options: those of the kind.
         split: that is held out.
         samples_per_class: that are generated.
@@ -76,8 +83,8 @@ class EvaluationSettings:
         command: that repeats the evaluation.
     """
 
-    metrics: Mapping[str, Any]
-    recognizer: Mapping[str, Any] | None
+    metrics: Metrics
+    recognizer: RecognizerConfig | None
     options: Any
     split: str
     samples_per_class: int

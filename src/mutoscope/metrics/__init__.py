@@ -29,12 +29,15 @@ from mutoscope.metrics.motion import (
     NearestTrainingDistance,
     RecognitionAccuracy,
 )
+from mutoscope.metrics.moving import MovingMSE, MovingPSNR, MovingSSIM, motion_weights
 from mutoscope.metrics.paper import PRESETS, SAGCNMMD, KineticGANMMD, kinetic_gan_mmd, paper_mmd, sa_gcn_mmd
+from mutoscope.metrics.people import DetectionDistance, MissedDetections, PersonDetector
 from mutoscope.metrics.protocol import MetricValue, Protocol, bootstrap_interval, compare, state_hash
 from mutoscope.metrics.steering import (
     ActionConfusion,
     ActionInformation,
     ChanceInformation,
+    DrawnMaskIoU,
     MaskIoU,
     ShiftAngleAccuracy,
     ShiftError,
@@ -65,7 +68,9 @@ __all__ = [
     "ClipMMD",
     "ComposedAccuracy",
     "DestinationError",
+    "DetectionDistance",
     "Diversity",
+    "DrawnMaskIoU",
     "FootSkate",
     "FrameClassifier",
     "FrameError",
@@ -79,11 +84,16 @@ __all__ = [
     "MaskIoU",
     "MaximumMeanDiscrepancy",
     "MetricValue",
+    "MissedDetections",
     "MotionFID",
     "MotionMMD",
     "MotionMetric",
+    "MovingMSE",
+    "MovingPSNR",
+    "MovingSSIM",
     "Multimodality",
     "NearestTrainingDistance",
+    "PersonDetector",
     "PrecisionRecall",
     "Protocol",
     "RecognitionAccuracy",
@@ -106,6 +116,7 @@ __all__ = [
     "mmd2",
     "mmd2_interval",
     "mmd2_p_value",
+    "motion_weights",
     "moving_objects",
     "onsets_of_pixels",
     "onsets_of_tracks",

@@ -13,6 +13,9 @@ from torchmetrics import Metric
 from mutoscope.metrics.common import TooFewSamplesError
 from mutoscope.structures import DatasetInfo
 
+#: fields that came later, and apply to some metrics only
+_LATER = ("preset", "resize", "quantisation", "frames", "stride")
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -28,6 +31,11 @@ class Protocol:
         fps: frames per second.
         seed: of generation and resampling.
         version: of the metric's definition; raised when its values change.
+        preset: whose settings the metric has, with what was changed of them.
+        resize: rule and size by which the network sees frames.
+        quantisation: of frames, and how the network's input is scaled from them.
+        frames: of a clip that are looked at.
+        stride: from one to the next.
     """
 
     name: str
@@ -40,19 +48,24 @@ class Protocol:
     fps: float
     seed: int
     version: int = 1
+    preset: str | None = None
+    resize: str | None = None
+    quantisation: str | None = None
+    frames: int | None = None
+    stride: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain strings and numbers."""
-        return asdict(self)
+        """Plain strings and numbers; what does not apply to a metric is left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in _LATER}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Protocol":
         """The inverse of :meth:`to_dict`; raises ``ValueError`` naming missing and unknown fields."""
         names = {f.name for f in fields(cls)}
-        if names != set(values):
+        if names - set(_LATER) - set(values) or set(values) - names:
             raise ValueError(
                 f"A protocol has the fields {', '.join(sorted(names))}; "
-                f"missing: {', '.join(sorted(names - set(values))) or 'none'}, "
+                f"missing: {', '.join(sorted(names - set(_LATER) - set(values))) or 'none'}, "
                 f"unknown: {', '.join(sorted(set(values) - names)) or 'none'}."
             )
         return cls(**values)
@@ -97,13 +110,18 @@ class MetricValue:
 
 def compare(a: MetricValue, b: MetricValue) -> float:
     """``a.value - b.value``; raises ``ValueError`` naming every field in which the protocols differ."""
-    ours, theirs = a.protocol.to_dict(), b.protocol.to_dict()
-    if differing := [f"{name} ({ours[name]} and {theirs[name]})" for name in ours if ours[name] != theirs[name]]:
+    if differing := differences(a.protocol, b.protocol):
         raise ValueError(
             f"These values of '{a.protocol.name}' and '{b.protocol.name}' cannot be compared: "
             f"their protocols differ in {', '.join(differing)}. Measure both in the same way."
         )
     return a.value - b.value
+
+
+def differences(a: Protocol, b: Protocol) -> list[str]:
+    """Every field in which two protocols differ, with both values."""
+    ours, theirs = asdict(a), asdict(b)
+    return [f"{name} ({ours[name]} and {theirs[name]})" for name in ours if ours[name] != theirs[name]]
 
 
 def protocol_of(
@@ -128,16 +146,23 @@ def protocol_of(
     if isinstance(own, Tensor):
         n_real = len(own)
     network = next((found for found in seen_through if isinstance(found, nn.Module)), None)
+    view = getattr(network, "view", None)
+    digest = getattr(network, "digest", None)
     return Protocol(
         name=name,
         n_real=n_real,
         n_fake=n_fake,
         ddof=getattr(metric, "ddof", None),
-        extractor=None if network is None else state_hash(network.state_dict()),
+        extractor=digest if digest is not None or network is None else state_hash(network.state_dict()),
         dataset=dataset,
         length=info.length,
         fps=info.fps,
         seed=seed,
+        preset=getattr(metric, "preset", None),
+        resize=getattr(view, "resize", None),
+        quantisation=None if view is None else f"uint8, {view.scale}",
+        frames=None if view is None else view.frames or info.length,
+        stride=getattr(view, "stride", None),
     )
 
 

@@ -56,6 +56,37 @@ class MaskIoU(RunningAverage):
         self._add(iou, torch.ones_like(iou, dtype=torch.bool))
 
 
+class DrawnMaskIoU(RunningAverage):
+    """Soft IoU of the masks that a model sees in what it drew with the true ones (mIoU_RE, Table 3).
+
+    The given first frame does not count.
+    """
+
+    higher_is_better = True
+    meaning = "soft overlap of the mask seen in generated frames with the true one, mean over frames; from 0 to 1"
+
+    def __init__(self) -> None:
+        super().__init__("mask")
+
+    def update(self, drawn_masks: Tensor, real_masks: Tensor) -> None:
+        """Add clips.
+
+        Args:
+            drawn_masks: ``[b, t, 1, h, w]`` in [0, 1].
+            real_masks: ``[b, t, 1, h, w]`` uint8, 255 where the agent is.
+
+        Raises:
+            ValueError: for masks that do not fit together or are no numbers.
+        """
+        if drawn_masks.shape != real_masks.shape:
+            raise ValueError(
+                f"DrawnMaskIoU got masks of {list(drawn_masks.shape)} and true ones of {list(real_masks.shape)}."
+            )
+        check_finite("DrawnMaskIoU", masks=drawn_masks)
+        iou = soft_iou(drawn_masks[:, 1:].double(), real_masks[:, 1:].double() / 255)
+        self._add(iou, torch.ones_like(iou, dtype=torch.bool))
+
+
 class ShiftError(Metric):
     """Distance of predicted shifts from the true ones, over transitions (Table 2).
 

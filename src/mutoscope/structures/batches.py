@@ -229,6 +229,8 @@ class VideoSample(Sample):
             where there is none.
         actions: ``[b, t - 1]`` int64 the model's own local actions that were carried out.
         shifts, background_shifts: ``[b, t - 1, 2]`` float32 pixels, right and down, that were carried out.
+        drawn_masks: ``[b, t, 1, h, w]`` float32 in [0, 1], where the model sees the agent in what it drew, if somebody
+            looked.
     """
 
     asked: VideoBatch
@@ -236,3 +238,4 @@ class VideoSample(Sample):
     actions: Tensor
     shifts: Tensor
     background_shifts: Tensor
+    drawn_masks: Tensor | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 
+from mutoscope.config.training import TrainConfig
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.provenance import command_line, typed_again
@@ -22,16 +23,15 @@ from mutoscope.training.loggers import Located, read_metrics
 _BEGINNING = ("ckpt", "moments", "overwrite", "hydra.run.dir")
 
 
-def plan(trainer: Trainer, config: Mapping[str, Any], done: int) -> list[str]:
+def plan(trainer: Trainer, run: TrainConfig, done: int) -> list[str]:
     """Where and how long a run will train, and what will be measured and drawn when, a sentence for each."""
-    steps, world = config["trainer"]["max_steps"], trainer.world_size
-    size = config["dataset"].get("batch_size")
+    pace, world, size = run.pace, trainer.world_size, run.dataset.get("batch_size")
     batches = "" if size is None else f" of {size * world} clips"
     several = f" in {world} processes" if world > 1 else ""
     began = f", from iteration {done:,} on" if done else ""
     lines = [
-        f"Training on {_device(trainer)}{several}, {trainer.precision}: {steps:,} iterations{batches}{began}; "
-        f"a checkpoint every {config['trainer']['checkpoint_every_n_steps']:,}."
+        f"Training on {_device(trainer)}{several}, {trainer.precision}: {pace.max_steps:,} iterations{batches}"
+        f"{began}; a checkpoint every {pace.checkpoint_every_n_steps:,}."
     ]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         lines += _told(callback)
@@ -60,11 +60,11 @@ class Account:
 
     Args:
         run_dir: the run's folder.
-        config: resolved.
+        run: its config.
     """
 
-    def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
-        self.run_dir, self.config = _short(run_dir), config
+    def __init__(self, run_dir: Path, run: TrainConfig) -> None:
+        self.run_dir, self.run = _short(run_dir), run
         #: iteration of ``last.ckpt`` when this process began, where it is known
         self.found: int | None = None
         self.checkpointing: Checkpointing | None = None
@@ -96,7 +96,7 @@ class Account:
 
     def stopped(self, iterations: int) -> str:
         """After somebody stopped a training in order."""
-        steps = self.config["trainer"]["max_steps"]
+        steps = self.run.pace.max_steps
         if self.saved != iterations:
             return f"Stopped after iteration {iterations:,} of {steps:,}. {self.standing()}"
         held = f"Stopped after iteration {iterations:,} of {steps:,}, which {self.last} holds."
@@ -109,7 +109,7 @@ class Account:
 
     def resume(self, *more: str) -> str:
         """What to type to go on from the newest checkpoint, with further settings."""
-        if self.config.get("sweep"):
+        if self.run.sweep:
             return "the command of the sweep, which runs only the jobs that are missing"
         settings = [*more, "ckpt=last", f"hydra.run.dir={_value(self.run_dir)}"]
         changed = [setting.partition("=")[0] for setting in more]
@@ -129,7 +129,7 @@ class Account:
         there = [name for name in ("checkpoints/last.ckpt", "metrics.csv", "media") if (self.run_dir / name).exists()]
         lines.append(f"Everything lies in {self.run_dir}: {', '.join(there)}, config.yaml, metrics.jsonl.")
         lines += [text for logger in trainer.loggers if isinstance(logger, Located) and (text := logger.where())]
-        if not self.config.get("sweep"):
+        if not self.run.sweep:
             lines += ["Next:", *(f"  {command}" for command in self._next(model))]
         return lines
 
@@ -142,7 +142,7 @@ class Account:
                 command_line("evaluate", [checkpoint]),
                 command_line("generate", [checkpoint, *from_data, "out=samples"]),
             ]
-        return [*commands, self.resume(f"trainer.max_steps={2 * self.config['trainer']['max_steps']}")]
+        return [*commands, self.resume(f"trainer.max_steps={2 * self.run.pace.max_steps}")]
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mutoscope.config.training import TrainConfig
 from mutoscope.models.base import IterationModule
+from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
 
@@ -155,33 +157,84 @@ def _kept(optimizer: Optimizer) -> set[str]:
     return set(optimizer.state[weight])
 
 
+#: what a checkpoint holds beside weights when its run can go on from it
+_OF_A_RUN = ("loops", "optimizer_states", "lr_schedulers", "pytorch-lightning_version")
+
+
+def check_resumable(checkpoint: Mapping[str, Any], model: IterationModule, whose: str) -> None:
+    """Whether a run can go on from a checkpoint of its own.
+
+    Raises:
+        ConfigError: naming what it lacks.
+    """
+    if lacking := [key for key in _OF_A_RUN if key not in checkpoint]:
+        raise ConfigError(
+            f"{whose} holds weights, but not {', '.join(lacking)}: its run cannot go on from it. Another run can begin "
+            f"with its weights: ckpt={whose} and another hydra.run.dir."
+        )
+    _check_moments(checkpoint, model, whose)
+
+
+def _check_moments(checkpoint: Mapping[str, Any], model: IterationModule, whose: str) -> None:
+    found, names = len(checkpoint.get("optimizer_states", [])), model.optimizer_names
+    if found != len(names):
+        raise ConfigError(
+            f"{whose} holds the moments of {found} optimisers, but this model has {len(names)}: {', '.join(names)}."
+        )
+
+
+def with_average(weights: Mapping[str, Tensor], model: IterationModule, whose: str) -> dict[str, Tensor]:
+    """The weights of another run as this one, which keeps an average or does not, can begin with them; says which.
+
+    Args:
+        weights: of a checkpoint.
+        model: of this run.
+        whose: the checkpoint.
+    """
+    average = "ema.network."
+    theirs, mine = (any(name.startswith(average) for name in names) for names in (weights, model.state_dict()))
+    if not isinstance(model, GenerativeModule) or mine == theirs:
+        return dict(weights)
+    if theirs:
+        say(f"The average in {whose} is left aside: this run keeps none (model.ema_half_life=null).")
+        return {name: value for name, value in weights.items() if not name.startswith(average)}
+    generator = f"{next(name for name, module in model.named_modules() if module is model.generator)}."
+    say(
+        f"{whose} holds no average; that of this run (model.ema_half_life={model.ema_half_life:g}) starts from its "
+        "weights."
+    )
+    own = {name.removeprefix(generator): value for name, value in weights.items() if name.startswith(generator)}
+    return {**weights, **{average + name: value.clone() for name, value in own.items()}}
+
+
 def fine_tuning_from(
-    checkpoint: dict[str, Any], model: IterationModule, config: Mapping[str, Any], whose: str
+    checkpoint: dict[str, Any], model: IterationModule, run: TrainConfig, whose: str
 ) -> dict[str, Any]:
     """Give a new model the weights of another run, its average included.
 
     Args:
         checkpoint: of the other run.
         model: of this run; moved in place.
-        config: of this run; with ``moments`` the optimisers' moments are to be taken as well.
+        run: this one's config; with ``moments`` the optimisers' moments are to be taken as well.
         whose: the other checkpoint, for messages.
 
     Returns:
         By optimiser name, the moments to start with; empty unless asked for.
 
     Raises:
-        ConfigError: if moments are asked for which this run's optimisers do not keep.
+        ConfigError: if moments are asked for which the checkpoint does not hold or this run's optimisers do not keep.
     """
     model.load_state_dict(checkpoint["state_dict"])
     own = checkpoint["mutoscope"]
     # the average goes on from theirs as slowly as after all those samples
     model.samples_before = own["samples_seen"] + own.get("samples_before", 0)
-    if not config.get("moments"):
+    if not run.moments:
         return {}
+    _check_moments(checkpoint, model, whose)
     moments = dict(zip(model.optimizer_names, checkpoint["optimizer_states"], strict=True))
     for name, stored in moments.items():
         fresh, _ = _at(model, name, 0)
-        before, now = (node["model"]["optimizers"].get(name) for node in (own["config"], config))
+        before, now = (node["optimizers"].get(name) for node in (own["config"]["model"], run.model))
         if not _carry_over(stored, fresh, before, now):
             raise ConfigError(
                 f"moments=true asks for the moments of the optimiser {name} in {whose}, but {type(fresh).__name__} "

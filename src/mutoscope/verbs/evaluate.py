@@ -6,8 +6,11 @@ from typing import Any
 
 from mutoscope import kinds
 from mutoscope.config.assembly import prepared, same_data
+from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
+from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.nodes import check_config, with_groups
+from mutoscope.config.presets import with_presets
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.weights import fetching
 from mutoscope.kinds.beside import as_typed, results_of, several
@@ -19,21 +22,6 @@ from mutoscope.kinds.task import EvaluationSettings, EvaluationTask, LoadedModel
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import no_empty_folders
 
-#: settings of all kinds
-KEYS = (
-    "checkpoint",
-    "dataset",
-    "metrics",
-    "recognizer",
-    "out",
-    "split",
-    "samples_per_class",
-    "seed",
-    "seeds",
-    "accelerator",
-    "weights",
-    "debug",
-)
 Explicit = Mapping[str, Mapping[str, Any]]
 
 
@@ -53,57 +41,54 @@ def evaluate(config: Mapping[str, Any], explicit: Explicit | None = None) -> Eva
         ConfigError: for anything that cannot be measured, before it is.
     """
     explicit = explicit or {}
-    # what nobody has is told before a model is read; metrics may be settings of choices that the model makes
-    check_config({k: v for k, v in config.items() if k != "metrics"}, [*KEYS, *names_of("evaluate")])
-    if config.get("weights") not in (None, "fetch"):
-        raise ConfigError(f"weights is '{config['weights']}', expected fetch, or null to fetch nothing.")
-    models = [LoadedModel.open(path, config["accelerator"]) for path in several(config["checkpoint"], "checkpoint")]
-    settings = settings_for(models[0], config, explicit)
+    # what nobody has is told before a model is read
+    asked = EvaluateConfig.parse(config, names_of("evaluate"))
+    models = [LoadedModel.open(path, asked.accelerator) for path in several(asked.checkpoint, "checkpoint")]
     first = models[0]
-    dataset = cut_as_trained(
-        config.get("dataset"), first.config["dataset"], explicit.get("dataset", {}), f"{config['checkpoint']}"
+    settings = settings_for(first, asked, explicit)
+    datamodule = prepared(
+        cut_as_trained(asked.dataset, first.trained_on, explicit.get("dataset", {}), f"{asked.checkpoint}")
     )
-    datamodule = prepared(dataset)
-    out = Path(config["out"]) if config["out"] else results_of(first.path)
+    out = Path(asked.out) if asked.out else results_of(first.path)
     # a folder that cannot be made is told before the work
     with no_empty_folders(out):
         out.mkdir(parents=True, exist_ok=True)
-        with fetching(config.get("weights") == "fetch"):
+        with fetching(asked.weights == "fetch"):
             evaluation = evaluated(models, datamodule, settings)
         evaluation.show()
         evaluation.write(out)
     return evaluation
 
 
-def settings_for(model: LoadedModel, config: Mapping[str, Any], explicit: Explicit) -> EvaluationSettings:
+def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) -> EvaluationSettings:
     """What an evaluation of a model is asked to do.
 
     Args:
         model: whose kind and own choices of metrics count.
-        config: see :func:`evaluate`; of groups that nobody chose, single settings at most.
+        asked: of groups that nobody chose, single settings at most.
         explicit: see :func:`evaluate`.
 
     Raises:
         ConfigError: for settings of other kinds; for metrics and recognisers that do not fit; for values out of range.
     """
     kind = kinds.find(model.kind)
-    own = {key: value for key, value in config.items() if key not in KEYS}
-    options = fill(kind, "evaluate", own, str(model.path))
-    seeds = _seeds(config.get("seeds"))
-    command = evaluation_command(as_typed({**config, "seeds": seeds}), explicit)
-    shared = {key: value for key, value in config.items() if key in KEYS}
-    chosen = with_groups(shared, {**kind.load_tools().groups, **model.module.groups}, explicit)
-    check_config(chosen, KEYS)
-    check_measures(chosen, type(model.module))
+    options = fill(kind, "evaluate", asked.options, str(model.path))
+    seeds = asked.listed_seeds()
+    command = evaluation_command(as_typed({**asked.settings(), "seeds": seeds}), explicit)
+    groups = {"metrics": asked.metrics, "recognizer": asked.recognizer}
+    chosen = with_presets(with_groups(groups, {**kind.load_tools().groups, **model.module.groups}, explicit))
+    metrics = check_config(chosen, list(groups))["metrics"] or {}
+    recognizer = RecognizerConfig.parse(chosen["recognizer"]) if chosen["recognizer"] else None
+    check_measures(metrics, recognizer, type(model.module))
     return EvaluationSettings(
-        metrics=chosen["metrics"] or {},
-        recognizer=chosen["recognizer"],
+        metrics=metrics,
+        recognizer=recognizer,
         options=options,
-        split=chosen["split"],
-        samples_per_class=chosen["samples_per_class"],
-        seed=chosen["seed"],
-        seeds=seeds or [chosen["seed"]],
-        strict=chosen["debug"],
+        split=asked.split,
+        samples_per_class=asked.samples_per_class,
+        seed=asked.seed,
+        seeds=seeds or [asked.seed],
+        strict=asked.debug,
         command=command,
     )
 
@@ -124,21 +109,6 @@ def evaluated(models: Sequence[LoadedModel], datamodule: DataModule, settings: E
                 "beside='{name: path}'."
             )
     return kinds.tools(first.kind).evaluate(EvaluationTask(models, datamodule, settings))
-
-
-def _seeds(seeds: Any) -> list[int] | None:
-    """Different whole numbers, or none.
-
-    Raises:
-        ConfigError: for anything else.
-    """
-    if seeds is None:
-        return None
-    listed = [seeds] if isinstance(seeds, int) else seeds
-    whole = isinstance(listed, list | tuple) and all(isinstance(s, int) and not isinstance(s, bool) for s in listed)
-    if not whole or not listed or len(set(listed)) < len(listed) or min(listed) < 0:
-        raise ConfigError(f"seeds is '{seeds}', expected different whole numbers, 0 or more: seeds=[0,1,2].")
-    return list(listed)
 
 
 def cut_as_trained(

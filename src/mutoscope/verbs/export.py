@@ -10,9 +10,9 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mutoscope.config.assembly import load_model
+from mutoscope.config.commands import ExportConfig
 from mutoscope.config.foreign import is_place
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import check_config, settings_from
 from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
 from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule
@@ -25,7 +25,6 @@ from mutoscope.verbs.card import card
 from mutoscope.verbs.convert import convert
 from mutoscope.verbs.export_data import LAYOUTS, export_dataset
 
-KEYS = ("checkpoint", "out", "format", "original", "dataset", "splits", "videos", "seed", "debug")
 #: of checkpoints that this program wrote
 _OWN = "mutoscope"
 _CARD, _KEY_MAP = "README.md", "key_map.txt"
@@ -44,26 +43,25 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
     Raises:
         ConfigError: for an unknown format, or a data set where the checkpoint knows its own.
     """
-    check_config(config, KEYS)
-    out, source = Path(config["out"]), str(config["format"])
-    told: Told = settings_from(config["original"], Told, "original")
+    asked = ExportConfig.parse(config)
+    out, source, told = Path(asked.out), asked.format, asked.original
     if source in LAYOUTS:
         if "" not in typed:
             raise ConfigError(f"format={source} writes a data set; name it, e.g. dataset=wsprites.")
-        if config["checkpoint"] is not None or told.anything:
+        if asked.checkpoint is not None or told.anything:
             superfluous = "original" if told.anything else "checkpoint"
             raise ConfigError(f"format={source} writes a data set, no model; leave out {superfluous}=.")
-        return export_dataset(out, config["dataset"], config["splits"], config["videos"])
-    if config["checkpoint"] is None:
+        return export_dataset(out, asked.dataset, asked.splits, asked.videos)
+    if asked.checkpoint is None:
         raise ConfigError("checkpoint must be given: add checkpoint=<value>.")
-    checkpoint = Path(config["checkpoint"])
+    checkpoint = Path(asked.checkpoint)
     known = (_OWN, *importers(), *LAYOUTS) if source != _OWN else (_OWN,)
     if source not in known:
         raise ConfigError(
             f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
         )
     if source != _OWN:
-        return export_original(source, checkpoint, out, config["dataset"], typed, told)
+        return export_original(source, checkpoint, out, asked.dataset, typed, told)
     if typed or told.anything:
         raise ConfigError(
             f"{'dataset' if typed else 'original'} is for checkpoints of original code; those of Mutoscope know "

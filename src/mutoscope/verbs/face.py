@@ -1,6 +1,7 @@
 """What the command line does, with the same words, in Python; :mod:`mutoscope` hands it on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -9,10 +10,13 @@ from torchmetrics import Metric
 
 from mutoscope import kinds
 from mutoscope.config.assembly import prepared
+from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
+from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import build, choices, config_dirs, load_choice, locate
+from mutoscope.config.nodes import build, check_config, choices, config_dirs, load_choice
 from mutoscope.config.signatures import needed
+from mutoscope.config.targets import locate
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class
 from mutoscope.kinds.beside import several
@@ -74,7 +78,7 @@ class TrainedModel(LoadedModel):
         Args:
             settings: of the dataset that differ from those in training, e.g. ``root``.
         """
-        return prepared(taken_dataset(self.config["dataset"], settings, str(self.path)))
+        return prepared(taken_dataset(self.trained_on, settings, str(self.path)))
 
     def export(self, out: str | Path) -> Path:
         """Write ``config.json``, ``model.safetensors`` and a card to the new folder ``out``."""
@@ -143,17 +147,18 @@ def evaluate(
         "seed": seed,
         "seeds": None if seeds is None else list(seeds),
         "debug": strict,
-        **options,
     }
     for group, chosen in (("metrics", metrics), ("recognizer", recognizer)):
         config[group] = _resolved(load_choice(group, chosen)) if isinstance(chosen, str) else dict(chosen or {})
         explicit[group] = {"": chosen} if isinstance(chosen, str) else dict(chosen or {})
     explicit["dataset"] = {} if data is None else {"": data} if isinstance(data, str) else _typed(data)
-    settings = settings_for(models[0], config, explicit)
+    # what is no setting of the model's kind is told with those that are
+    asked = replace(EvaluateConfig.parse(config, ()), options=options)
+    settings = settings_for(models[0], asked, explicit)
     if isinstance(data, DataModule):
         datamodule = data
     else:
-        trained = models[0].config["dataset"]
+        trained = models[0].trained_on
         other = None if data is None else _node("dataset", data)
         datamodule = prepared(cut_as_trained(other, trained, {}, str(models[0].path)))
     return evaluated(models, datamodule, settings)
@@ -200,10 +205,10 @@ def metric(name: str, data: DataModule | None = None, *, choice: str | None = No
             raise ConfigError(f"'{name}' asks for {lacking[0]}, which comes with data: metric('{name}', dataset(...)).")
         return cast(Metric, build(node, f"metrics.{name}"))
     tools = kinds.tools(data.kind)
-    recognizer = (
-        _resolved(load_choice("recognizer", tools.groups["recognizer"])) if "recognizer" in tools.groups else None
-    )
-    made = tools.metrics(data, {name: _resolved(node)}, recognizer)
+    trained = _resolved(load_choice("recognizer", tools.groups["recognizer"])) if "recognizer" in tools.groups else {}
+    recognizer = RecognizerConfig.parse(trained) if trained else None
+    nodes = check_config({"metrics": {name: _resolved(node)}}, ["metrics"])["metrics"]
+    made = tools.metrics(data, nodes, recognizer)
     if name not in made:
         raise ConfigError(f"The metric '{name}' cannot be had for {data.info.name}; what was printed says why.")
     return made[name]

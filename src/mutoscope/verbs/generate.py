@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mutoscope import kinds
-from mutoscope.config.names import check_known
+from mutoscope.config.commands import GenerateConfig
 from mutoscope.kinds.results import Generated
 from mutoscope.kinds.settings import fill, names_of
 from mutoscope.kinds.task import LoadedModel
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import Sample
-
-#: settings of all kinds
-KEYS = ("checkpoint", "out", "seed", "gif", "accelerator", "debug")
 
 
 def generate(config: Mapping[str, Any]) -> Sample:
@@ -29,12 +26,11 @@ def generate(config: Mapping[str, Any]) -> Sample:
         ConfigError: for settings of other kinds, and for wishes that the model cannot meet.
     """
     # what nobody has is told before a model is read
-    check_known(config, [*KEYS, *names_of("generate")], "", "a setting here")
-    model = LoadedModel.open(config["checkpoint"], config["accelerator"])
-    wishes = {key: value for key, value in config.items() if key not in KEYS}
-    request = fill(kinds.find(model.kind), "generate", wishes, str(model.path))
-    generated = generated_by(model, request, config["seed"])
-    generated.save(Path(config["out"]), gif=config["gif"])
+    asked = GenerateConfig.parse(config, names_of("generate"))
+    model = LoadedModel.open(asked.checkpoint, asked.accelerator)
+    request = fill(kinds.find(model.kind), "generate", asked.wishes, str(model.path))
+    generated = generated_by(model, request, asked.seed)
+    generated.save(Path(asked.out), gif=asked.gif)
     return generated.sample
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,15 @@ from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 from mutoscope.training.callbacks.run_log import RunLog, TrainingDivergedError
 from mutoscope.training.callbacks.stopping import StopOnRequest
 from mutoscope.training.loggers import FileLogger, read_metrics
-from mutoscope.training.resuming import AdoptSettings, TakeMoments, announce_changes, fine_tuning_from
+from mutoscope.training.resuming import (
+    AdoptSettings,
+    TakeMoments,
+    announce_changes,
+    check_resumable,
+    fine_tuning_from,
+    with_average,
+)
 from mutoscope.training.trainer import check_trainer, fit
-
-KEYS = tuple(field.name for field in fields(TrainConfig))
 
 
 def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
@@ -59,22 +64,21 @@ def train(config: Mapping[str, Any], run_dir: Path) -> float | None:
         Interrupted: after Ctrl-C or SIGTERM, saying what stands and how to go on.
         RunError: if a number became NaN or the disk refused, saying the same.
     """
-    config = dict(config)
     run = TrainConfig.parse(config)
     with fetching(run.weights == "fetch"):
-        return _checked(run, config, run_dir)
+        return _checked(run, run_dir)
 
 
-def _checked(run: TrainConfig, config: dict[str, Any], run_dir: Path) -> float | None:
+def _checked(run: TrainConfig, run_dir: Path) -> float | None:
     check_pair(run.model, run.dataset)
     model_class(run.model).check_settings(run.model)
     check_trainer(run.trainer)
-    check_measures(config, model_class(run.model))
-    account = Account(run_dir, config)
+    check_measures(run.metrics, run.recognizer, model_class(run.model))
+    account = Account(run_dir, run)
     with INTERRUPTS:
         try:
             with run_lock(run_dir):
-                return _train(run, config, run_dir, account)
+                return _train(run, run_dir, account)
         except Interrupted:
             raise
         except KeyboardInterrupt as error:
@@ -101,7 +105,7 @@ class _Start:
     own: bool
 
 
-def _train(run: TrainConfig, config: dict[str, Any], run_dir: Path, account: Account) -> float | None:
+def _train(run: TrainConfig, run_dir: Path, account: Account) -> float | None:
     start = _start_of(run, run_dir)
     if run.note:
         say(run.note)
@@ -118,16 +122,19 @@ def _train(run: TrainConfig, config: dict[str, Any], run_dir: Path, account: Acc
         checkpoint = read_checkpoint(start.path)
         own = checkpoint["mutoscope"]
         same_data(datamodule.info, checkpoint_info(checkpoint), str(start.path))
+        if not start.own:
+            checkpoint["state_dict"] = with_average(checkpoint["state_dict"], model, str(start.path))
         check_weights(model, checkpoint["state_dict"], str(start.path))
         if start.own:
+            check_resumable(checkpoint, model, str(start.path))
             done, started_from = own["iterations"], own.get("started_from")
             owed = GenerationMetrics.owed_in(checkpoint)
             account.found = done if start.path.resolve() == account.last.resolve() else None
             datamodule.start_sample = own["samples_seen"]
             say(f"Resuming from {start.path} at iteration {done}.")
-            begin = [AdoptSettings(config)]
+            begin = [AdoptSettings(run.resolved)]
         else:
-            moments = fine_tuning_from(checkpoint, model, config, str(start.path))
+            moments = fine_tuning_from(checkpoint, model, run, str(start.path))
             started_from = {
                 "checkpoint": str(start.path),
                 "iterations": own["iterations"],
@@ -140,25 +147,25 @@ def _train(run: TrainConfig, config: dict[str, Any], run_dir: Path, account: Acc
         say(f"{run_dir} has its {done} iterations already; raise trainer.max_steps to train on.")
         return _objective(run, run_dir)
 
-    callbacks = _callbacks(run, config, run_dir, model, datamodule)
+    callbacks = _callbacks(run, run_dir, model, datamodule)
     checkpointing = next(callback for callback in callbacks if isinstance(callback, Checkpointing))
     account.checkpointing, checkpointing.started_from = checkpointing, started_from
     trainer = build(
         run.trainer,
         "trainer",
         callbacks=[*begin, *callbacks],
-        loggers=_loggers(run, config, run_dir, done),
+        loggers=_loggers(run, run_dir, done),
         run_dir=str(run_dir),
     )
     if first_process():
         # not before it is clear that this run will be what they say
-        write_config(config, run_dir)
+        write_config(run.resolved, run_dir)
         with replacing(run_dir / "run.json") as temporary:
             temporary.write_text(json.dumps(run_facts(), indent=2))
     if start is not None and start.own:
-        for line in announce_changes(config, checkpoint, trainer.world_size):
+        for line in announce_changes(run.resolved, checkpoint, trainer.world_size):
             say(line)
-    for line in plan(trainer, config, done):
+    for line in plan(trainer, run, done):
         say(line)
     account.begin(done)
     resumed = str(start.path) if start is not None and start.own else None
@@ -208,36 +215,34 @@ def _start_of(run: TrainConfig, run_dir: Path) -> _Start | None:
     return None if other is None else _Start(other, own=False)
 
 
-def _callbacks(
-    run: TrainConfig, config: Mapping[str, Any], run_dir: Path, model: IterationModule, datamodule: Any
-) -> list[Callback]:
+def _callbacks(run: TrainConfig, run_dir: Path, model: IterationModule, datamodule: Any) -> list[Callback]:
     pace = run.pace
     callbacks: list[Callback] = [
         StopOnRequest(),
         RunLog(pace.log_every_n_steps),
-        Checkpointing(run_dir, dict(config), pace.checkpoint_every_n_steps, pace.milestones_every_n_steps),
+        Checkpointing(run_dir, dict(run.resolved), pace.checkpoint_every_n_steps, pace.milestones_every_n_steps),
     ]
     gallery = None
     if isinstance(model, GenerativeModule):
         tools, measure = kinds.tools(model.takes), run.measure
         gallery = tools.gallery(datamodule)
         if run.metrics:
-            measurement = tools.measurement(datamodule, config, measure.samples_per_class)
+            measurement = tools.measurement(datamodule, run.metrics, run.recognizer, measure.samples_per_class)
             # measured before checkpointing, so that an interrupted measurement is repeated
             metrics = GenerationMetrics(**vars(measurement), every_n_steps=measure.every_n_steps, seed=measure.seed)
             callbacks.insert(1, metrics)
     for name, node in (run.callbacks or {}).items():
         if node is not None:
-            late: dict[str, Any] = {"run_dir": run_dir, "config": dict(config), "gallery": gallery}
+            late: dict[str, Any] = {"run_dir": run_dir, "config": dict(run.resolved), "gallery": gallery}
             callbacks.append(build(node, f"callbacks.{name}", **late))
     return callbacks
 
 
-def _loggers(run: TrainConfig, config: Mapping[str, Any], run_dir: Path, done: int) -> list[Logger]:
+def _loggers(run: TrainConfig, run_dir: Path, done: int) -> list[Logger]:
     loggers: list[Logger] = [FileLogger(run_dir, resume_at=done)]
     for name, node in (run.logger or {}).items():
         if node is not None:
-            loggers.append(build(node, f"logger.{name}", run_dir=run_dir, config=dict(config)))
+            loggers.append(build(node, f"logger.{name}", run_dir=run_dir, config=dict(run.resolved)))
     return loggers
 
 

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from stored import numbers, protocols_missing
 
 from mutoscope.formats.video import read_video
 from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
@@ -90,6 +91,7 @@ def test_control_is_asked_for_every_action(written: dict[str, Any]) -> None:
     assert 0 <= rows["slide: starts when asked"]["value"] <= 1
     # nothing is ever lifted in these videos
     assert rows["pick_place: starts when asked"] == {
+        "protocol": rows["pick_place: starts when asked"]["protocol"],
         "question": "pick_place: starts when asked",
         "cases": 0,
         "value": None,
@@ -123,6 +125,8 @@ def test_the_protocol_says_how_it_was_measured(written: dict[str, Any], trained_
     assert {name: protocol[name] for name in expected} == expected
     assert re.fullmatch("[0-9a-f]{64}", protocol["track_classifier_sha256"])
     assert 0 <= protocol["track_classifier_val_accuracy"] <= 1
+    assert len(list(numbers(written))) > 30
+    assert protocols_missing(written) == []
 
 
 def test_the_report_stands_alone_and_holds_videos(result: tuple[ActionGraphEvaluation, Path]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stored import numbers, protocols_missing
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import read_checkpoint
@@ -36,7 +37,8 @@ def test_a_run_is_measured_and_shown(trained_glass: Path) -> None:
     (measured,) = [row for row in rows if "metric/mask_iou" in row]
     assert 0 <= measured["metric/mask_iou"] <= 1
     assert measured["metric/shift_error"] > 0
-    assert list((trained_glass / "media").rglob("*.mp4"))
+    shown = {path.name for path in (trained_glass / "media").rglob("*.*")}
+    assert {"clip0.mp4", "shifts.mp4", "actions.mp4", "overview.png", "layers.png"} <= shown
 
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
@@ -56,16 +58,36 @@ def test_evaluation_has_foils_floors_and_asks_whether_it_obeys(
     evaluate(compose(*words, verb="evaluate"), {})
     found = json.loads((tmp_path / "metrics.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
-    assert list(rows) == ["untrained", "autoregressive", "teacher_forced", "copy first frame", "real (floor)"]
+    assert list(rows) == [
+        *("untrained", "autoregressive", "teacher_forced"),
+        *("mean shift", "random actions", "another clip's actions", "copy first frame", "real (floor)"),
+    ]
     floor, still = rows["real (floor)"]["metrics"], rows["copy first frame"]["metrics"]
     assert (floor["mask_iou"], floor["shift_error"], floor["nmi"]) == (pytest.approx(1), 0, pytest.approx(1))
     assert (still["mask_iou"], still["nmi"]) == (0, 0)
     assert floor["frame_error"] == 0
+    assert (floor["mask_iou_drawn"], floor["moving_mse"], floor["moving_ssim"]) == (
+        pytest.approx(1),
+        0,
+        pytest.approx(1),
+    )
+    assert 0 <= rows["autoregressive"]["metrics"]["mask_iou_drawn"] <= 1
+    # of those that are told other things, the mask of the real clip is nobody's
+    assert "masks" in rows["random actions"]["absent"]["mask_iou"]
+    told = [rows[name]["metrics"]["shift_error"] for name in ("autoregressive", "random actions", "mean shift")]
+    assert told[0] == told[1] != told[2]
+    assert "vgg16" in rows["autoregressive"]["absent"]["lpips"] or rows["autoregressive"]["metrics"]["lpips"] > 0
     assert still["frame_error"] > 0
     (answer, chance) = found["control"]
     assert answer["name"] == "comes back"
     assert sum(v for name, v in chance["metrics"].items() if name.startswith("action")) == pytest.approx(1)
-    assert (tmp_path / "report.html").is_file()
+    page = (tmp_path / "report.html").read_text()
+    assert all(title in page for title in ("Real, drawn again, steered", "The local actions", "Does it obey?"))
+    assert {"clip0.mp4", "shifts.png", "actions.png", "layers.png", "overview.png", "jump.mp4", "round.mp4"} <= {
+        path.name for path in (tmp_path / "media").iterdir()
+    }
+    assert {"mask_iou", "shift within 45 degrees"} <= {name for name, _ in numbers(found)}
+    assert protocols_missing(found) == []
 
 
 @pytest.fixture

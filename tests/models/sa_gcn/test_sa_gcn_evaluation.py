@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from stored import numbers, protocols_missing
 
 from mutoscope.config.assembly import load_model, prepared
 from mutoscope.data.sampling import clips_of
@@ -83,6 +84,16 @@ def test_its_papers_metrics_stand_beside_unbiased_ones(result: tuple[Evaluation,
         assert min(row.values[name] for name in METRICS if name.startswith("paper/")) >= 0  # type: ignore[type-var]
 
 
+def test_every_number_says_how_it_was_measured(
+    result: tuple[Evaluation, Path, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Evaluation, "publish", lambda evaluation, out: [])
+    result[0].write(tmp_path)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert {name for name, _ in numbers(written)} == METRICS
+    assert protocols_missing(written) == []
+
+
 def test_the_numbers_are_those_of_the_formulas_on_the_same_clips(
     result: tuple[Evaluation, Path, list[Any]],
 ) -> None:
@@ -120,7 +131,7 @@ def test_two_recognisers_count_class_by_class(result: tuple[Evaluation, Path, li
             assert row["accuracy_mean_over_classes"][name] == pytest.approx(sum(per_class.values()) / 3)
     page = (run / "evaluation" / "report.html").read_text()
     assert "class by class: ST-GCN recogniser" in page
-    assert "class by class: recogniser with the clip critic&#x27;s trunk" in page
+    assert "class by class: recogniser with the clip critic&#39;s trunk" in page
     assert page.count("mean of classes") == 2
     # both are cached
     assert len(list((run.parent / "cache" / "recognizers").glob("*.safetensors"))) == 2

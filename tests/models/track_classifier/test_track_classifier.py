@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mutoscope.config.measures import RecognizerConfig
 from mutoscope.data.datamodule import DataModule, Split
 from mutoscope.evaluators.trained import TrainedTrackClassifier, track_classifier_for
 from mutoscope.metrics import ActionRecall, ComposedAccuracy, TooFewSamplesError
@@ -136,7 +137,7 @@ def datamodule() -> MadeUp:
 
 @pytest.fixture(scope="module")
 def trained(datamodule: MadeUp, cache: Path) -> TrainedTrackClassifier:
-    return track_classifier_for(datamodule, CONFIG, cache)
+    return track_classifier_for(datamodule, RecognizerConfig.parse(CONFIG), cache)
 
 
 def test_learns_the_actions_of_tracks(trained: TrainedTrackClassifier) -> None:
@@ -153,7 +154,7 @@ def test_comes_from_the_cache_afterwards(
     trained: TrainedTrackClassifier, datamodule: MadeUp, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mutoscope.evaluators.trained.make_trainer", None)
-    again = track_classifier_for(datamodule, CONFIG, cache)
+    again = track_classifier_for(datamodule, RecognizerConfig.parse(CONFIG), cache)
     assert (again.sha256, again.accuracy) == (trained.sha256, trained.accuracy)
     assert (datamodule.batch_size, datamodule.start_sample) == (4, 0)
     clips = scenes(0, 5)

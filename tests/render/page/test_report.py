@@ -79,7 +79,7 @@ def test_the_page_nests_names_its_sections_and_needs_nothing_from_outside(walk, 
     page = Page(html)
     assert page.text_of("h2") == ["Text", "Table", "Curves", "One", "Picture", "Motion", "Configuration"]
     assert {attributes.get("lang") for tag, attributes in page.tags if tag == "html"} == {"en"}
-    assert re.search(r"https?:|//[a-z]+\.|@import|url\((?!#)", html) is None
+    assert re.search(r"https?:|//[a-z]+\.|@import|url\(", html) is None
     for _, attributes in page.tags:
         for name in ("src", "href", "data", "action", "poster"):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
@@ -89,7 +89,6 @@ def test_the_page_nests_names_its_sections_and_needs_nothing_from_outside(walk, 
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert {link[1:] for link in links} <= set(ids)
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r"url\(#([^)]*)\)", html)) <= set(ids)
     assert "1,234,567" in page.text_of("dd")
     assert "12.35" in page.text_of("dd")
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]

@@ -25,7 +25,8 @@ from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
 from mutoscope.metrics.feature_tables import FeatureTables
 from mutoscope.metrics.frechet import FeatureMoments
-from mutoscope.metrics.protocol import protocol_of
+from mutoscope.metrics.protocol import Protocol as MetricProtocol
+from mutoscope.metrics.protocol import protocol_of, state_hash
 from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
 from mutoscope.render.page.tables import Column
 from mutoscope.runtime.console import say
@@ -115,7 +116,8 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
         "checkpoint": task.paths,
         "command": settings.command,
     }
-    tables = _tables(task, layouts, rows, control, metrics, len(clips))
+    judge = state_hash(classifier.network.state_dict())
+    tables = _tables(task, layouts, rows, control, metrics, len(clips), judge)
     return ActionGraphEvaluation(
         task=task, protocol=protocol, tables=tables, control=control, sample=sample, clips=clips
     )
@@ -128,8 +130,9 @@ def _tables(
     control: list[ControlRow],
     metrics: Mapping[str, Metric],
     clips: int,
+    judge: str,
 ) -> dict[str, Table]:
-    """Those that have rows, by their names in ``metrics.json``."""
+    """Those that have rows, by their names in ``metrics.json``; ``judge``: hash of the classifier of tracks."""
     tables = {}
     for key, rows in (("layouts", layouts), ("frames", frames)):
         if rows:
@@ -162,6 +165,20 @@ def _tables(
                 Column(row.question, f"{row.question} ({row.cases} case{'s' * (row.cases != 1)})", digits=3)
                 for row in control
             ],
+            {
+                row.question: MetricProtocol(
+                    name=row.question,
+                    n_real=0,
+                    n_fake=row.cases,
+                    ddof=None,
+                    extractor=judge,
+                    dataset=task.datamodule.fingerprint,
+                    length=task.info.length,
+                    fps=task.info.fps,
+                    seed=task.settings.seed,
+                )
+                for row in control
+            },
             counted=False,
         )
     return tables
@@ -184,8 +201,9 @@ def _layout_rows(
         for one, seed in runs if role == "model" else runs[:1]:
             assert isinstance(one, LaysOut)
             named = [named_layout(part, one.lay_out(part, name, seed=seed).cpu()) for part in chunks(clips)]
-            values, _, absent = measured.row(title, named)
-            found.append(Row(title, role, LAYOUT_WHAT[role], len(clips), values, absent=absent, seed=seed))
+            values, _, absent, intervals = measured.row(title, named)
+            row = Row(title, role, LAYOUT_WHAT[role], len(clips), values, absent=absent, seed=seed, intervals=intervals)
+            found.append(row)
         rows.append(over_runs(found))
     return rows
 

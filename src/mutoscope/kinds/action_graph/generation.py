@@ -115,7 +115,7 @@ def _variants(
 
 
 def _validation_clip(model: LoadedModel, number: int, dataset: Mapping[str, Any]) -> ActionGraphBatch:
-    datamodule = prepared(taken_dataset(model.config["dataset"], dataset, str(model.path)))
+    datamodule = prepared(taken_dataset(model.trained_on, dataset, str(model.path)))
     same_data(datamodule.info, model.info, f"checkpoint {model.path}")
     count = len(datamodule.dataset("val"))
     if not 0 <= number < count:

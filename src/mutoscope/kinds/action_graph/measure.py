@@ -1,12 +1,13 @@
 """Clips and samples by the names that metrics of video from action graphs ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.evaluators.trained import track_classifier_for
@@ -42,7 +43,7 @@ def chunks(clips: ActionGraphBatch) -> Sequence[ActionGraphBatch]:
     return [clips.select(part.tolist()) for part in numbers]
 
 
-def need_recognizer(recognizer: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def need_recognizer(recognizer: RecognizerConfig | None) -> RecognizerConfig:
     """How the classifier of box tracks is trained.
 
     Raises:
@@ -54,7 +55,7 @@ def need_recognizer(recognizer: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def action_graph_metrics(
-    datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
+    datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None
 ) -> dict[str, Metric]:
     """The metrics of a config; the classifier of box tracks is trained only if a metric asks for it."""
 

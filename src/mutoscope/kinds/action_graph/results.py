@@ -39,7 +39,9 @@ class ActionGraphEvaluation(Evaluation):
 
     def content(self) -> dict[str, Any]:
         rows = {key: rows_json(self.tables[key]) if key in self.tables else [] for key in ("layouts", "frames")}
-        return {**rows, "control": [asdict(row) for row in self.control], "protocol": dict(self.protocol)}
+        measured = self.tables["control"].protocols if "control" in self.tables else {}
+        control = [asdict(row) | {"protocol": measured[row.question].hash} for row in self.control]
+        return {**rows, "control": control, "protocol": dict(self.protocol)}
 
     def publish(self, out: Path) -> list[Path]:
         """``media/`` with generated clips beside true ones, and ``report.html``, which shows them."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
 from mutoscope.kinds.action_graph.measure import action_graph_metrics, chunks, named_sample
@@ -53,8 +54,10 @@ class ActionGraphTools:
         "graph",
     )
 
-    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
-        metrics = action_graph_metrics(datamodule, config["metrics"], config["recognizer"])
+    def measurement(
+        self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None, samples: int
+    ) -> Measurement:
+        metrics = action_graph_metrics(datamodule, nodes, recognizer)
         wanted = samples * datamodule.info.num_classes
         clips: ActionGraphBatch = clips_of(datamodule, "val", limit=wanted)
         return Measurement(metrics, chunks(clips), named_sample, None)
@@ -72,9 +75,7 @@ class ActionGraphTools:
 
         return evaluate_action_graphs(task)
 
-    def metrics(
-        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
-    ) -> dict[str, Metric]:
+    def metrics(self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None) -> dict[str, Metric]:
         return action_graph_metrics(datamodule, nodes, recognizer)
 
     def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
 from mutoscope.evaluators.metrics import Provided, build_metrics
@@ -42,8 +43,8 @@ def named_clips(batch: MotionBatch) -> dict[str, Any]:
 
 def motion_metrics(
     datamodule: DataModule,
-    nodes: Mapping[str, Any],
-    recognizer: Mapping[str, Any] | None,
+    nodes: Metrics,
+    recognizer: RecognizerConfig | None,
     training: Tensor | None = None,
 ) -> tuple[dict[str, Metric], dict[str, TrainedRecognizer]]:
     """The metrics of a config with what they look through; recognisers are trained only if a metric asks for one.
@@ -60,11 +61,10 @@ def motion_metrics(
     trained: dict[str, TrainedRecognizer] = {}
 
     def network(own: Mapping[str, Any] | None) -> Recognizer:
-        settings = own or recognizer
+        settings = RecognizerConfig.parse(own) if own else recognizer
         if settings is None:
             raise ConfigError("A metric asks for a recogniser, but recognizer is null; choose one: recognizer=st_gcn.")
-        key = json.dumps(settings, sort_keys=True)
-        if key not in trained:
+        if (key := _key(settings)) not in trained:
             trained[key] = recognizer_for(datamodule, settings)
         return trained[key].network
 
@@ -74,5 +74,10 @@ def motion_metrics(
 
     metrics = build_metrics(nodes, Provided(datamodule.info, {"reference": reference}, {"recognizer": network}))
     counting = [name for name, metric in metrics.items() if isinstance(metric, RecognitionAccuracy)]
-    keys = {name: json.dumps(nodes[name].get("recognizer") or recognizer, sort_keys=True) for name in counting}
-    return metrics, {name: trained[key] for name, key in keys.items()}
+    own = {name: node.get("recognizer") for name, node in nodes.items() if node is not None and name in counting}
+    seen = {name: RecognizerConfig.parse(node) if node else recognizer for name, node in own.items()}
+    return metrics, {name: trained[_key(settings)] for name, settings in seen.items() if settings is not None}
+
+
+def _key(settings: RecognizerConfig) -> str:
+    return json.dumps(settings.plain(), sort_keys=True)

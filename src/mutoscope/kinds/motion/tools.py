@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
 from mutoscope.kinds.base import CardText, Measurement
@@ -52,8 +53,10 @@ class MotionTools:
     groups: Mapping[str, str] = {"metrics": "motion", "recognizer": "st_gcn"}
     measured: Sequence[str] = ("joints", "label", "mask", "real")
 
-    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
-        metrics, _ = motion_metrics(datamodule, config["metrics"], config["recognizer"])
+    def measurement(
+        self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None, samples: int
+    ) -> Measurement:
+        metrics, _ = motion_metrics(datamodule, nodes, recognizer)
         labels = class_labels(datamodule.info.num_classes, samples)
         reference = named_clips(clips_of(datamodule, "train", limit=REFERENCE_CLIPS))
         return Measurement(metrics, labels.split(CHUNK), named_sample, reference)
@@ -71,9 +74,7 @@ class MotionTools:
 
         return evaluate_motion(task)
 
-    def metrics(
-        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
-    ) -> dict[str, Metric]:
+    def metrics(self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None) -> dict[str, Metric]:
         return motion_metrics(datamodule, nodes, recognizer)[0]
 
     def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:

@@ -1,93 +1,143 @@
-"""``generate`` for video that can be steered: a picture and steps, or a clip whose motion is played again."""
+"""``generate`` for video that can be steered: pictures and steps, motion of a video, or figures of what can be told."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from mutoscope.config.assembly import prepared
-from mutoscope.data.framing import picture
-from mutoscope.formats.pictures import read_picture
-from mutoscope.formats.plain_files import PlainFileError, parse_yaml
-from mutoscope.formats.text import TextError, read_text
+from mutoscope.kinds.results import Generated
 from mutoscope.kinds.task import LoadedModel
-from mutoscope.kinds.video.generated import SteeredVideo
+from mutoscope.kinds.video.figures import Figure, action_gallery, composed, layers, shift_grid
+from mutoscope.kinds.video.generated import DecodedVideo, SteeredVideo, SteeringFigures
 from mutoscope.kinds.video.settings import VideoRequest
-from mutoscope.models.glass.module import Glass
+from mutoscope.kinds.video.sources import pictures_of, read_clip
+from mutoscope.kinds.video.steps import STEP, Steps
+from mutoscope.models.generative import GenerativeModule
+from mutoscope.models.steerable import SteerableVideo
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import VideoBatch, VideoSample
 
-_STEP = "steps are [pixels right, pixels down, local action], with [.., camera right, camera down] after them"
+#: what can be asked of a picture, one of them at a time
+_ASKED = ("actions", "transfer", "show")
+#: steps of a figure at most
+_MOST_STEPS = 100
 
 
-def generate_steered(model: LoadedModel, request: VideoRequest) -> SteeredVideo:
-    """Frames for a request.
+def steerable(module: GenerativeModule) -> SteerableVideo:
+    """The model as one that can be steered.
 
     Raises:
-        ConfigError: for steps or pictures that cannot be meant.
+        ConfigError: for one that cannot.
     """
-    module = model.module
-    assert isinstance(module, Glass)
+    if not isinstance(module, SteerableVideo):
+        raise ConfigError(
+            f"{type(module).__name__} makes video, but cannot be steered; expected a model that derives from "
+            "mutoscope.models.steerable.SteerableVideo."
+        )
+    return module
+
+
+def generate_steered(model: LoadedModel, request: VideoRequest) -> Generated:
+    """What a request asks for.
+
+    Raises:
+        ConfigError: for steps, pictures or mixtures of wishes that cannot be meant.
+        FileError: for a picture or video that cannot be read.
+    """
+    check_mixture(request)
+    module = steerable(model.module)
+    if request.decode is not None:
+        return _decoded(model, module, Path(request.decode))
+    images = pictures_of(model, request)
+    if request.show is not None:
+        return _figures(module, images, request)
+    if request.actions is not None:
+        steps = Steps.read(request.actions, module.local_actions)
+    elif request.transfer is not None:
+        steps = found_steps(module, read_clip(model, Path(request.transfer), "transfer"))
+        steps = steps if request.camera == "source" else steps.without_camera()
+    else:
+        return SteeredVideo(sample=on_host(module.generate(images)))
+    return SteeredVideo(sample=played(module, images, steps))
+
+
+def check_mixture(request: VideoRequest) -> None:
+    """Whether the wishes of a request go together.
+
+    Raises:
+        ConfigError: saying what to leave out or to add.
+    """
+    asked = [name for name in _ASKED if getattr(request, name) is not None]
+    if request.decode is not None:
+        others = [name for name in ("image", "clip", *asked) if name in asked or getattr(request, name) is not None]
+        if others:
+            raise ConfigError(
+                f"decode= writes down the steps of a video and begins with nothing; leave out {', '.join(others)}, and "
+                "play what it writes with actions=actions.yaml."
+            )
+        return
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(f'{name}=' for name in asked)} ask for different things; give one of them.")
     if (request.image is None) == (request.clip is None):
-        raise ConfigError("Give a picture to begin with, image=start.png, or the number of a clip, clip=0.")
-    if request.image is not None and request.actions is None:
-        raise ConfigError(f"image= needs actions='[[8,0,2],[0,0,5]]' or actions=file.yaml; {_STEP}.")
-    batch, name = _begin(model, request)
-    if request.actions is None:
-        return _on_host(module.generate(batch), name)
-    shifts, actions, pans = _steps(request.actions, len(module.network.local_motion.actions.codes))
-    device = module.device
-    sample = module.play(batch, actions[None].to(device), shifts[None].to(device), pans[None].to(device))
-    return _on_host(sample, name)
+        raise ConfigError(
+            "Give a picture to begin with, image=start.png, or the number of a clip, clip=0; or decode=clip.mp4."
+        )
+    if request.image is not None and not asked:
+        raise ConfigError(
+            f"image= needs actions='[[8,0,2],[0,0,5]]' or actions=file.yaml, transfer=source.mp4 or show=grid; {STEP}."
+        )
+    if request.camera != "still" and request.transfer is None:
+        raise ConfigError("camera= is about transfer=source.mp4; the steps of actions= have a camera of their own.")
+    if not 1 <= request.steps <= _MOST_STEPS:
+        raise ConfigError(f"steps is {request.steps}, expected 1 to {_MOST_STEPS}.")
 
 
-def _on_host(sample: VideoSample, name: str) -> SteeredVideo:
+def found_steps(module: SteerableVideo, frames: Tensor) -> Steps:
+    """The steps in a clip ``[1, t, 3, h, w]`` uint8."""
+    found = module.decode(frames)
+    sure = found.confidence[0].gather(-1, found.actions[0, :, None])[:, 0]
+    return Steps(found.shifts[0].cpu(), found.actions[0].cpu(), found.background_shifts[0].cpu(), sure.cpu())
+
+
+def played(module: SteerableVideo, images: VideoBatch, steps: Steps) -> VideoSample:
+    """Clips that begin with the pictures and all do the same steps."""
+    n, device = len(images), module.device
+    told = (x[None].expand(n, *x.shape).to(device) for x in (steps.actions, steps.shifts, steps.pans))
+    return on_host(module.play(images, *told))
+
+
+def on_host(sample: VideoSample) -> VideoSample:
+    """The same on the CPU."""
     moved: dict[str, Any] = {
         key: value.cpu() if isinstance(value, Tensor) else value for key, value in vars(sample).items()
     }
-    return SteeredVideo(sample=VideoSample(**moved), name=name)
+    return VideoSample(**moved)
 
 
-def _begin(model: LoadedModel, request: VideoRequest) -> tuple[VideoBatch, str]:
-    if request.image is not None:
-        path = Path(request.image)
-        frame = picture(Image.fromarray(read_picture(path)), model.info.need_frame_size())
-        return VideoBatch(frames=torch.from_numpy(frame.copy())[None, None], names=(path.stem,)), path.stem
-    datamodule = prepared({**model.config["dataset"], **(request.dataset or {})})
-    clips = datamodule.dataset("val")
-    number = request.clip
-    assert number is not None
-    if not 0 <= number < len(clips):
-        raise ConfigError(f"clip is {number}, but the validation split has clips 0 to {len(clips) - 1}.")
-    return clips.__getitems__([number]), f"clip{number}"
+def _decoded(model: LoadedModel, module: SteerableVideo, path: Path) -> DecodedVideo:
+    frames = read_clip(model, path, "decode")
+    steps = found_steps(module, frames)
+    clip = VideoBatch(frames=frames, names=(path.stem,))
+    return DecodedVideo(sample=played(module, clip, steps), steps=steps)
 
 
-def _steps(asked: str | Path | Sequence[Sequence[float]], codes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Shifts ``[t, 2]``, actions ``[t]`` and camera shifts ``[t, 2]``."""
-    listed: Any = asked
-    if isinstance(asked, str | Path):
-        try:
-            listed = parse_yaml(read_text(Path(asked)), str(asked))
-        except (PlainFileError, TextError) as error:
-            raise ConfigError(f"actions: {error}") from error
-        listed = listed.get("actions") if isinstance(listed, dict) else listed
-    if not isinstance(listed, list | tuple) or not listed:
-        raise ConfigError(f"actions is no list of steps; {_STEP}.")
-    shifts, actions, pans = [], [], []
-    for number, step in enumerate(listed):
-        fits = isinstance(step, list | tuple) and len(step) in (3, 5)
-        if not fits or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in step):
-            raise ConfigError(f"Step {number} of actions is {step}; {_STEP}.")
-        dx, dy, action, *camera = (float(v) for v in step)
-        if not action.is_integer() or not 0 <= action < codes:
-            raise ConfigError(f"Step {number} of actions asks for action {action:g}; the model has 0 to {codes - 1}.")
-        shifts.append([dx, dy])
-        actions.append(int(action))
-        pans.append(camera or [0.0, 0.0])
-    found = torch.tensor(shifts), torch.tensor(actions), torch.tensor(pans)
-    if not bool(found[0].isfinite().all() and found[2].isfinite().all()):
-        raise ConfigError("actions hold shifts that are no finite numbers of pixels.")
-    return found
+def _figures(module: SteerableVideo, images: VideoBatch, request: VideoRequest) -> SteeringFigures:
+    assert request.show is not None
+    wanted = [request.show] if isinstance(request.show, str) else list(request.show)
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ConfigError(f"show is {wanted}, expected figures, each once: show='[grid,gallery,composed,layers]'.")
+    figures: dict[str, Figure] = {}
+    sample = played(module, images, Steps(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), torch.zeros(0, 2)))
+    for name in wanted:
+        match name:
+            case "grid":
+                figures["grid"] = shift_grid(module, images, request.steps)
+            case "gallery":
+                figures["gallery"] = action_gallery(module, images, request.steps)
+            case "composed":
+                found, sample = composed(module, images)
+                figures |= found
+            case "layers":
+                figures["layers"] = layers(module, images)
+    return SteeringFigures(sample=on_host(sample), figures=figures)

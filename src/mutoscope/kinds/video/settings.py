@@ -3,29 +3,45 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mutoscope.kinds.settings import Request
 
 if TYPE_CHECKING:
-    from mutoscope.kinds.video.generated import SteeredVideo  # noqa: F401  (names what is answered)
+    from mutoscope.kinds.results import Generated  # noqa: F401  (names what is answered)
+
+#: figures of what a model can be told
+Figure = Literal["grid", "gallery", "composed", "layers"]
+#: whose camera moves when a motion goes to another picture
+CameraOf = Literal["still", "source"]
 
 
 @dataclass(frozen=True)
-class VideoRequest(Request["SteeredVideo"]):
-    """Frames that follow a picture, step by step.
+class VideoRequest(Request["Generated"]):
+    """Frames that follow a picture, step by step; the steps in a video; or figures of what the model can be told.
 
     Args:
         actions: steps [pixels right, pixels down, local action], camera right and down after them: a list, or a file
-        image: a picture to begin with
-        clip: instead of a picture: number of a validation clip of the model's dataset, whose motion is taken where no
-            actions are given
+        image: a picture to begin with, or a list of them
+        clip: instead of a picture: number of a validation clip of the model's dataset, whose motion is taken where
+            nothing else is asked
+        decode: a video (or folder of frames) whose steps are written to actions.yaml, to be edited and played
+        transfer: a video (or folder of frames) whose motion goes to the picture
+        camera: of such a motion: still, or that of the source
+        show: figures from the picture, a list of grid (the five shifts), gallery (every action again and again),
+            composed (a jump and a round, which nobody showed the model), layers (mask, agent, what lies behind)
+        steps: of the figures
         dataset: settings of the model's dataset, for clip=...: dataset={root: ...}
     """
 
-    actions: "str | Path | Sequence[Sequence[float]] | None" = None
-    image: "str | Path | None" = None
+    actions: "str | Path | Sequence[Any] | None" = None
+    image: "str | Path | Sequence[str | Path] | None" = None
     clip: int | None = None
+    decode: "str | Path | None" = None
+    transfer: "str | Path | None" = None
+    camera: CameraOf = "still"
+    show: "Sequence[Figure] | Figure | None" = None
+    steps: int = 8
     dataset: Mapping[str, Any] | None = None
 
 

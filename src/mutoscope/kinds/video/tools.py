@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics import Metric
 
+from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.sampling import clips_of
 from mutoscope.kinds.base import CardText, Measurement
 from mutoscope.kinds.results import Evaluation
 from mutoscope.kinds.task import EvaluationTask, LoadedModel
+from mutoscope.kinds.video.figures import action_gallery, layers, overview, save_figures, shift_grid
+from mutoscope.kinds.video.generation import steerable
 from mutoscope.kinds.video.measure import MEASURED, chunks, named_sample, video_metrics
 from mutoscope.kinds.video.media import save_comparison
 from mutoscope.models.generative import GenerativeModule
@@ -18,11 +21,14 @@ from mutoscope.structures import VideoBatch, VideoSample
 from mutoscope.training.callbacks.media import Gallery
 
 if TYPE_CHECKING:
-    from mutoscope.kinds.video.generated import SteeredVideo
+    from mutoscope.kinds.results import Generated
+
+#: of the figures while a model trains, as in the original's
+_STEPS = 7
 
 
 class SteeredGallery:
-    """Real and generated clips of the validation split and the model's masks side by side.
+    """Real and generated clips of the validation split and the model's masks side by side, and what it can be told.
 
     Args:
         datamodule: set up.
@@ -38,6 +44,19 @@ class SteeredGallery:
     def save(self, folder: Path, sample: VideoSample, count: int) -> list[Path]:
         return save_comparison(folder, sample, [f"clip{number}" for number in range(len(sample.fake))])
 
+    def figures(self, folder: Path, model: GenerativeModule, count: int) -> list[Path]:
+        """Overview of the first clip, the five shifts and all actions from the first frames (spec section 6)."""
+        able, clips = steerable(model), self.conditions(count)
+        found = {
+            "overview": overview(able, clips),
+            "shifts": shift_grid(able, clips, _STEPS),
+            "actions": action_gallery(able, clips, _STEPS),
+            "layers": layers(able, clips),
+        }
+        return save_figures(
+            folder, {name: figure for name, figure in found.items() if figure is not None}, able.info.fps
+        )
+
 
 class VideoTools:
     """See :class:`~mutoscope.kinds.base.KindTools`."""
@@ -45,19 +64,19 @@ class VideoTools:
     groups: Mapping[str, str] = {"metrics": "video", "recognizer": "none"}
     measured: Sequence[str] = MEASURED
 
-    def metrics(
-        self, datamodule: DataModule, nodes: Mapping[str, Any], recognizer: Mapping[str, Any] | None
-    ) -> dict[str, Metric]:
+    def metrics(self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None) -> dict[str, Metric]:
         return video_metrics(datamodule, nodes)
 
-    def measurement(self, datamodule: DataModule, config: Mapping[str, Any], samples: int) -> Measurement:
+    def measurement(
+        self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None, samples: int
+    ) -> Measurement:
         clips: VideoBatch = clips_of(datamodule, "val", limit=samples * max(1, datamodule.info.num_classes))
-        return Measurement(video_metrics(datamodule, config["metrics"]), chunks(clips), named_sample, None)
+        return Measurement(video_metrics(datamodule, nodes), chunks(clips), named_sample, None)
 
     def gallery(self, datamodule: DataModule) -> Gallery:
         return SteeredGallery(datamodule)
 
-    def generate(self, model: LoadedModel, request: Any, *, seed: int) -> "SteeredVideo":
+    def generate(self, model: LoadedModel, request: Any, *, seed: int) -> "Generated":
         from mutoscope.kinds.video.generation import generate_steered
 
         return generate_steered(model, request)

@@ -258,10 +258,7 @@ class LocalMotion(nn.Module):
         steps = t - 1
         if not 1 <= teacher_forced <= steps:
             raise ValueError(f"teacher_forced is {teacher_forced}, expected 1 to {steps} for clips of {t} frames.")
-        states, attention = (x.unflatten(0, (b, t)) for x in self.encoder(foregrounds.flatten(0, 1)))
-        attended = (states * attention)[:, 1:].flatten(0, 1)
-        moved_states, moved_attention = self.encoder(moved_foregrounds.flatten(0, 1))
-        actions = self.actions(moved_states * moved_attention, attended, temperature)
+        states, actions = self.recognise(foregrounds, moved_foregrounds, temperature)
         codes = actions.code.unflatten(0, (b, steps))
 
         seen = self.compress(states[:, :teacher_forced].flatten(0, 1)).unflatten(0, (b, teacher_forced))
@@ -283,6 +280,15 @@ class LocalMotion(nn.Module):
         drawn = Drawn(*(torch.cat(scale, dim=1) for scale in zip(*parts, strict=True)))
         drawn_states, _ = self.encoder(drawn.full.flatten(0, 1))
         return LocalMotionOutput(states, actions, drawn, drawn_states.unflatten(0, (b, steps)))
+
+    def recognise(
+        self, foregrounds: Tensor, moved_foregrounds: Tensor, temperature: float = 1.0
+    ) -> tuple[Tensor, Actions]:
+        """States ``[b, t, S, h / 8, w / 8]`` of foregrounds, and the actions between them; see :meth:`forward`."""
+        states, attention = (x.unflatten(0, foregrounds.shape[:2]) for x in self.encoder(foregrounds.flatten(0, 1)))
+        attended = (states * attention)[:, 1:].flatten(0, 1)
+        moved_states, moved_attention = self.encoder(moved_foregrounds.flatten(0, 1))
+        return states, self.actions(moved_states * moved_attention, attended, temperature)
 
     def step(
         self, memory: DynamicsState, foreground: Tensor, code: Tensor, shift: Tensor

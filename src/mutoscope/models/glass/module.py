@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Unpack, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from mutoscope.models.base import keep_only
-from mutoscope.models.generative import GenerativeModule, GenerativeSettings
+from mutoscope.models.generative import GenerativeSettings
 from mutoscope.models.glass import conditions
 from mutoscope.models.glass.actions import Actions
-from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings
+from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings, patch
 from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
@@ -29,17 +29,18 @@ from mutoscope.models.glass.network import GlassNetwork, Settings, generated
 from mutoscope.models.glass.reference import read_original
 from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.models.glass.schedules import LinearSchedule
-from mutoscope.models.glass.session import Decoded, Session, to_bytes, to_pixels, to_unit
+from mutoscope.models.glass.session import Session, on_black, to_bytes, to_pixels, to_unit
 from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.perceptual import load_perceptual
+from mutoscope.models.steerable import Decoded, Layers, SteerableVideo, Unroll
 from mutoscope.nn.perceptual import FrozenFeatures
-from mutoscope.structures import DatasetInfo, Kind, VideoBatch, VideoSample
+from mutoscope.structures import DatasetInfo, VideoBatch, VideoSample
 
 Perceptual = Literal["vgg19", "squeezenet", "none"]
 #: which half learns: one of them may have been trained before
 Trained = Literal["both", "global_motion", "local_motion"]
-#: what the recurrent network sees from the second step on: real foregrounds, or those it drew itself
-Unroll = Literal["autoregressive", "teacher_forced"]
+#: steps that are decoded at once: more take more memory than they save time
+_DECODED = 16
 #: what takes the place of infinite gradients
 _HUGE = 1e5
 
@@ -59,7 +60,7 @@ class _Part:
     drawn: Actions | None = None
 
 
-class Glass(GenerativeModule[VideoBatch, VideoSample]):
+class Glass(SteerableVideo):
     """Davtyan and Favaro, "Controllable Video Generation through Global and Local Motion Dynamics", ECCV 2022.
 
     Every iteration moves global motion analysis; when its pretraining is over, also local motion analysis, on what
@@ -87,8 +88,6 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
     Raises:
         ValueError: for settings that contradict each other or do not fit the data.
     """
-
-    takes: ClassVar[Kind] = "video"
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
@@ -154,6 +153,10 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
     @property
     def generator(self) -> GlassNetwork:
         return self.network
+
+    @property
+    def local_actions(self) -> int:
+        return self.network.settings.local_motion.actions.codes
 
     @property
     def shown(self) -> GlassNetwork:
@@ -288,43 +291,63 @@ class Glass(GenerativeModule[VideoBatch, VideoSample]):
 
     @torch.inference_mode()
     def decode(self, frames: Tensor) -> Decoded:
-        """The motion in clips ``[b, t, 3, h, w]`` uint8, as :meth:`start` takes it."""
-        with self.sampling() as network:
-            found, drawn = network(to_unit(frames.to(self.device)), frames.shape[1] - 1)
+        """The motion in clips ``[b, t, 3, h, w]`` uint8, as :meth:`start` takes it; long ones a part at a time.
+
+        Raises:
+            ValueError: for clips of a single frame.
+        """
+        if frames.shape[1] < 2:
+            raise ValueError("A clip of one frame has no motion; give two frames at least.")
+        parts = [self._decode(frames[:, at : at + _DECODED + 1]) for at in range(0, frames.shape[1] - 1, _DECODED)]
+        # every part begins with the last frame of the one before
+        masks = [part.masks if number == 0 else part.masks[:, 1:] for number, part in enumerate(parts)]
+        steps = ("shifts", "background_shifts", "actions", "confidence")
+        return Decoded(
+            masks=torch.cat(masks, dim=1),
+            **{name: torch.cat([getattr(part, name) for part in parts], dim=1) for name in steps},
+        )
+
+    def _decode(self, frames: Tensor) -> Decoded:
+        with self.sampling():
+            found = self.shown.global_motion(to_unit(frames.to(self.device)))
+            _, actions = self.shown.local_motion.recognise(found.foregrounds, found.moved_foregrounds)
         size, shape = (frames.shape[-2], frames.shape[-1]), (frames.shape[0], frames.shape[1] - 1)
         return Decoded(
             shifts=to_pixels(found.foreground_shifts, size),
             background_shifts=to_pixels(found.background_shifts, size),
-            actions=drawn.actions.index.unflatten(0, shape),
-            confidence=drawn.actions.confidence.unflatten(0, shape),
+            actions=actions.index.unflatten(0, shape),
+            confidence=actions.confidence.unflatten(0, shape),
             masks=found.masks,
         )
 
     def start(self, image: Tensor) -> Session:
-        """A session that plays on from a picture ``[3, h, w]`` or several ``[n, 3, h, w]`` uint8."""
         return Session(self.shown, image.to(self.device))
 
     @torch.inference_mode()
-    def play(self, batch: VideoBatch, actions: Tensor, shifts: Tensor, background_shifts: Tensor) -> VideoSample:
-        """Clips that begin with the first frames of ``batch`` and do what is asked.
+    def layers(self, images: Tensor) -> Layers:
+        frames = to_unit(images.to(self.device))[:, None]
+        with self.sampling():
+            masks = self.shown.global_motion.masks_of(frames)
+            backgrounds = self.shown.global_motion.backgrounds_of(frames, masks)
+        return Layers(masks[:, 0], on_black(frames, masks)[:, 0], to_bytes(backgrounds)[:, 0])
 
-        Args:
-            batch: its first frames are read.
-            actions: ``[b, t - 1]`` int64 in 0..K - 1.
-            shifts, background_shifts: ``[b, t - 1, 2]`` pixels, right and down.
-        """
-        session = self.start(batch.frames[:, 0])
-        frames, masks = [batch.frames[:, 0].to(self.device)], [session.mask]
-        for step in range(actions.shape[1]):
-            frames.append(session.advance(actions[:, step], shifts[:, step], background_shifts[:, step]))
-            masks.append(session.mask)
-        return VideoSample(
-            fake=torch.stack(frames, dim=1),
-            info=self.info.with_length(len(frames)),
-            real=None,
-            asked=batch,
-            masks=torch.stack(masks, dim=1),
-            actions=actions,
-            shifts=shifts,
-            background_shifts=background_shifts,
-        )
+    @torch.inference_mode()
+    def overview(self, batch: VideoBatch) -> Mapping[str, Tensor]:
+        frames = to_unit(batch.frames.to(self.device))
+        with self.sampling() as network:
+            found, drawn = network(frames, 1)
+        masks, drawn_masks = found.masks, drawn.drawn.mask
+        pictures = {
+            "frame": frames,
+            "mask": (2 * masks - 1).expand_as(frames),
+            "foreground": found.foregrounds,
+            "without it": patch(frames, masks),
+            "background": found.backgrounds,
+            "foreground, moved": found.moved_foregrounds,
+            "background, moved": found.moved_backgrounds,
+            "both, moved": found.composed,
+            "foreground, drawn": drawn.drawn.full,
+            "mask, drawn": (2 * drawn_masks - 1).expand_as(drawn.drawn.full),
+            "frame, drawn": generated(found, drawn),
+        }
+        return {name: to_bytes(picture) for name, picture in pictures.items()}

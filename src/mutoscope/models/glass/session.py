@@ -20,6 +20,11 @@ def to_bytes(frames: Tensor) -> Tensor:
     return ((frames.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
+def on_black(foregrounds: Tensor, masks: Tensor) -> Tensor:
+    """Foregrounds ``[..., 3, h, w]`` in [-1, 1] on black, uint8: what the mask leaves out is grey to the networks."""
+    return to_bytes(masks * (foregrounds + 1) - 1)
+
+
 def to_pixels(shifts: Tensor, size: tuple[int, int]) -> Tensor:
     """Half extents ``[..., 2]`` -> pixels, right and down, of frames of (height, width)."""
     return shifts * shifts.new_tensor([size[1] / 2, size[0] / 2])
@@ -29,24 +34,6 @@ def from_pixels(shifts: Tensor, size: tuple[int, int]) -> Tensor:
     """Pixels ``[..., 2]``, right and down -> half extents of frames of (height, width)."""
     shifts = shifts.float()
     return shifts * shifts.new_tensor([2 / size[1], 2 / size[0]])
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The motion in clips of ``t`` frames.
-
-    Args:
-        shifts, background_shifts: ``[b, t - 1, 2]`` pixels, right and down.
-        actions: ``[b, t - 1]`` int64 local actions in 0..K - 1.
-        confidence: ``[b, t - 1, K]`` how near each action is, summing to 1.
-        masks: ``[b, t, 1, h, w]`` in (0, 1).
-    """
-
-    shifts: Tensor
-    background_shifts: Tensor
-    actions: Tensor
-    confidence: Tensor
-    masks: Tensor
 
 
 @dataclass(frozen=True)
@@ -113,6 +100,11 @@ class Session:
     def mask(self) -> Tensor:
         """``[n, 1, h, w]`` where the agent is now."""
         return self._now.mask
+
+    @property
+    def agent(self) -> Tensor:
+        """``[n, 3, h, w]`` uint8 the agent now, on black."""
+        return on_black(self._now.foreground, self._now.mask)
 
     def step(self, dx: float, dy: float, action: int, camera: tuple[float, float] = (0.0, 0.0)) -> Tensor:
         """The next frame, uint8, shaped as the picture was.

@@ -93,6 +93,8 @@ def _curves(chart: Chart, lines: Mapping[str, Array], x: str, name: str) -> "Mar
         figure = Figure(figsize=(_SIZE[0] / 72, _SIZE[1] / 72), facecolor="none")
         axes = figure.add_axes((46 / _SIZE[0], 26 / _SIZE[1], 1 - 56 / _SIZE[0], 1 - 34 / _SIZE[1]))
         axes.grid(False, axis="x")
+        # nothing reaches beyond the axes, so that nothing needs to be cut off
+        axes.grid(True, axis="y", clip_on=False)
         axes.spines[:].set_visible(False)
         axes.margins(x=0, y=0.06)
         if chart.log:

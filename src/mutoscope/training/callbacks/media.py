@@ -1,7 +1,7 @@
 """Pictures of progress: the same conditions and latents drawn again and again while a model learns."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -20,6 +20,14 @@ class Gallery(Protocol):
 
     def save(self, folder: Path, sample: Any, count: int) -> list[Path]:
         """Write pictures and videos of what was generated for :meth:`conditions`."""
+
+
+@runtime_checkable
+class DrawsFigures(Protocol):
+    """A gallery that also asks the model itself for figures."""
+
+    def figures(self, folder: Path, model: GenerativeModule, count: int) -> list[Path]:
+        """Write figures of what the model does, always of the same ``count`` things."""
 
 
 class SampleMedia(Callback):
@@ -63,6 +71,9 @@ class SampleMedia(Callback):
             with as_before(pl_module.averaged):
                 sample = pl_module.generate(self.gallery.conditions(self.per_class), seed=self.seed)
             written = self.gallery.save(self._folder(pl_module), sample, self.per_class)
+            if isinstance(self.gallery, DrawsFigures):
+                with as_before(pl_module.averaged):
+                    written += self.gallery.figures(self._folder(pl_module), pl_module, self.per_class)
         except Exception as error:
             # a disk that refuses will refuse the checkpoint as well; anything else is no reason to end a training
             if storage_refusal(error) is not None:

@@ -1,0 +1,162 @@
+"""The configs of ``evaluate``, ``generate`` and ``export``, parsed once at their edge."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from mutoscope.config.names import check_known
+from mutoscope.config.nodes import check_config, settings_from
+from mutoscope.models.originals import Told
+from mutoscope.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What an evaluation of any kind of data is asked for.
+
+    Args:
+        checkpoint: of the model, or several of one model; paths, or models that are loaded.
+        dataset: a node with whatever was chosen of it; ``None`` for the model's own.
+        metrics, recognizer: groups, with whatever was chosen of them; the model's kind may choose the rest.
+        out: the folder to write; beside the checkpoints by default.
+        split: that is held out.
+        samples_per_class: that are generated and held against real clips.
+        seed: of latents and of which real clips are drawn.
+        seeds: of latents alone, several.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        weights: ``fetch``: published weights that are not here are fetched.
+        debug: let errors of metrics through.
+        real, fake, clips: of an evaluation of clips without a model, see :mod:`mutoscope.verbs.anybody`.
+        options: by name, what was chosen of the settings of single kinds.
+    """
+
+    checkpoint: Any
+    dataset: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+    recognizer: Mapping[str, Any] | None = None
+    out: str | None = None
+    split: str = "val"
+    samples_per_class: int = 100
+    seed: int = 1234
+    seeds: Any = None
+    accelerator: str = "auto"
+    weights: Literal["fetch"] | None = None
+    debug: bool = False
+    real: str | None = None
+    fake: str | None = None
+    clips: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], options: Sequence[str]) -> Self:
+        """From a resolved config.
+
+        Args:
+            config: settings of all kinds, and those of single kinds that were chosen.
+            options: names of the latter that there are; the model's kind says which of them it takes.
+
+        Raises:
+            ConfigError: for what is no setting, or of another kind than is asked for; metrics, which may be settings of
+                choices that are still to be made, are left for later.
+        """
+        others = {key: value for key, value in config.items() if key != "metrics"}
+        checked = check_config(others, [*_names(cls), *options])
+        shared, own = _divided(cls, {**checked, "metrics": config.get("metrics")})
+        asked = settings_from({**shared, "options": own}, cls, "")
+        if asked.seeds is not None:
+            _check_seeds(asked.seeds)
+        return asked
+
+    def listed_seeds(self) -> list[int] | None:
+        """The several seeds; one may be typed without brackets."""
+        return None if self.seeds is None else [self.seeds] if isinstance(self.seeds, int) else list(self.seeds)
+
+    def settings(self) -> dict[str, Any]:
+        """All that was chosen, by name."""
+        return {**{name: getattr(self, name) for name in _names(type(self))}, **self.options}
+
+
+def _check_seeds(seeds: Any) -> None:
+    """Raise ``ConfigError`` unless these are different whole numbers."""
+    listed = [seeds] if isinstance(seeds, int) else seeds
+    whole = isinstance(listed, list | tuple) and all(isinstance(s, int) and not isinstance(s, bool) for s in listed)
+    if not whole or not listed or len(set(listed)) < len(listed) or min(listed) < 0:
+        raise ConfigError(f"seeds is '{seeds}', expected different whole numbers, 0 or more: seeds=[0,1,2].")
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """What generation of any kind of data is asked for.
+
+    Args:
+        checkpoint: of the model.
+        out: the folder to write.
+        seed: of latents and noise.
+        gif: also a GIF beside each MP4.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        debug: show tracebacks.
+        wishes: by name, what was chosen of the settings of single kinds.
+    """
+
+    checkpoint: str | Path
+    out: str | Path = "samples"
+    seed: int = 0
+    gif: bool = False
+    accelerator: str = "auto"
+    debug: bool = False
+    wishes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], wishes: Sequence[str]) -> Self:
+        """From a resolved config; see :meth:`EvaluateConfig.parse`."""
+        check_known(config, [*_names(cls), *wishes], "", "a setting here")
+        shared, own = _divided(cls, config)
+        return settings_from({**shared, "wishes": own}, cls, "")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What is exported, and where to.
+
+    Args:
+        out: the folder to make.
+        dataset: that a checkpoint of original code was trained on, or that is written itself.
+        checkpoint: of the model; ``None`` where a dataset is written.
+        format: of the checkpoint: ``mutoscope``, or the name of a model of whose original code it is; or the layout in
+            which the dataset is written.
+        original: what neither a checkpoint of original code nor the dataset says.
+        splits: of the dataset that are written.
+        videos: so many of each; all by default.
+        seed: of the dataset.
+        debug: show tracebacks.
+    """
+
+    out: str | Path
+    dataset: Mapping[str, Any]
+    checkpoint: str | Path | None = None
+    format: str = "mutoscope"
+    original: Told = field(default_factory=Told)
+    splits: Sequence[str] = ("train", "val", "test")
+    videos: int | None = None
+    seed: int = 0
+    debug: bool = False
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> Self:
+        """From a resolved config; see :meth:`EvaluateConfig.parse`."""
+        return settings_from(check_config(config, _names(cls)), cls, "")
+
+
+def _names(cls: Any) -> list[str]:
+    """Settings that all kinds share."""
+    return [one.name for one in fields(cls) if one.name not in ("options", "wishes")]
+
+
+def _divided(cls: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings that all kinds share, and the others."""
+    names = _names(cls)
+    return (
+        {key: value for key, value in config.items() if key in names},
+        {key: value for key, value in config.items() if key not in names},
+    )

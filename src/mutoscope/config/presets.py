@@ -1,0 +1,55 @@
+"""Presets: metrics whose every setting is that of a published protocol, by name, e.g. ``standard/fvd2048_16f``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mutoscope.config.names import closest
+from mutoscope.config.nodes import config_dirs, load_choice
+from mutoscope.runtime.errors import ConfigError
+
+_GROUP = "preset"
+#: entry of a node that says which preset it began as
+KEY = "_preset_"
+
+
+def preset_names() -> list[str]:
+    """All there are."""
+    found = set()
+    for folder in config_dirs():
+        found |= {path.relative_to(folder / _GROUP) for path in (folder / _GROUP).rglob("*.yaml")}
+    return sorted(path.with_suffix("").as_posix() for path in found)
+
+
+def with_presets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in whose group ``metrics`` names of presets are their nodes.
+
+    Raises:
+        ConfigError: for a name that is no preset.
+    """
+    metrics = config.get("metrics")
+    if not isinstance(metrics, Mapping):
+        return dict(config)
+    filled = {name: _node(name, node) if isinstance(node, str) else node for name, node in metrics.items()}
+    return {**config, "metrics": filled}
+
+
+def preset_of(node: Mapping[str, Any]) -> str | None:
+    """The preset that a node is, with what was changed of it; ``None`` if it began as none."""
+    name = node.get(KEY)
+    if name is None:
+        return None
+    usual = load_choice(_GROUP, name)
+    changed = {key: node.get(key) for key in {*usual, *node} if node.get(key) != usual.get(key)}
+    # another place of the same file changes no number: its hash tells
+    changed.pop("weights", None)
+    return name if not changed else f"{name} with {', '.join(f'{k}={v}' for k, v in sorted(changed.items()))}"
+
+
+def _node(metric: str, name: str) -> dict[str, Any]:
+    known = preset_names()
+    if name not in known:
+        raise ConfigError(
+            f"metrics.{metric} is '{name}', which is no preset; did you mean '{closest(name, known)}'? Presets: "
+            f"{', '.join(known)}."
+        )
+    return load_choice(_GROUP, name)

@@ -1,0 +1,1 @@
+"""Measuring results that no model of this house has made."""
