@@ -73,6 +73,7 @@ def _below(group: str, overrides: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def _table(settings: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    yield from ("```{rst-class} settings", "```", "")
     yield from ("| setting | default | meaning |", "|---|---|---|")
     for place, value, phrase in settings:
         shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"

@@ -90,11 +90,21 @@ class Extractor(nn.Module):
         self.network, self.prepare, self.view, self.per = network, prepare, view, per
         self.num_features, self.num_classes, self.digest = num_features, num_classes, digest
         self._seen = WeakTensorKeyDictionary()
+        self._pinned = False
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Extractor":
         """It stays as it is."""
         return super().train(False)
+
+    def pin(self, device: torch.device) -> None:
+        """Work on a device from now on, wherever the metrics are moved that look through it."""
+        self._pinned = False
+        self.to(device)
+        self._pinned = True
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Extractor":
+        return self if self._pinned else super()._apply(fn, recurse)
 
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """``frames: [b, t, 3, h, w]`` uint8 RGB -> features ``[n, d]`` and logits ``[n, k]`` where they are.

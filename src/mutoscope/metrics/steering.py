@@ -227,7 +227,7 @@ class ActionInformation(Metric):
 
     def compute(self) -> Tensor:
         """A scalar; raises ``TooFewSamplesError`` before anything was counted."""
-        if not self.found:
+        if isinstance(self.found, list) and not self.found:
             raise TooFewSamplesError(f"{type(self).__name__} has seen no transition.")
         return self._information(dim_zero_cat(self.found), dim_zero_cat(self.truth), dim_zero_cat(self.who))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.models.glass.actions import ActionSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
@@ -277,7 +277,7 @@ def test_settings_that_cannot_be_meant(settings: dict[str, Any], message: str) -
 
 def test_weights_of_the_perceptual_network_are_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(MissingBackboneError, match=r"model\.perceptual=none needs no file"):
+    with pytest.raises(MissingWeightsError, match=r"model\.perceptual=none needs no file"):
         Glass.check_settings({"perceptual": "vgg19"})
     Glass.check_settings({"perceptual": "none"})
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.data.sampling import clips_of
+from mutoscope.evaluators.sets import pin_extractors
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
@@ -32,6 +33,7 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
     metrics = video_metrics(datamodule, settings.metrics, model.local_actions)
     limit = settings.samples_per_class * max(1, info.num_classes)
     clips: VideoBatch = clips_of(datamodule, settings.split, limit=limit, seed=settings.seed)
+    pin_extractors(metrics, task.device)
     measured = Measuring(metrics, strict=settings.strict)
 
     def row(name: str, role: Role, what: str, parts: Sequence[Mapping[str, Any]]) -> Row:

@@ -169,7 +169,7 @@ class Glass(SteerableVideo):
         """Load the network behind the perceptual losses.
 
         Raises:
-            MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
+            MissingWeightsError: if its weights are neither at the given path nor in torchvision's cache.
         """
         if stage == "fit" and self.perceptual != "none":
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
