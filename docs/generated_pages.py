@@ -73,6 +73,7 @@ def _below(group: str, overrides: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def _table(settings: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    yield from ("```{rst-class} settings", "```", "")
     yield from ("| setting | default | meaning |", "|---|---|---|")
     for place, value, phrase in settings:
         shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
@@ -108,11 +109,14 @@ def messages(path: Path) -> list[str]:
     """The sentences of a file, ``…`` for what is filled in; those that hold more than that."""
     found: dict[str, None] = {}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            if ast.unparse(node.exc.func) in _INTERNAL:
+        call = node.exc if isinstance(node, ast.Raise) else node.value if isinstance(node, ast.Return) else None
+        if isinstance(call, ast.Call) and call.args:
+            name = ast.unparse(call.func)
+            # some are made by a function and raised elsewhere
+            if name in _INTERNAL or (isinstance(node, ast.Return) and not name.endswith("Error")):
                 continue
             # errors of files take the path before the sentence
-            text = max(map(_sentence, node.exc.args), key=_letters)
+            text = max(map(_sentence, call.args), key=_letters)
             if _letters(text) >= 8:
                 found[text] = None
     return list(found)

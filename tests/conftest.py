@@ -1,5 +1,6 @@
 """Shared by the whole suite: recorded tensors and data outside the repository, configs, a tiny trained model."""
 
+import copy
 import os
 import signal
 from collections.abc import Callable
@@ -93,9 +94,16 @@ TINY = (
 def compose() -> Compose:
     """``compose("key=value", ..., verb="train")``: the resolved config the command line would make, without running."""
     from mutoscope.cli.composed import compose as as_typed
+    from mutoscope.config.nodes import config_dirs
+
+    made: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def composed(*overrides: str, verb: str = "train") -> dict[str, Any]:
-        return as_typed(verb, overrides)[0]
+        """A config that is the caller's to change; those that many tests ask for are composed once."""
+        key = (verb, str(config_dirs()), *overrides)
+        if key not in made:
+            made[key] = as_typed(verb, overrides)[0]
+        return copy.deepcopy(made[key])
 
     return composed
 

@@ -1,7 +1,9 @@
 """The rules of the house, read from the sources."""
 
 import ast
+import sys
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any, get_type_hints
 
 import pytest
@@ -167,6 +169,66 @@ def test_what_draws_is_imported_when_something_is_drawn() -> None:
     assert len(users) > 4
     assert all(path.startswith("render/") for path in users), users
     assert not [path for path, tree in FILES.items() if drawing & set(at_import(tree))]
+
+
+#: what takes seconds to import; none of it is needed to answer a mistake
+HEAVY = (
+    "torch",
+    "pytorch_lightning",
+    "lightning_fabric",
+    "torchmetrics",
+    "torchvision",
+    "scipy",
+    "matplotlib",
+    "jinja2",
+)
+#: what a command imports before it knows that its config is right
+EARLY = ["__init__.py", "cli/entry.py", "cli/main.py"]
+EARLY += [path for path in FILES if path.startswith("models/") and path.endswith("/conditions.py")]
+EARLY += [path for path in FILES if path.startswith("kinds/") and path.endswith("/settings.py")]
+
+
+def at_once(tree: ast.Module) -> ast.Module:
+    """The imports of a file that take place when it is imported."""
+    return ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+
+
+def packages(tree: ast.Module) -> set[str]:
+    return {name.split(".")[0] for name in imports(tree)}
+
+
+@pytest.mark.parametrize("path", EARLY)
+def test_mistakes_are_answered_without_anything_heavy(path: str) -> None:
+    seen, waiting = set(), [path]
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        heavy = packages(at_once(FILES[file])) & set(HEAVY)
+        assert not heavy, f"{path} imports {heavy} by way of {file}"
+        found = house_files(at_once(FILES[file]))
+        # packages on the way are imported as well
+        found |= {f"{parent}/__init__.py" for f in found for parent in map(str, PurePath(f).parents) if parent != "."}
+        waiting += found - seen
+
+
+def test_torchvision_is_imported_where_frames_are_looked_through_its_networks_alone() -> None:
+    users = {path: tree for path, tree in FILES.items() if "torchvision" in packages(tree)}
+    assert set(users) == {"nn/feature_tower.py", "evaluators/people.py"}
+    assert not [path for path, tree in users.items() if "torchvision" in packages(at_once(tree))]
+
+
+def test_importing_metrics_is_light() -> None:
+    """They are for anyone's code: what they bring of the house, and what that brings from elsewhere."""
+    brought, waiting = set(), ["metrics/__init__.py"]
+    while waiting:
+        brought.add(path := waiting.pop())
+        waiting += house_files(FILES[path]) - brought
+    assert {path.split("/")[0] for path in brought} == {"metrics", "nn", "structures"} | {
+        path.split("/")[0] for path in brought if path.startswith("runtime/")
+    }
+    light = {"torch", "torchmetrics", "numpy", "scipy", "einops", "mutoscope", "typing_extensions"}
+    elsewhere = {name for path in brought for name in at_import(FILES[path])} - set(sys.stdlib_module_names)
+    assert elsewhere <= light, elsewhere - light
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -16,6 +16,8 @@ COMMANDS: dict[str, Sequence[str]] = {
     "wrong value": ("train", "model.ema_half_life=x"),
     "wrong model name": ("train", "model=sagcn"),
     "missing folder": ("train", "dataset=human36m", "dataset.root=absent"),
+    "unlike kinds": ("train", "model=ag2vid", "dataset=toy_motion"),
+    "meaningless setting": ("train", "model=ag2vid", "dataset=toy_blocks", "model.frames=null", "model.weights.flow=1"),
     "missing checkpoint": ("evaluate", "checkpoint=absent"),
     "missing weights": ("train", "model=ag2vid", "dataset=toy_blocks", "model.frames.perceptual_weights=absent"),
     "--help": ("train", "--help"),
@@ -25,7 +27,7 @@ import json, sys
 import mutoscope.cli.main as cli
 reading, *typed = json.loads(sys.argv[1])
 if not reading:
-    cli.check_early = lambda config, verb: None
+    cli.check_early = lambda *_: None
 sys.argv = ["mutoscope", *typed]
 cli.main()
 """

@@ -1,6 +1,7 @@
 """What people type is read as it is meant, or answered with a sentence that says how to type it."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mutoscope.cli import main as cli
 from mutoscope.cli.typed import readable, typed_values
+from mutoscope.config.training import TrainConfig
 from mutoscope.runtime.errors import ConfigError
 
 AWKWARD = [
@@ -172,8 +174,10 @@ def test_a_folder_that_was_there_stays(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_whole_floats_are_whole_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    seen: list[dict[str, Any]] = []
-    monkeypatch.setattr("mutoscope.verbs.train.train", lambda config, run_dir: seen.append(config))
+    seen: list[Mapping[str, Any]] = []
+    monkeypatch.setattr(
+        "mutoscope.verbs.train.train", lambda config, run_dir: seen.append(TrainConfig.parse(config).resolved)
+    )
     typed = ["trainer.max_steps=1e4", "measure.every_n_steps=2e3", "dataset.batch_size=8.0", "seed=3.0"]
     monkeypatch.setattr(sys, "argv", ["train.py", *typed, "recognizer.max_steps=1e2", "model.widths=[1e1,2,3,4,5]"])
     cli.main("train")

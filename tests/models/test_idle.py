@@ -6,6 +6,7 @@ import pytest
 
 from mutoscope.models.ag2vid import conditions as ag2vid
 from mutoscope.models.ag2vid.losses import LossWeights
+from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.models.ag2vid.settings import DiscriminatorTraining, FrameTraining, LayoutSettings, check_together
 from mutoscope.models.glass import conditions as glass
 from mutoscope.runtime.errors import ConfigError
@@ -104,3 +105,10 @@ def test_glass_refuses_what_nothing_reads(settings: Any, typed: str, both: tuple
 def test_glass_takes_a_temperature_where_there_is_one() -> None:
     gumbel = {"local_motion": {"actions": {"quantiser": "gumbel"}}, "temperature": {"end": 0.1}}
     glass.check({**NO_FILE, **gumbel}, ["temperature.end", "local_motion.actions.quantiser"])
+
+
+def test_what_a_recipe_sets_is_refused_before_data_are_prepared() -> None:
+    recipe = {"frames": None, "discriminator": None, "weights": {"flow": 3.0, "layout": 2.0}}
+    with pytest.raises(ConfigError, match=r"model\.weights\.flow is 3\.0, but model\.frames=null"):
+        AG2Vid.check_settings(recipe)
+    AG2Vid.check_settings({**recipe, "weights": {"flow": 10.0, "layout": 2.0}})

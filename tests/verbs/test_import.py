@@ -17,6 +17,7 @@ from mutoscope.config.assembly import load_model
 from mutoscope.formats.graph_files import read_action_graph
 from mutoscope.kinds.action_graph.card import example_graph
 from mutoscope.kinds.action_graph.generation import ask
+from mutoscope.models.ag2vid.generation import denormalised, normalised
 from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.models.ag2vid.reference.checkpoint import networks_from_reference, read_reference
 from mutoscope.models.ag2vid.reference.words import category_names, frame_side, one_attribute_vocabulary
@@ -86,11 +87,11 @@ def test_an_imported_model_draws_what_the_original_networks_draw(
     with torch.inference_mode():
         layout = networks.layout.eval()(batch.graph, batch.boxes[:, 0], 3).boxes
         descriptors = networks.appearance.eval()(batch.graph, layout[:, 0], 3).need_descriptors()
-        first = model.normalise(batch.frames[:, :1])
+        first = normalised(batch.frames[:, :1], model.info.need_normaliser())
         frames = networks.frames.eval()(batch.graph, layout, descriptors, first, autoregressive=True).frames
     sample = model.generate(batch)
     torch.testing.assert_close(sample.boxes, layout)
-    expected = model.denormalise(frames)
+    expected = denormalised(frames, model.info.need_normaliser())
     assert expected.float().std() > 1
     torch.testing.assert_close(sample.fake[:, 1:].int(), expected.int(), atol=1, rtol=0)
     assert torch.equal(sample.fake[:, 0], batch.frames[:, 0])

@@ -1,9 +1,7 @@
 """``train`` for video from action graphs: the command itself, what is measured and drawn, and what a resumed run is."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +12,11 @@ import pytest
 import torch
 import yaml
 from loopback import serving
-from patience import patience
 from places import ROOT
 from tiny_extractors import frames_extractor
 from torchvision import models
 
+from mutoscope.cli import main as cli
 from mutoscope.config.assembly import load_model
 from mutoscope.evaluators import distances
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
@@ -46,20 +44,21 @@ def rows(run_dir: Path) -> list[dict[str, float]]:
 
 
 def test_the_command_trains_on_a_tree_in_caters_format(
-    cater: tuple[str, ...], command: tuple[str, ...], tmp_path: Path
+    cater: tuple[str, ...],
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     typed = [*command, *cater, "metrics=none", "callbacks=none", "trainer.max_steps=2", "objective=loss/generator"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *typed],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=patience(120),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    # as it was afterwards, whatever the command leaves there
+    monkeypatch.setenv("MUTOSCOPE_COMMAND", "[]")
+    monkeypatch.delenv("MUTOSCOPE_COMMAND")
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *typed])
+    cli.main("train")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in said
     (run_dir,) = (tmp_path / "outputs" / "ag2vid_cater").iterdir()
     assert {p.name for p in run_dir.iterdir()} == {
         "config.yaml",

@@ -1,5 +1,6 @@
 """A run of SA-GCN that was made under the names and settings of before goes on in every way."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
+from mutoscope.formats.upgrades import MOVED
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.evaluate import evaluate
 from mutoscope.verbs.generate import generate
@@ -34,6 +36,15 @@ def flattened(model: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def renamed(config: dict[str, Any]) -> dict[str, Any]:
+    """A config with the names that modules had."""
+    text = json.dumps(config)
+    for old, new in MOVED.items():
+        text = text.replace(f'"_target_": "{new}.', f'"_target_": "{old}.')
+    aged: dict[str, Any] = json.loads(text)
+    return aged
+
+
 @pytest.fixture
 def old_run(small: Compose, tmp_path: Path) -> Path:
     """Three iterations, and then what is written of them as it was written before."""
@@ -41,10 +52,11 @@ def old_run(small: Compose, tmp_path: Path) -> Path:
     train(small("trainer.max_steps=3", "callbacks=default", "callbacks.media=null"), run_dir)
     for path in run_dir.glob("checkpoints/*.ckpt"):
         data = torch.load(path, weights_only=True)
-        config = data["mutoscope"]["config"]
+        config = renamed(data["mutoscope"]["config"])
         config["model"] = flattened(config["model"])
-        config["trainer"]["_target_"] = "mutoscope.engine.make_trainer"
         assert config["model"]["frames"] == 5
+        assert config["trainer"]["_target_"] == "mutoscope.engine.make_trainer"
+        data["mutoscope"]["config"] = config
         save_atomically(data, path)
         write_config(config, run_dir)
     return run_dir

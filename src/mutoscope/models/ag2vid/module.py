@@ -32,6 +32,7 @@ from mutoscope.models.ag2vid.settings import (
     LayoutName,
     LayoutSettings,
     check_together,
+    refuse_unread,
 )
 from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
@@ -73,14 +74,12 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         discriminator: train frames against one; ``None`` is Table 2 but for its last row. Without frames there is none.
         width: of embeddings and graph features (E).
         graph_hidden: of the messages of graph convolutions.
-        still_start: begin with small last layers, so that an untrained model leaves boxes, and nearly frames, as they
-            are.
+        still_start: small last layers at first: an untrained model leaves boxes, and nearly frames, as they are.
         weights: of the losses that there are.
         steps_in_backward: move parameters as soon as their gradients are complete and free these, instead of keeping
             all gradients until the end of the backward pass; not with clipping, parts of mini-batches, several
             processes or scaled gradients.
-        optimizers: factories named ``layout``, ``generator`` and ``discriminator``; those of networks that this model
-            does not have are left aside.
+        optimizers: named ``layout``, ``generator``, ``discriminator``; those of networks that are not are left aside.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
 
     Raises:
@@ -91,8 +90,9 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
-        """See :func:`mutoscope.models.ag2vid.conditions.check`."""
+        """See :func:`~.conditions.check` and :func:`~.settings.refuse_unread`."""
         conditions.check(settings)
+        refuse_unread(settings)
 
     @classmethod
     def from_original(cls, path: Path, data: OriginalData) -> Original:

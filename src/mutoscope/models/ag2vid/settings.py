@@ -1,8 +1,8 @@
 """The settings of AG2Vid, and which of them go together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mutoscope.models.ag2vid.conditions import LEARNED, idle
 from mutoscope.models.ag2vid.discriminators import DiscriminatorSettings
@@ -153,7 +153,18 @@ def check_together(
             f"one that does: {', '.join(LEARNED)}."
         )
     parts = {"layout": layout, "frames": frames, "discriminator": discriminator, "weights": weights}
-    given = {name: None if part is None else asdict(part) for name, part in parts.items()}
+    refuse_unread({name: None if part is None else asdict(part) for name, part in parts.items()})
+
+
+def refuse_unread(settings: Mapping[str, Any]) -> None:
+    """Whether nothing differs from its default that no part of such a model reads.
+
+    Args:
+        settings: of the constructor, parts as mappings.
+
+    Raises:
+        ConfigError: naming the setting, and the one that makes it mean nothing.
+    """
     usual = {"discriminator": asdict(DiscriminatorTraining()), "weights": asdict(LossWeights())}
     # nothing of frames: checkpoints of models that only warp them hold weights of what would draw
-    refuse_changed(given, usual, idle(given))
+    refuse_changed(settings, usual, idle(settings))

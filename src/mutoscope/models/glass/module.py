@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,9 @@ from torch.optim import Optimizer
 from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeSettings
 from mutoscope.models.glass import conditions
+from mutoscope.models.glass.actions import Actions
 from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings, patch
+from mutoscope.models.glass.halves import HALVES, StartFrom, load_half, prefix_of
 from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
@@ -26,6 +28,7 @@ from mutoscope.models.glass.losses import (
 )
 from mutoscope.models.glass.network import GlassNetwork, Settings, generated
 from mutoscope.models.glass.reference import read_original
+from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.models.glass.schedules import LinearSchedule
 from mutoscope.models.glass.session import Session, on_black, to_bytes, to_pixels, to_unit
 from mutoscope.models.originals import Original, OriginalData
@@ -50,10 +53,12 @@ class _Part:
     Args:
         frames: ``[b, t, 3, h, w]`` in [-1, 1].
         found: set by the step of global motion analysis, before its weights move.
+        drawn: the actions, set by the step of local motion analysis.
     """
 
     frames: Tensor
     found: GlobalMotionOutput | None = None
+    drawn: Actions | None = None
 
 
 class Glass(SteerableVideo):
@@ -74,14 +79,20 @@ class Glass(SteerableVideo):
         pretraining: iterations of global motion analysis alone.
         decay_untrained: let the weight decay shrink local motion analysis during pretraining as released, where its
             losses were multiplied by 0 and Adam saw nothing else; it starts from nearly nothing then.
+        restart_codes: iterations after which a code that was not used moves to where there are actions; ours, never by
+            default. Of the vector quantiser only.
         trained: ``both`` halves, or one of them while the other stays as it is.
         perceptual: whose features compare pictures: ``vgg19`` (the paper's), ``squeezenet``, or ``none``.
         perceptual_weights: a file with the weights of that network; torchvision's cache by default.
+        start_from: by half, an exported half, or any run, checkpoint or export of GLASS, whose weights it begins with
+            instead of random ones; what a resumed run had learned wins.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
 
     Raises:
         ValueError: for settings that contradict each other or do not fit the data.
     """
+
+    exported_apart: ClassVar[Mapping[str, str]] = {half: prefix_of(half) for half in HALVES}
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
@@ -105,9 +116,11 @@ class Glass(SteerableVideo):
         temperature: LinearSchedule = LinearSchedule(1.0, 0.4, 3_000, 30_000),
         pretraining: int = 3_000,
         decay_untrained: bool = False,
+        restart_codes: int | None = None,
         trained: Trained = "both",
         perceptual: Perceptual = "vgg19",
         perceptual_weights: str | None = None,
+        start_from: StartFrom | None = None,
         **training: Unpack[GenerativeSettings],
     ) -> None:
         for name, value, choices in (("perceptual", perceptual, Perceptual), ("trained", trained, Trained)):
@@ -130,7 +143,16 @@ class Glass(SteerableVideo):
         self.global_weights, self.local_weights = global_weights, local_weights
         self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
         self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
+        self.restarts: CodeRestarts | None = None
+        if restart_codes is not None:
+            if restart_codes < 1 or local_motion.actions.quantiser != "vq":
+                raise ValueError(
+                    f"restart_codes is {restart_codes} with quantiser={local_motion.actions.quantiser}; expected at "
+                    "least 1 iteration, and vq."
+                )
+            self.restarts = CodeRestarts(local_motion.actions.codes, restart_codes)
         self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
+        self.start_from: StartFrom = start_from or {}
         #: loaded when training starts: a trained model generates without them
         self.features: FrozenFeatures | None = None
         self.ready()
@@ -167,6 +189,20 @@ class Glass(SteerableVideo):
         if stage == "fit" and self.perceptual != "none":
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
 
+    def on_fit_start(self) -> None:
+        """Begin with the halves that were trained before, unless a run is resumed.
+
+        Raises:
+            CheckpointError, ValueError: for a half that cannot be read, or is none.
+        """
+        if self.iterations:
+            return
+        for half in HALVES:
+            if (path := self.start_from.get(half)) is not None:
+                load_half(getattr(self.network, half), half, Path(path).expanduser())
+        if self.ema is not None:
+            self.ema.network.load_state_dict(self.network.state_dict())
+
     # --- training -----------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -182,6 +218,10 @@ class Glass(SteerableVideo):
         if self.trained == "local_motion" or self.iterations >= self.pretraining:
             losses = [partial(self._local_loss, part) for part in parts]
             self.latest["loss/local_motion"] = self.update("local_motion", losses)
+            if self.restarts is not None:
+                seen = [part.drawn for part in parts if part.drawn is not None]
+                index, projected = (torch.cat([getattr(x, n).detach() for x in seen]) for n in ("index", "projected"))
+                self.restarts(self.network.local_motion.actions.codes, index, projected)
         elif self.decay_untrained:
             self.update("local_motion", [self._nothing])
 
@@ -212,6 +252,7 @@ class Glass(SteerableVideo):
         losses = local_motion_losses(drawn, part.found, self.local_weights, self.features)
         self._note(losses)
         self.latest["health/actions_used"] = self._perplexity(drawn)
+        part.drawn = drawn.actions
         return weighted(losses, self.local_weights)
 
     def _nothing(self) -> Tensor:
