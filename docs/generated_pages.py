@@ -109,20 +109,17 @@ def messages(path: Path) -> list[str]:
     """The sentences of a file, ``…`` for what is filled in; those that hold more than that."""
     found: dict[str, None] = {}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        # an error may be made in one place and raised in another
-        made = node.exc if isinstance(node, ast.Raise) else node.value if isinstance(node, ast.Return) else None
-        if isinstance(made, ast.Call) and made.args and (isinstance(node, ast.Raise) or _is_error(made)):
-            if ast.unparse(made.func) in _INTERNAL:
+        call = node.exc if isinstance(node, ast.Raise) else node.value if isinstance(node, ast.Return) else None
+        if isinstance(call, ast.Call) and call.args:
+            name = ast.unparse(call.func)
+            # some are made by a function and raised elsewhere
+            if name in _INTERNAL or (isinstance(node, ast.Return) and not name.endswith("Error")):
                 continue
             # errors of files take the path before the sentence
-            text = max(map(_sentence, made.args), key=_letters)
+            text = max(map(_sentence, call.args), key=_letters)
             if _letters(text) >= 8:
                 found[text] = None
     return list(found)
-
-
-def _is_error(call: ast.Call) -> bool:
-    return ast.unparse(call.func).endswith("Error")
 
 
 def _letters(text: str) -> int:

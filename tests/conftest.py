@@ -1,5 +1,6 @@
 """Shared by the whole suite: recorded tensors and data outside the repository, configs, a tiny trained model."""
 
+import copy
 import os
 import signal
 from collections.abc import Callable
@@ -65,8 +66,14 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for ``toy_blocks``, so that each video is filmed once; tests leave what they find there."""
-    return tmp_path_factory.mktemp("toy_blocks")
+    """A cache for ``toy_blocks``, so that each video is filmed once; tests leave what they find there.
+
+    All processes of the suite share it: data are made under a lock.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "toy_blocks"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 Compose = Callable[..., dict[str, Any]]
@@ -93,9 +100,16 @@ TINY = (
 def compose() -> Compose:
     """``compose("key=value", ..., verb="train")``: the resolved config the command line would make, without running."""
     from mutoscope.cli.composed import compose as as_typed
+    from mutoscope.config.nodes import config_dirs
+
+    made: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def composed(*overrides: str, verb: str = "train") -> dict[str, Any]:
-        return as_typed(verb, overrides)[0]
+        """A config that is the caller's to change; those that many tests ask for are composed once."""
+        key = (verb, str(config_dirs()), *overrides)
+        if key not in made:
+            made[key] = as_typed(verb, overrides)[0]
+        return copy.deepcopy(made[key])
 
     return composed
 

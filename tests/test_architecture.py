@@ -1,6 +1,7 @@
 """The rules of the house, read from the sources."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, get_type_hints
@@ -214,6 +215,20 @@ def test_torchvision_is_imported_where_frames_are_looked_through_its_networks_al
     users = {path: tree for path, tree in FILES.items() if "torchvision" in packages(tree)}
     assert set(users) == {"nn/feature_tower.py", "evaluators/people.py"}
     assert not [path for path, tree in users.items() if "torchvision" in packages(at_once(tree))]
+
+
+def test_importing_metrics_is_light() -> None:
+    """They are for anyone's code: what they bring of the house, and what that brings from elsewhere."""
+    brought, waiting = set(), ["metrics/__init__.py"]
+    while waiting:
+        brought.add(path := waiting.pop())
+        waiting += house_files(FILES[path]) - brought
+    assert {path.split("/")[0] for path in brought} == {"metrics", "nn", "structures"} | {
+        path.split("/")[0] for path in brought if path.startswith("runtime/")
+    }
+    light = {"torch", "torchmetrics", "numpy", "scipy", "einops", "mutoscope", "typing_extensions"}
+    elsewhere = {name for path in brought for name in at_import(FILES[path])} - set(sys.stdlib_module_names)
+    assert elsewhere <= light, elsewhere - light
 
 
 @pytest.mark.parametrize("path", FILES)

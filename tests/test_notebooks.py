@@ -32,4 +32,4 @@ def test_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 def test_there_are_notebooks() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= {"ag2vid", "kinetic_gan", "metrics", "sa_gcn"}
+    assert {path.stem for path in NOTEBOOKS} >= {"ag2vid", "glass", "kinetic_gan", "metrics", "sa_gcn"}

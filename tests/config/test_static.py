@@ -49,9 +49,11 @@ def in_full(config: dict[str, Any]) -> None:
     TrainConfig.parse(config)
 
 
-def mistakes(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Copies of a config with one mistake each, in every setting of every node."""
+def mistakes(config: dict[str, Any], told: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Copies of a config with one mistake each, in every setting of every node but of those told already."""
     for i, node in enumerate([*nodes(config), config["dataset"]]):
+        if node in told and node != config["model"]:
+            continue
         plain = [key for key, value in node.items() if key not in ("_target_", "_partial_", "name")]
         for key in [NO_NAME, *plain]:
             wrong = copy.deepcopy(config)
@@ -70,18 +72,21 @@ def test_every_mistake_is_told_in_the_same_words(compose: Compose, model: str) -
     kinds = {"ag2vid": "toy_blocks", "track_classifier": "toy_blocks", "glass": "wsprites"}
     config = compose(f"model={model}", f"dataset={kinds.get(model, 'toy_motion')}")
     assert complaint(check_statically, config) is None
+    # trainer, loggers and callbacks are the same for all models: the default one's are looked at
+    default = compose()
+    same = [] if config["model"] == default["model"] else [*nodes(default), default["dataset"]]
     count = 0
-    for place, wrong in mistakes(config):
-        said = complaint(in_full, wrong)
+    for place, wrong in mistakes(config, same):
+        said, sooner = complaint(in_full, wrong), complaint(check_statically, wrong)
         if said is not None and not said.startswith("optimizers"):
-            count += said == complaint(check_statically, wrong)
-            assert complaint(check_statically, wrong) in (said, None), place
+            count += said == sooner
+            assert sooner in (said, None), place
             # only what is built of other packages' classes is left to importing
             if NO_NAME in said:
-                assert complaint(check_statically, wrong) == said, place
+                assert sooner == said, place
         else:
-            assert complaint(check_statically, wrong) is None, place
-    assert count > 40
+            assert sooner is None, place
+    assert count > (5 if same else 40)
 
 
 @pytest.mark.parametrize("dataset", choices("dataset"))
@@ -124,7 +129,7 @@ MISTAKES = [
     (["train", "model=glass", "dataset=toy_motion"], "Glass takes video data, but dataset 'toy_motion' yields motion;"),
     (
         ["train", *AG2VID, "model.frames.perceptual_weights=absent"],
-        "There is no file absent. Add weights=fetch, or run",
+        "There is no file absent",
     ),
     (["train", *AG2VID, "model.frames.perceptual=squeezenet"], "There is no squeezenet1_1-b8a52dc0.pth in "),
     (["train", "model=glass", "dataset=wsprites"], "There is no vgg19-dcbb9e9d.pth in "),

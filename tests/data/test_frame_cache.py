@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,33 @@ def test_names_must_differ_and_exist(sources: list[FrameSource], tmp_path: Path)
         prepare_cache(tmp_path / "cache", [sources[0], sources[0]], SIZE, workers=1)
     with pytest.raises(ValueError, match="no videos to decode"):
         prepare_cache(tmp_path / "cache", [], SIZE, workers=1)
+
+
+def test_long_videos_are_written_a_part_at_a_time(
+    sources: list[FrameSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_cache, "_AT_ONCE", 3)
+    short = FrameSource("short", sources[0].path, FRAMES + 2)
+    cache = prepare_cache(tmp_path / "cache", [sources[0], short, sources[1]], SIZE, workers=1)
+    assert [skipped.name for skipped in cache.skipped] == ["short"]
+    for source in sources[:2]:
+        assert np.array_equal(cache.read(cache.number(source.name), np.arange(FRAMES)), decoded(source))
+
+
+def test_a_disk_that_refuses_ends_the_preparation_and_keeps_what_is_done(
+    sources: list[FrameSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, written = frame_cache._put, []
+
+    def refused(task: Any, first: int, frames: Any) -> None:
+        written.append(task.source.name)
+        if len(written) == 2:
+            task = replace(task, file=tmp_path / "nowhere" / "frames.bin")
+        put(task, first, frames)
+
+    monkeypatch.setattr(frame_cache, "_put", refused)
+    with pytest.raises(OSError, match=r"Frames cannot be written to .*What is done is kept; make room and go on"):
+        prepare_cache(tmp_path / "cache", sources, SIZE, workers=1)
+    cache = prepare_cache(tmp_path / "cache", sources, SIZE, workers=1)
+    assert written == ["0", "1", "1", "2"]
+    assert not cache.skipped

@@ -13,7 +13,7 @@ from random_weights import i3d_file, inception_file
 from torch import Tensor, nn
 
 from mutoscope.evaluators.distances import FID, FVD, KID
-from mutoscope.evaluators.extractors import i3d_extractor, inception_extractor
+from mutoscope.evaluators.extractors import Extractor, i3d_extractor, inception_extractor
 from mutoscope.evaluators.i3d import I3D
 from mutoscope.evaluators.inception_v3 import resize_as_tensorflow1
 from mutoscope.formats.archives import read_archive
@@ -183,6 +183,16 @@ def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: p
     frames[0, 0] = 7
     fid.update(fake_frames=frames)
     assert len(looked) == 2
+
+
+def test_a_pinned_extractor_stays_where_it_is(i3d: Path) -> None:
+    metric = FVD(str(i3d), frames=9)
+    extractor = metric.classifier
+    assert isinstance(extractor, Extractor)
+    extractor.pin(torch.device("meta"))
+    metric.cpu()
+    assert next(extractor.parameters()).device.type == "meta"
+    assert metric.real_sum.device.type == "cpu"
 
 
 def test_an_extractor_never_trains(i3d: Path) -> None:

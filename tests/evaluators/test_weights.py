@@ -6,7 +6,7 @@ from torchvision import models
 
 from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.evaluators.published import PretrainedLPIPS
-from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.tables import metric_column
 from mutoscope.metrics import LayoutIoU
@@ -37,7 +37,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(MissingBackboneError, match="alexnet"):
+    with pytest.raises(MissingWeightsError, match="alexnet"):
         PretrainedLPIPS()
     nodes = {
         "lpips": {"_target_": "mutoscope.evaluators.published.PretrainedLPIPS"},
@@ -58,7 +58,7 @@ def test_absent_weights_leave_the_metric_out_aloud(
 
 def test_weights_that_are_named_must_be_there() -> None:
     nodes = {"lpips": {"_target_": "mutoscope.evaluators.published.PretrainedLPIPS", "weights": "mistyped.pth"}}
-    with pytest.raises(MissingBackboneError, match=r"There is no file mistyped\.pth"):
+    with pytest.raises(MissingWeightsError, match=r"There is no file mistyped\.pth"):
         build_metrics(nodes, Provided(INFO))
 
 

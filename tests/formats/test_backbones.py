@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mutoscope.formats.backbones import MissingBackboneError, backbone_weights
+from mutoscope.formats.backbones import backbone_weights
+from mutoscope.formats.weights import MissingWeightsError
 
 
 @pytest.fixture
@@ -38,12 +39,12 @@ def test_a_named_file_is_read_and_the_classifier_left_out(tmp_path: Path, suffix
 def test_the_cache_of_torchvision_is_looked_into(cache: Path) -> None:
     with_digest(cache, "squeezenet1_1")
     assert list(backbone_weights("squeezenet1_1")) == ["features.0.weight"]
-    with pytest.raises(MissingBackboneError, match=r"vgg19-dcbb9e9d\.pth"):
+    with pytest.raises(MissingWeightsError, match=r"vgg19-dcbb9e9d\.pth"):
         backbone_weights("vgg19")
 
 
 def test_a_missing_file_is_told_with_both_places(cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(MissingBackboneError) as error:
+    with pytest.raises(MissingWeightsError) as error:
         backbone_weights("vgg19", tmp_path / "absent.pth")
     assert str(tmp_path / "absent.pth") in str(error.value)
     assert str(cache) in str(error.value)

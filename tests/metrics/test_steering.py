@@ -132,3 +132,14 @@ def test_what_cannot_be_measured_is_said(clips: VideoBatch) -> None:
         ShiftError().update(clips.shifts * torch.nan, clips.shifts, clips.shifts, clips.shifts)
     with pytest.raises(ValueError, match="unit is 'metres'"):
         ShiftError(unit="metres")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [ActionInformation, ActionConfusion, ChanceInformation])
+def test_exchanged_between_processes_lists_are_tensors(make: type[ActionInformation]) -> None:
+    alone, exchanged = make(), make()
+    actions, truth = torch.tensor([[0, 1, 2], [2, 1, 1]]), torch.tensor([[0, 1, 1], [2, 1, 0]])
+    for metric in (alone, exchanged):
+        metric.update(actions, truth, torch.tensor([3, 4]))
+    for name in ("found", "truth", "who"):
+        setattr(exchanged, name, torch.cat(getattr(exchanged, name)))
+    assert float(exchanged.compute()) == pytest.approx(float(alone.compute()))

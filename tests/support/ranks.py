@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from patience import patience
 from places import ROOT, SUPPORT
 from pytorch_lightning import Callback
@@ -24,12 +25,12 @@ from mutoscope.training.callbacks.generation_metrics import GenerationMetrics
 TRAIN = str(ROOT / "train.py")
 
 
-def run(folder: Path, command: Sequence[str], plugin: Path) -> "subprocess.CompletedProcess[str]":
-    """Run a Python command in ``folder``, which also takes its cache; ``plugin`` is a module that configs may name."""
+def run(folder: Path, command: Sequence[str], *plugins: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a Python command in ``folder``, which also takes its cache; ``plugins`` are modules that configs may name."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", SUPPORT, plugin.parent))),
-        "MUTOSCOPE_PLUGINS": plugin.stem,
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", SUPPORT, *(plugin.parent for plugin in plugins)))),
+        "MUTOSCOPE_PLUGINS": ",".join(plugin.stem for plugin in plugins),
         "MUTOSCOPE_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
     }
@@ -81,7 +82,7 @@ class Probe(Callback):
 def measured_alone(run_dir: Path, cache: Path) -> Mapping[str, float]:
     """What one process measures of a model of motion that several have trained."""
     model, config = load_model(run_dir / "checkpoints" / "last.ckpt")
-    # callbacks may be a test's own
+    # what watched the ranks is no business of the one who measures
     run = TrainConfig.parse({**config, "callbacks": None})
     datamodule = prepared(run.dataset)
     with pytest.MonkeyPatch.context() as patch:
@@ -91,3 +92,28 @@ def measured_alone(run_dir: Path, cache: Path) -> Mapping[str, float]:
         )
     alone = GenerationMetrics(**vars(measured), seed=run.measure.seed)
     return alone.measure(SimpleNamespace(global_rank=0, world_size=1), model)
+
+
+class Signalled(Callback):
+    """Sends a signal to the second rank alone, in the third iteration; notes where each rank stopped."""
+
+    def __init__(self, run_dir: Path, number: int) -> None:
+        self.run_dir, self.number = run_dir, number
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_rank == 1 and batch_idx == 2:
+            os.kill(os.getpid(), self.number)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        (self.run_dir / f"stopped{trainer.global_rank}").write_text(str(pl_module.iterations))
+
+
+def stopped_together(run_dir: Path) -> int:
+    """After which iteration two ranks stopped that :class:`Signalled` stopped: the same, which the checkpoint holds."""
+    first, second = (int((run_dir / f"stopped{rank}").read_text()) for rank in (0, 1))
+    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["mutoscope"]
+    assert first == second == checkpoint["iterations"]
+    # each wrote down its own losses
+    assert checkpoint["world_size"] == len(checkpoint["latest"]) == 2
+    assert checkpoint["latest"][0] != checkpoint["latest"][1]
+    return first

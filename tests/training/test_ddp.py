@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 import ranks as shared
 import torch
 import yaml
-from pytorch_lightning import Callback
-from ranks import TRAIN, digest, measured_alone, notes
+from ranks import TRAIN, digest, measured_alone, notes, stopped_together
 
 TINY = [
     "trainer=ddp_cpu",
@@ -52,7 +50,7 @@ class Probe(shared.Probe):
 
 
 def run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    return shared.run(folder, command, plugin=Path(__file__))
+    return shared.run(folder, command, Path(__file__), Path(shared.__file__))
 
 
 @pytest.fixture(scope="module")
@@ -141,33 +139,14 @@ def test_torchrun_starts_one_run_in_one_directory(
     assert (here["weights"], here["average"]) == (there["weights"], there["average"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_all_processes_stop_after_the_same_iteration(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_all_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
+    """Ctrl-C; SIGTERM to ranks is in ``test_two_ranks.py``."""
     (tmp_path / "cache").mkdir()
-    probe = "+callbacks.probe={_target_:test_ddp.Signalled}"
-    settings = [*TINY, "trainer.max_steps=1000", "metrics=none", probe, f"+callbacks.probe.number={int(number)}"]
+    probe = "+callbacks.probe={_target_:ranks.Signalled}"
+    settings = [*TINY, "trainer.max_steps=1000", "metrics=none", probe, f"+callbacks.probe.number={int(signal.SIGINT)}"]
     done = run(tmp_path, TRAIN, *settings, "hydra.run.dir=run")
     assert done.returncode == 130, done.stderr
-    counts = [int((tmp_path / "run" / f"stopped{rank}").read_text()) for rank in (0, 1)]
-    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["mutoscope"]
-    assert counts[0] == counts[1] == checkpoint["iterations"]
-    assert 3 <= counts[0] <= 5
-    # each wrote down its own losses
-    assert checkpoint["world_size"] == len(checkpoint["latest"]) == 2
-    assert checkpoint["latest"][0] != checkpoint["latest"][1]
-    assert f"Stopped after iteration {counts[0]} of 1,000" in done.stderr
+    count = stopped_together(tmp_path / "run")
+    assert 3 <= count <= 5
+    assert f"Stopped after iteration {count} of 1,000" in done.stderr
     assert "ckpt=last hydra.run.dir=run" in done.stderr
-
-
-class Signalled(Callback):
-    """Sends a signal to the second rank alone, in the third iteration; notes where each rank stopped."""
-
-    def __init__(self, run_dir: Path, number: int) -> None:
-        self.run_dir, self.number = run_dir, number
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_rank == 1 and batch_idx == 2:
-            os.kill(os.getpid(), self.number)
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        (self.run_dir / f"stopped{trainer.global_rank}").write_text(str(pl_module.iterations))

@@ -83,6 +83,9 @@ def test_videos_are_measured_with_floors_and_foils(evaluate: Evaluate, real: Pat
     assert rows["real (floor)"]["fid"] < rows["fake"]["fid"]
     assert rows["frozen first frame"]["fvd"] > rows["real (floor)"]["fvd"]
     assert rows["frozen first frame"]["warping_error"] == 0
+    # frames are a set to metrics of frames: disorder is nothing to them, and something to those of clips
+    assert rows["shuffled frames"]["fid"] == pytest.approx(rows["real (floor)"]["fid"], rel=1e-9)
+    assert rows["shuffled frames"]["fvd"] > rows["real (floor)"]["fvd"]
     assert rows["half of the modes"]["nearest_real"] > 0
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     protocol = written["protocols"][written["rows"][0]["protocols"]["fvd"]]

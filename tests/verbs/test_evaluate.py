@@ -33,12 +33,15 @@ def run(compose: Compose, trained: Path, tmp_path_factory: pytest.TempPathFactor
     """``evaluate`` the tiny model with a recogniser of two iterations, cached for all tests here."""
     cache = tmp_path_factory.mktemp("cache")
 
-    def ran(*overrides: str, explicit: Explicit = None, **changes: Any) -> Evaluation:
+    def ran(*overrides: str, explicit: Explicit = None, shown: bool = True, **changes: Any) -> Evaluation:
+        """Drawing takes most of the time: ``shown=False`` where nobody looks at it."""
         typed = ["checkpoint=x", "recognizer.max_steps=2", "samples_per_class=3", "accelerator=cpu", *overrides]
         config = compose(*typed, verb="evaluate")
         config |= {"checkpoint": str(trained / "checkpoints" / "last.ckpt"), **changes}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MUTOSCOPE_CACHE", str(cache))
+            if not shown:
+                patch.setattr(Evaluation, "publish", lambda evaluation, out: [])
             chosen = {group: typed_values(typed, group) for group in ("metrics", "recognizer")}
             return evaluate(config, {**chosen, "dataset": explicit or {}})
 
@@ -131,9 +134,9 @@ def test_checkpoints_in_a_list_are_named_after_their_runs(
     folder = export(trained / "checkpoints" / "last.ckpt", tmp_path / "exported")
     shutil.copytree(trained, tmp_path / "longer")
     early, late = (str(tmp_path / "longer" / "checkpoints" / f"step={step:08d}.ckpt") for step in (2, 4))
-    evaluation = run(*quick, beside=[early, str(folder)], out=str(tmp_path))
+    evaluation = run(*quick, shown=False, beside=[early, str(folder)], out=str(tmp_path))
     assert [row.name for row in evaluation.rows][2:4] == ["longer", "exported"]
-    evaluation = run(*quick, beside=[early, late], out=str(tmp_path))
+    evaluation = run(*quick, shown=False, beside=[early, late], out=str(tmp_path))
     assert [row.name for row in evaluation.rows][2:4] == [f"longer, step={step:08d}" for step in (2, 4)]
 
 
@@ -207,7 +210,7 @@ def test_the_report_stands_alone(result: tuple[Evaluation, Path]) -> None:
 
 def test_numbers_repeat(run: Callable[..., Evaluation], result: tuple[Evaluation, Path], tmp_path: Path) -> None:
     torch.manual_seed(5)
-    again = run(out=str(tmp_path))
+    again = run(shown=False, out=str(tmp_path))
     assert [row.values for row in again.rows] == [row.values for row in result[0].rows]
     assert torch.equal(again.fake, result[0].fake)
 
@@ -234,7 +237,7 @@ def test_other_data_must_look_like_what_the_model_learned(run: Callable[..., Eva
     with pytest.raises(ConfigError, match=r"dataset\.lenght is not a setting of ToyMotion; did you mean 'length'"):
         run(out=str(tmp_path), explicit={"lenght": 32})
     # the group's own defaults do not count as the user's wishes, the setting typed does
-    evaluation = run("dataset=toy_motion", out=str(tmp_path), explicit={"val_clips_per_class": 2})
+    evaluation = run("dataset=toy_motion", shown=False, out=str(tmp_path), explicit={"val_clips_per_class": 2})
     assert evaluation.rows[0].count == 6
 
 
@@ -246,7 +249,7 @@ def test_a_dataset_of_another_name_is_cut_like_the_models_own(run: Callable[...,
 
 def test_typed_settings_need_no_name(run: Callable[..., Evaluation], tmp_path: Path) -> None:
     typed = {"val_clips_per_class": 2}
-    evaluation = run(out=str(tmp_path), dataset=typed, explicit=typed)
+    evaluation = run(shown=False, out=str(tmp_path), dataset=typed, explicit=typed)
     assert evaluation.rows[0].count == 6
 
 
@@ -268,11 +271,13 @@ def test_several_checkpoints_and_seeds_share_a_row(
     quick = ("metrics=none", "+metrics.drift._target_=mutoscope.metrics.BoneDrift")
     early, last = (str(trained / "checkpoints" / name) for name in ("step=00000002.ckpt", "last.ckpt"))
     single = [
-        run(*quick, checkpoint=path, seed=1234, seeds=[seed], out=str(tmp_path)).rows[1].values["drift"]
+        run(*quick, shown=False, checkpoint=path, seed=1234, seeds=[seed], out=str(tmp_path)).rows[1].values["drift"]
         for path in (last, early)
         for seed in (3, 4)
     ]
-    both = run(*quick, checkpoint=[last, early], seeds=[3, 4], beside={"twice": [early, last]}, out=str(tmp_path))
+    both = run(
+        *quick, shown=False, checkpoint=[last, early], seeds=[3, 4], beside={"twice": [early, last]}, out=str(tmp_path)
+    )
     rows = {row.name: row for row in both.rows}
     assert [one.values["drift"] for one in rows["trained"].runs] == single
     assert rows["trained"].values["drift"] == pytest.approx(sum(single) / 4)

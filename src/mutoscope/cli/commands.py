@@ -1,4 +1,4 @@
-"""Commands that build nothing from configs: ``mutoscope weights ...``, ``mutoscope compare ...``."""
+"""Commands that build nothing from configs: ``mutoscope weights ...``, ``compare``, ``study``."""
 
 import argparse
 import sys
@@ -61,5 +61,27 @@ def _compare(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _study(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "mutoscope study", description="Ask people which of two clips they prefer, blinded, and count what they answer."
+    )
+    parser.add_argument(
+        "paths", nargs="+", metavar="A B | tally KEY ANSWERS", help="two folders of videos; or the tally"
+    )
+    parser.add_argument("--out", default="study.html", metavar="FILE.html", help="the page")
+    parser.add_argument("--question", default="Which clip looks more real?", help="that people are asked")
+    parser.add_argument("--seed", type=int, help="of which side is whose; at random by default")
+    asked = parser.parse_args(arguments)
+    from mutoscope.verbs.study import make_study, tally
+
+    if asked.paths[0] == "tally" and len(asked.paths) > 1:
+        tally(asked.paths[1], asked.paths[2:])
+    elif len(asked.paths) == 2:
+        make_study(asked.paths[0], asked.paths[1], asked.out, asked.question, asked.seed)
+    else:
+        parser.error("expected two folders, or tally, the key and files of answers")
+    return 0
+
+
 #: by name, what takes the arguments after it and returns the exit status
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"weights": _weights, "compare": _compare}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"weights": _weights, "compare": _compare, "study": _study}

@@ -104,6 +104,11 @@ def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
     """
     data = read_exported(checkpoint) if checkpoint.is_dir() else read_checkpoint(checkpoint)
     with from_file(checkpoint):
+        if (part := data["mutoscope"].get("part")) is not None:
+            raise ConfigError(
+                f"it holds {part} alone, which generates nothing; start a training from it: "
+                f"model.start_from.{part}={checkpoint}."
+            )
         config = dict(data["mutoscope"]["config"])
         config["model"] = portable_model(config["model"])
         cls = model_class(config["model"], foreign=True)

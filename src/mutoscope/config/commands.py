@@ -126,6 +126,7 @@ class ExportConfig:
         format: of the checkpoint: ``mutoscope``, or the name of a model of whose original code it is; or the layout in
             which the dataset is written.
         original: what neither a checkpoint of original code nor the dataset says.
+        part: of a model whose parts are trained apart: that alone.
         splits: of the dataset that are written.
         videos: so many of each; all by default.
         seed: of the dataset.
@@ -137,6 +138,7 @@ class ExportConfig:
     checkpoint: str | Path | None = None
     format: str = "mutoscope"
     original: Told = field(default_factory=Told)
+    part: str | None = None
     splits: Sequence[str] = ("train", "val", "test")
     videos: int | None = None
     seed: int = 0

@@ -29,6 +29,8 @@ from mutoscope.runtime.parallel import each
 
 #: what is written, and what can be read: the first had no gaps between videos
 _FORMAT, _FORMATS = 2, (1, 2)
+#: frames of a video that are written at once
+_AT_ONCE = 512
 #: in the index, with names, counts and what was left out
 _MOST_VALUES = 20_000_000
 
@@ -179,12 +181,15 @@ def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], wor
     with journal.open("a", encoding="utf-8") as notes:
         # after a kill the last note may lack its end
         notes.write("\n")
-        for i, result in each(_decode, tasks, workers, title):
-            name = tasks[i].source.name
-            done[name] = result
-            notes.write(json.dumps([name, asdict(result) if isinstance(result, Skipped) else result]) + "\n")
-            notes.flush()
-            os.fsync(notes.fileno())
+        try:
+            for i, result in each(_decode, tasks, workers, title):
+                name = tasks[i].source.name
+                done[name] = result
+                notes.write(json.dumps([name, asdict(result) if isinstance(result, Skipped) else result]) + "\n")
+                notes.flush()
+                os.fsync(notes.fileno())
+        except _DiskError as error:
+            raise OSError(str(error)) from error
     index = {
         "format": _FORMAT,
         "names": names,
@@ -238,15 +243,18 @@ def _decode(task: _Task) -> Skipped | int:
     source = task.source
     if not source.path.exists():
         return Skipped(source.name, "no video", f"There is no video {source.path}.")
-    found = 0
+    found, waiting = 0, []
     try:
-        frames = np.empty((source.frames, 3, *task.size), dtype=np.uint8)
         for shown in source_frames(source):
             if found < source.frames:
-                frames[found] = source.framing.of(Image.fromarray(shown), task.size)
+                waiting.append(source.framing.of(Image.fromarray(shown), task.size))
             found += 1
             if source.fps is not None and found > source.frames:
                 break
+            # long videos would take gigabytes; what is written of one that breaks off later is never read
+            if len(waiting) == _AT_ONCE:
+                _put(task, found - len(waiting), waiting)
+                waiting = []
     except FrameFolderError as error:
         return Skipped(source.name, "folder of frames out of order", str(error))
     except (OSError, ValueError, MemoryError) as error:
@@ -256,18 +264,27 @@ def _decode(task: _Task) -> Skipped | int:
         many = f"more than {source.frames}" if found > source.frames else str(found)
         detail = f"{source.path} has {many} frames, expected {source.frames}; if it is cut off, fetch it again."
         return Skipped(source.name, "wrong number of frames", detail)
+    _put(task, found - len(waiting), waiting)
+    return found
+
+
+class _DiskError(Exception):
+    """The disk does not take frames: no fault of a source."""
+
+
+def _put(task: _Task, first: int, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Write some frames of a source, from number ``first`` on."""
     # plain writing tells of a full disk with an exception, a memory map by ending the process
     try:
         with task.file.open("r+b") as file:
-            file.seek(task.start * frames[0].nbytes)
-            file.write(frames[:found].data)
+            file.seek((task.start + first) * 3 * task.size[0] * task.size[1])
+            file.write(np.ascontiguousarray(np.stack(frames)).data if frames else b"")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OSError(
+        raise _DiskError(
             f"Frames cannot be written to {task.file} ({error.strerror}). What is done is kept; make room and go on."
         ) from error
-    return found
 
 
 def source_frames(source: FrameSource) -> Iterator[NDArray[np.uint8]]:

@@ -7,11 +7,11 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.installed import entry_points
 
 if TYPE_CHECKING:
     from mutoscope.data.datamodule import DataModule

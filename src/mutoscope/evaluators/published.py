@@ -19,7 +19,7 @@ class PretrainedLPIPS(LPIPS):
         skip_first, chunk: see :class:`~mutoscope.metrics.lpips.LPIPS`.
 
     Raises:
-        MissingBackboneError: if there is no such file; the sentence says where one is looked for.
+        MissingWeightsError: if there is no such file; the sentence says where one is looked for.
         ValueError: for another backbone, or a file of something else.
     """
 

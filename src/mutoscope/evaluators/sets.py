@@ -119,6 +119,12 @@ class Features:
         return found
 
 
+def pin_extractors(metrics: Mapping[str, Metric], device: torch.device) -> None:
+    """Let the networks of some metrics work on a device, while what metrics gather lies on the processor."""
+    for extractor in extractors_of(metrics):
+        extractor.pin(device)
+
+
 def extractors_of(metrics: Mapping[str, Metric]) -> list[Extractor]:
     """The networks of some metrics, each once."""
     return list(dict.fromkeys(found for metric in metrics.values() if (found := extractor_of(metric)) is not None))

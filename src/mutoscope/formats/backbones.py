@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mutoscope.formats.weights import MissingWeightsError, find_weights, folders, present
+from mutoscope.formats.weights import find_weights, folders, present
 from mutoscope.runtime.download import sha256_of
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 #: architectures whose weights torchvision publishes, as the manifest calls them
 ARCHITECTURES = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.pth$")
-
-MissingBackboneError = MissingWeightsError
 
 
 def backbone_weights(architecture: str, path: str | Path | None = None) -> "dict[str, Tensor]":

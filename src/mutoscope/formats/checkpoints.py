@@ -107,6 +107,8 @@ def read_exported(folder: Path) -> dict[str, Any]:
     own = {"config": {"model": config["model"], "dataset": config["dataset"]}, **{key: config[key] for key in _ABOUT}}
     _check(own, state, config.get(DIGEST), path)
     own["config"] = upgraded(own["config"])
+    # of an export of a part alone
+    own["part"] = None if config.get("part") is None else shown(config["part"])
     return {"mutoscope": own, "state_dict": state}
 
 

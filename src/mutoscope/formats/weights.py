@@ -92,7 +92,7 @@ def find_weights(name: str, path: str | Path | None = None) -> Path:
     if path is not None:
         if Path(path).is_file():
             return Path(path)
-        where = f"There is no file {path}"
+        where = f"There is no file {path}; leave the name out to have it looked for"
     elif (found := present(name)) is not None:
         return found
     elif _fetching.get():

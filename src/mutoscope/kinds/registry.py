@@ -3,12 +3,12 @@
 import difflib
 import importlib
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mutoscope.data.registry import import_plugins
 from mutoscope.runtime.errors import ConfigError
+from mutoscope.runtime.installed import entry_points
 
 if TYPE_CHECKING:
     from mutoscope.kinds.base import KindTools

@@ -1,5 +1,6 @@
 """What a steered agent is measured by: its mask, its shifts, its local actions (GLASS, section 4; spec section 9)."""
 
+import warnings
 from typing import Literal
 
 import torch
@@ -16,6 +17,8 @@ Layer = Literal["foreground", "background"]
 Unit = Literal["pixels", "reference"]
 Statistic = Literal["mean", "min", "max"]
 
+#: local actions K of the paper's model of W-Sprites
+_CODES = 6
 #: cosine of 45 degrees
 _NEAR = 0.5**0.5
 
@@ -225,7 +228,7 @@ class ActionInformation(Metric):
 
     def compute(self) -> Tensor:
         """A scalar; raises ``TooFewSamplesError`` before anything was counted."""
-        if not self.found:
+        if isinstance(self.found, list) and not self.found:
             raise TooFewSamplesError(f"{type(self).__name__} has seen no transition.")
         return self._information(dim_zero_cat(self.found), dim_zero_cat(self.truth), dim_zero_cat(self.who))
 
@@ -250,15 +253,20 @@ class ChanceInformation(ActionInformation):
     """What random actions tell of the true ones, for as many transitions (NMI_RAND): with few it is far from 0.
 
     Args:
-        codes: number of actions drawn from.
+        codes: number of actions drawn from; the model's own where that is known, else the six of the paper's model.
         seed: of the draw.
+
+    Raises:
+        ValueError: for no actions at all.
     """
 
     higher_is_better = None
 
-    def __init__(self, codes: int = 6, seed: int = 0) -> None:
+    def __init__(self, codes: int | None = None, seed: int = 0) -> None:
         super().__init__()
-        self.codes, self.seed = codes, seed
+        if codes is not None and codes < 1:
+            raise ValueError(f"codes is {codes}, expected at least 1.")
+        self.codes, self.seed = codes or _CODES, seed
         self.meaning = "NMI of random actions with the true ones, for as many transitions: what chance gives"
 
     def _information(self, found: Tensor, truth: Tensor, who: Tensor) -> Tensor:
@@ -274,4 +282,7 @@ def within_agents(found: Tensor, truth: Tensor, who: Tensor) -> Tensor:
 
 def normalised_mutual_information(a: Tensor, b: Tensor) -> Tensor:
     """``2 I / (H + H)`` of two labellings ``[n]``; 0 where neither tells anything."""
-    return normalized_mutual_info_score(a, b, "arithmetic").to(torch.float64)
+    with warnings.catch_warnings():
+        # torchmetrics counts in a sparse tensor of its own making
+        warnings.filterwarnings("ignore", message="Sparse invariant checks")
+        return normalized_mutual_info_score(a, b, "arithmetic").to(torch.float64)

@@ -38,6 +38,8 @@ class GenerativeModule(IterationModule, Generic[AskedT, SampleT]):
     takes_mixtures: ClassVar[bool] = False
     #: choices of config groups by which its evaluation differs from that of its kind, e.g. its paper's metrics
     groups: ClassVar[Mapping[str, str]] = {}
+    #: parts that are trained and exported apart, and what the names of their weights begin with
+    exported_apart: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self, info: DatasetInfo, *, ema_half_life: float | None = None, **training: Unpack[TrainingSettings]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mutoscope.formats.backbones import MissingBackboneError, find_backbone
+from mutoscope.formats.backbones import find_backbone
+from mutoscope.formats.weights import MissingWeightsError
 
 Backbone = Literal["vgg19", "squeezenet"]
 #: networks whose weights are files, as torchvision calls them
@@ -21,13 +22,13 @@ def find_perceptual(name: Backbone, path: str | None, node: str = "model", witho
         without: values of the former that need no file.
 
     Raises:
-        MissingBackboneError: if it is neither at ``path`` nor in torchvision's cache.
+        MissingWeightsError: if it is neither at ``path`` nor in torchvision's cache.
     """
     try:
         return find_backbone(BACKBONES[name], path)
-    except MissingBackboneError as error:
+    except MissingWeightsError as error:
         needless = " and ".join(f"{node}.perceptual={value}" for value in without)
-        raise MissingBackboneError(
+        raise MissingWeightsError(
             f"{error} The setting is {node}.perceptual_weights=<file>; "
             f"{needless} need{'s' if len(without) == 1 else ''} no file.",
             error.named,

@@ -2,9 +2,10 @@
 
 import importlib
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mutoscope.runtime.installed import entry_points
 
 if TYPE_CHECKING:
     # names of models are known without torch

@@ -13,7 +13,7 @@ from mutoscope.config.assembly import load_model
 from mutoscope.config.commands import ExportConfig
 from mutoscope.config.foreign import is_place
 from mutoscope.config.names import closest
-from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS
+from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS, find_checkpoint
 from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.originals import Told
@@ -28,6 +28,15 @@ from mutoscope.verbs.export_data import LAYOUTS, export_dataset
 #: of checkpoints that this program wrote
 _OWN = "mutoscope"
 _CARD, _KEY_MAP = "README.md", "key_map.txt"
+#: the card of a part
+_PART = """# {part} of a {model}
+
+Weights of this part alone, for trainings to begin with; it generates nothing by itself.
+
+```bash
+mutoscope train ... model.start_from.{part}={out}
+```
+"""
 
 
 def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
@@ -60,6 +69,8 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
         raise ConfigError(
             f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
         )
+    if source != _OWN and asked.part is not None:
+        raise ConfigError("part= is for checkpoints of Mutoscope; leave it out, and export the part of what comes out.")
     if source != _OWN:
         return export_original(source, checkpoint, out, asked.dataset, typed, told)
     if typed or told.anything:
@@ -67,10 +78,10 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
             f"{'dataset' if typed else 'original'} is for checkpoints of original code; those of Mutoscope know "
             f"theirs. Leave it out, or add format=<model>: {' or '.join(importers())}."
         )
-    return export(checkpoint, out)
+    return export(checkpoint, out, asked.part)
 
 
-def export(checkpoint: Path, out: Path) -> Path:
+def export(checkpoint: Path, out: Path, part: str | None = None) -> Path:
     """Write a trained model as a folder that ``evaluate`` and ``generate`` take as ``checkpoint=``.
 
     ``config.json`` holds the model's and the dataset's settings, the description of the data and the versions,
@@ -81,20 +92,24 @@ def export(checkpoint: Path, out: Path) -> Path:
     Args:
         checkpoint: of a generative model.
         out: the folder to make; complete once it exists.
+        part: of a model whose parts are trained apart: its weights alone, for trainings to start from.
 
     Returns:
         ``out``.
 
     Raises:
         CheckpointError: if the checkpoint cannot be read.
-        ConfigError: if it holds no generative model, or ``out`` exists.
+        ConfigError: if it holds no generative model or has no such part, or ``out`` exists.
     """
     _check_free(out)
-    model, trained = load_model(checkpoint)
+    model, trained = load_model(find_checkpoint(checkpoint))
+    if part is not None and part not in model.exported_apart:
+        parts = f"; its parts are {', '.join(model.exported_apart)}" if model.exported_apart else ", which has no parts"
+        raise ConfigError(f"part is '{part}', but {checkpoint} holds a {type(model).__name__}{parts}.")
     averaged = model.ema is not None
     model.generator.load_state_dict(model.averaged.state_dict())
     model.ema = None
-    return _write(out, model, trained, averaged=averaged)
+    return _write(out, model, trained, averaged=averaged, part=part)
 
 
 def export_original(
@@ -132,9 +147,15 @@ def _write(
     averaged: bool = False,
     origin: str | None = None,
     key_map: str | None = None,
+    part: str | None = None,
 ) -> Path:
+    prefix = "" if part is None else model.exported_apart[part]
     # tensors that share memory or are views cannot be written
-    weights = {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
+    weights = {
+        name: value.detach().clone().contiguous()
+        for name, value in model.state_dict().items()
+        if name.startswith(prefix)
+    }
     config = {
         "format": EXPORT_FORMAT,
         "model": {**trained["model"], "ema_half_life": None},
@@ -147,6 +168,9 @@ def _write(
         "versions": run_facts()["versions"],
     }
     texts = {_CARD: card(model, config, out.name, averaged, origin)}
+    if part is not None:
+        config["part"] = part
+        texts[_CARD] = _PART.format(part=part, model=type(model).__name__, out=out.name)
     if origin is not None:
         config["origin"] = origin
     if key_map is not None:

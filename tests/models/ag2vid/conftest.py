@@ -6,24 +6,11 @@ from typing import Any
 
 import pytest
 from cater_tree import write_tree
+from narrow import AG2VID, CLIPS, QUIET
 
 Compose = Callable[..., dict[str, Any]]
 
-#: networks and clips so small that an iteration takes a fraction of a second
-SMALL = (
-    "model=ag2vid",
-    "model.width=8",
-    "model.graph_hidden=16",
-    "model.frames.spade.width=4",
-    "model.frames.spade.hidden=8",
-    "model.frames.flow.width=4",
-    "model.discriminator.width=4",
-    "model.frames.perceptual=discriminator",
-    "trainer=cpu",
-    "trainer.threads=1",
-    "trainer.progress=false",
-    "trainer.log_every_n_steps=1",
-)
+SMALL = (*AG2VID, "trainer=cpu", *QUIET)
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +28,7 @@ def cater(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         "dataset=cater",
         f"dataset.root={root}",
         f"dataset.cache_dir={folder / 'cache'}",
-        "dataset.cache_workers=1",
-        "dataset.size=32",
-        "dataset.length=8",
-        "dataset.frames_length=3",
-        "dataset.windows_per_video=4",
+        *CLIPS,
     )
 
 

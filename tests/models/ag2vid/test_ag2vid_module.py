@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.config.nodes import build
-from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.structures import (
     CATER_VOCABULARY,
@@ -330,7 +330,7 @@ def test_missing_weights_are_named_before_training(
     fit: Callable[..., AG2Vid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
-    with pytest.raises(MissingBackboneError, match=r"vgg19-dcbb9e9d\.pth in .*nothing.* no path was given"):
+    with pytest.raises(MissingWeightsError, match=r"vgg19-dcbb9e9d\.pth in .*nothing.* no path was given"):
         fit(model({"frames.perceptual": "vgg19"}), [pair()])
 
 

@@ -1,9 +1,7 @@
 """``train`` for video from action graphs: the command itself, what is measured and drawn, and what a resumed run is."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +12,16 @@ import pytest
 import torch
 import yaml
 from loopback import serving
-from patience import patience
 from places import ROOT
+from tiny_extractors import frames_extractor
 from torchvision import models
 
+from mutoscope.cli import main as cli
 from mutoscope.config.assembly import load_model
-from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.evaluators import distances
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
 from mutoscope.formats.video import read_video
+from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.formats.weights_manifest import MANIFEST
 from mutoscope.models import step_in_backward
 from mutoscope.runtime.errors import ConfigError
@@ -44,20 +44,21 @@ def rows(run_dir: Path) -> list[dict[str, float]]:
 
 
 def test_the_command_trains_on_a_tree_in_caters_format(
-    cater: tuple[str, ...], command: tuple[str, ...], tmp_path: Path
+    cater: tuple[str, ...],
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     typed = [*command, *cater, "metrics=none", "callbacks=none", "trainer.max_steps=2", "objective=loss/generator"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *typed],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=patience(120),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    # as it was afterwards, whatever the command leaves there
+    monkeypatch.setenv("MUTOSCOPE_COMMAND", "[]")
+    monkeypatch.delenv("MUTOSCOPE_COMMAND")
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *typed])
+    cli.main("train")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Dataset cater: 3 training and 4 validation clips of 8 frames at 8 fps" in said
     (run_dir,) = (tmp_path / "outputs" / "ag2vid_cater").iterdir()
     assert {p.name for p in run_dir.iterdir()} == {
         "config.yaml",
@@ -165,6 +166,30 @@ def test_measuring_and_drawing_do_not_change_a_run(small: Compose, trained_ag2vi
         torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
 
 
+def test_a_preset_is_measured_by_its_name_and_changes_no_loss(
+    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``+metrics.fid=standard/fid``: the loss curve with it is, bit by bit, the one without."""
+    monkeypatch.setattr(distances, "inception_extractor", frames_extractor)
+    steps = ("trainer.max_steps=3", "measure.every_n_steps=1", "measure.samples_per_class=1")
+    train(small(*steps), tmp_path / "without")
+    train(small(*steps, "+metrics.fid=standard/fid", "+metrics.psnr=standard/psnr"), tmp_path / "with")
+    rows = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("without", "with")]
+    losses = [
+        [{k: v for k, v in row.items() if k.startswith("loss/")} for row in run if any("loss/" in k for k in row)]
+        for run in rows
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 3
+    measured = [row for row in rows[1] if "metric/fid" in row]
+    assert len(measured) == 3
+    assert all(row["metric/fid"] >= 0 and row["metric/psnr"] > 0 for row in measured)
+    mine, theirs = last(tmp_path / "with"), last(tmp_path / "without")
+    torch.testing.assert_close(mine["state_dict"], theirs["state_dict"], rtol=0, atol=0)
+    with pytest.raises(ConfigError, match=r"metrics\.fid is 'standard/fidd', .*did you mean 'standard/fid'\?"):
+        small("+metrics.fid=standard/fidd")
+
+
 def test_a_tiny_quickstart_trains_on_toy_blocks(
     compose: Compose, command: tuple[str, ...], tmp_path: Path, classifier_cache: Path, blocks_cache: Path
 ) -> None:
@@ -210,7 +235,7 @@ def test_a_tiny_quickstart_trains_on_toy_blocks(
         (["model.micro_batches=3"], ValueError, "mini-batch of 2 cannot be worked off in 3 equal parts"),
         (
             ["model.frames.perceptual=vgg19", "model.frames.perceptual_weights=nowhere.pth"],
-            MissingBackboneError,
+            MissingWeightsError,
             r"nowhere\.pth",
         ),
     ],
@@ -224,7 +249,7 @@ def test_what_cannot_be_trained_is_said(
 
 def test_missing_weights_are_said_before_data_are_prepared(small: Compose, tmp_path: Path) -> None:
     settings = ("model.frames.perceptual=vgg19", "model.frames.perceptual_weights=nowhere.pth", "dataset.root=nowhere")
-    with pytest.raises(MissingBackboneError, match=r"nowhere\.pth.*model\.frames\.perceptual_weights=.*discriminator"):
+    with pytest.raises(MissingWeightsError, match=r"nowhere\.pth.*model\.frames\.perceptual_weights=.*discriminator"):
         train(small("trainer.max_steps=1", *settings), tmp_path / "run")
     # without frames no weights are needed, so it goes on to the data
     alone = small("trainer.max_steps=1", *settings, "model.frames=null", "model.discriminator=null")
@@ -243,7 +268,7 @@ def test_missing_weights_are_fetched_by_one_more_word(
     with serving({"/squeeze": (tmp_path / "squeeze.pth").read_bytes()}) as server:
         entry = replace(MANIFEST["squeezenet1_1"], file="squeeze.pth", url=f"{server.url}/squeeze", sha256="")
         monkeypatch.setitem(MANIFEST, "squeezenet1_1", entry)
-        with pytest.raises(MissingBackboneError, match=r"Add weights=fetch"):
+        with pytest.raises(MissingWeightsError, match=r"Add weights=fetch"):
             train(small(*settings), tmp_path / "without")
         train(small(*settings, "weights=fetch"), tmp_path / "run")
     assert server.asked == [""]

@@ -1,6 +1,7 @@
 """GLASS's training: which half moves when, what schedules say, and what a session remembers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mutoscope.formats.backbones import MissingBackboneError
+from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.models.glass.actions import ActionSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
@@ -157,6 +158,47 @@ def test_actions_in_use_are_counted_from_one_to_all(fit: Callable[..., Glass]) -
     assert 1 <= module.latest["health/actions_used"] <= LOCAL.actions.codes + 1e-5
 
 
+@pytest.mark.parametrize("conditioning", ["modulated", "joint", "concatenated"])
+def test_steps_taken_together_equal_steps_one_by_one(conditioning: Any) -> None:
+    local = replace(LOCAL, dynamics=replace(LOCAL.dynamics, conditioning=conditioning, noise=2))
+    network = model(local_motion=local).network.local_motion.double().eval()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, 4, SIZE[0] // 8, SIZE[1] // 8, dtype=torch.float64, generator=generator)
+    codes, shifts = (torch.randn(2, 4, n, dtype=torch.float64, generator=generator) for n in (4, 2))
+    together, memory = network.dynamics.along(network.dynamics.initial(2), x, codes, shifts)
+    state = network.dynamics.initial(2)
+    for step in range(4):
+        alone, state = network.dynamics(state, x[:, step], codes[:, step], shifts[:, step])
+        torch.testing.assert_close(together[:, step], alone, atol=1e-6, rtol=1e-6)
+    for ours, theirs in zip(memory, state, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("teacher_forced", [1, 2, 4])
+def test_what_was_looked_at_on_the_way_is_not_looked_at_again(teacher_forced: int) -> None:
+    network = model().network.eval()
+    found = network.global_motion(to_unit(batch(1).frames))
+    drawn = network.draw(found, teacher_forced)
+    again, _ = network.local_motion.encoder(drawn.drawn.full.flatten(0, 1))
+    torch.testing.assert_close(drawn.drawn_states.flatten(0, 1), again)
+
+
+def test_norms_see_steps_one_by_one_or_all_at_once() -> None:
+    counted = {}
+    for over_time in (False, True):
+        network = model(local_motion=replace(LOCAL, bn_over_time=over_time)).network.train()
+        found = network.global_motion(to_unit(batch(2).frames))
+        drawn = network.draw(found, 3)
+        drawn.drawn_states.square().mean().backward()
+        counted[over_time] = [
+            int(network.local_motion.dynamics.lstm_norms[0].num_batches_tracked),
+            int(network.local_motion.encoder.stem_norm.num_batches_tracked),
+        ]
+        assert all(p.grad is not None for p in network.local_motion.dynamics.parameters())
+    # three steps and one that sees what was drawn; foregrounds, moved ones, that one, and all that were drawn
+    assert counted == {False: [4, 4], True: [2, 4]}
+
+
 @pytest.mark.parametrize("unroll", ["autoregressive", "teacher_forced"])
 def test_generated_clips_begin_with_the_given_frame(unroll: str) -> None:
     module, clips = model().eval(), batch()
@@ -170,8 +212,9 @@ def test_generated_clips_begin_with_the_given_frame(unroll: str) -> None:
     assert torch.equal(sample.fake, again.fake)
 
 
-def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session() -> None:
-    module, clips = model().eval(), batch()
+@pytest.mark.parametrize("carry", [False, True])
+def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session(carry: bool) -> None:
+    module, clips = model(local_motion=replace(LOCAL, decoder=DecoderSettings(8, 6, 5, carry=carry))).eval(), batch()
     near, real = (module.generate(clips, unroll=u) for u in ("autoregressive", "teacher_forced"))  # type: ignore[arg-type]
     assert (near.fake[:, 1].int() - real.fake[:, 1].int()).abs().max() <= 1
     decoded = module.decode(clips.frames)
@@ -181,6 +224,23 @@ def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session() -> None:
     assert difference.mean() < 0.5
     assert torch.equal(decoded.actions, near.actions)
     torch.testing.assert_close(decoded.confidence.sum(-1), torch.ones(2, 4))
+
+
+def test_a_decoder_that_carries_all_moves_the_first_picture_as_it_is() -> None:
+    module = model(local_motion=replace(LOCAL, decoder=DecoderSettings(8, 6, 5, carry=True))).eval()
+    decoder = module.network.local_motion.decoder
+    with torch.no_grad():
+        decoder.full_head.weight.zero_()
+        # drawn, first, last: the first one, without doubt
+        decoder.full_head.bias.copy_(torch.tensor([0.0, 0, 0, 0, -100, 100, -100]))
+    clips = batch()
+    session = module.start(clips.frames[:, 0])
+    before = session.save()
+    for _ in range(3):
+        session.step(4, -2, 0)
+    moved = translate(before.first, from_pixels(torch.tensor([[12.0, -6.0]]), SIZE).expand(2, -1), outside="zeros")
+    torch.testing.assert_close(session.save().mask, moved[:, 3:], atol=1e-3, rtol=0)
+    torch.testing.assert_close(session.save().foreground, moved[:, :3], atol=1e-3, rtol=0)
 
 
 def test_sessions_keep_apart_go_back_and_come_again() -> None:
@@ -235,7 +295,7 @@ def test_settings_that_cannot_be_meant(settings: dict[str, Any], message: str) -
 
 def test_weights_of_the_perceptual_network_are_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(MissingBackboneError, match=r"model\.perceptual=none needs no file"):
+    with pytest.raises(MissingWeightsError, match=r"model\.perceptual=none needs no file"):
         Glass.check_settings({"perceptual": "vgg19"})
     Glass.check_settings({"perceptual": "none"})
 

@@ -6,29 +6,11 @@ from typing import Any
 
 import pytest
 import sa_gcn_dense
+from narrow import PEOPLE, QUIET, SA_GCN
 
 Compose = Callable[..., dict[str, Any]]
 
-SMALL = (
-    "model.generator.widths=[8,12,10]",
-    "model.generator.graph_widths=[4,6,6,8,8]",
-    "model.generator.hidden=12",
-    "model.clip_critic.widths=[12,10,14,6]",
-    "model.frame_critic.widths=[12,10,14,6]",
-    "model.frame_critic.frames=5",
-    "dataset.length=16",
-    "dataset.batch_size=4",
-    "trainer=cpu",
-    "trainer.threads=1",
-    "trainer.progress=false",
-    "trainer.log_every_n_steps=1",
-)
-PEOPLE = (
-    "dataset=toy_motion",
-    "dataset.clips_per_class=7",
-    "dataset.val_clips_per_class=4",
-    "dataset.classes=[walk,wave,kick]",
-)
+SMALL = (*SA_GCN, "trainer=cpu", *QUIET)
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,42 @@ def test_a_failing_metric_is_absent_and_its_reason_is_kept_once(
     assert model.own.training
 
 
+class Exchanging(Metric):
+    """Keeps what it saw in a list and in a tensor, has both exchanged with a twin, and cannot compute every time."""
+
+    kept: list[Tensor]
+    total: Tensor
+    failures = 1
+
+    def __init__(self) -> None:
+        super().__init__(distributed_available_fn=lambda: True, dist_sync_fn=lambda state, group: [state, state])
+        self.add_state("kept", [], dist_reduce_fx="cat")
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, values: Tensor) -> None:
+        self.kept.append(values)
+        self.total += values.sum()
+
+    def compute(self) -> Tensor:
+        assert isinstance(self.kept, Tensor)
+        if self.failures:
+            self.failures -= 1
+            raise ValueError("all clips are alike")
+        return self.total + len(self.kept)
+
+
+def test_what_was_exchanged_when_computing_failed_is_forgotten() -> None:
+    """The states are then others' as well as one's own, and a list is a tensor; the next measurement begins anew."""
+    callback, trainer, model = alone({"bad": Exchanging(), "sum": Sum()}, Trained())
+    for step in (1, 2):
+        model.iterations = step
+        callback.on_train_batch_end(trainer, model, None, None, 0)
+    note = {"step": 1, "note": "The metric bad is left out: ValueError: all clips are alike"}
+    # of two twins: twice 33, and twice the four values
+    second = {"step": 2, "metric/bad": 74.0, "metric/sum": 33.0}
+    assert trainer.loggers[0].rows == [{"step": 1, "metric/sum": 33.0}, note, second]
+
+
 def test_a_model_that_cannot_generate_is_no_reason_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     callback, trainer, model = alone({"sum": Sum()}, Trained(RuntimeError("no frames")))
     model.iterations = 3

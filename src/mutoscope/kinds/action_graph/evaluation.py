@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from mutoscope.data.sampling import clips_of
 from mutoscope.evaluators.metrics import Provided, build_metrics
+from mutoscope.evaluators.sets import pin_extractors
 from mutoscope.evaluators.trained import track_classifier_for
 from mutoscope.kinds.action_graph.control import (
     ControlRow,
@@ -220,6 +221,7 @@ def _frame_rows(
     assert clips.frames is not None
     still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
     given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
+    pin_extractors(metrics, task.device)
     measured = Measuring(metrics, strict=task.settings.strict)
     # the real clips against themselves would be no floor of a distance between sets: it is 0 whatever the clips
     of_sets = {key: metric for key, metric in metrics.items() if isinstance(metric, FeatureMoments | FeatureTables)}

@@ -23,7 +23,7 @@ def check(settings: Mapping[str, Any], typed: Collection[str] = ()) -> None:
 
     Raises:
         ConfigError: for what was typed and means nothing because of another setting.
-        MissingBackboneError: saying where weights are looked for, and what does without.
+        MissingWeightsError: saying where weights are looked for, and what does without.
     """
     refuse_typed(settings, idle(settings), typed)
     frames = settings.get("frames", {})

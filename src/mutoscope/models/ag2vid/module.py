@@ -167,7 +167,7 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         """Load the network behind the perceptual loss.
 
         Raises:
-            MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
+            MissingWeightsError: if its weights are neither at the given path nor in torchvision's cache.
         """
         if stage != "fit" or self.frames is None:
             return

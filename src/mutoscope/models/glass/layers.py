@@ -203,3 +203,11 @@ class ConvLSTM(nn.Module):
         let_in, forget, output, candidate = self.gates(torch.cat([x, hidden.to(x.dtype)], dim=1)).chunk(4, dim=1)
         cell = forget.sigmoid() * cell + let_in.sigmoid() * candidate.tanh()
         return output.sigmoid() * cell.tanh(), cell
+
+    def along(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """All steps of ``[n, t, c_in, h, w]``: hidden states ``[n, t, c_out, h, w]``, and the last hidden and cell."""
+        hidden = []
+        for now in x.unbind(1):
+            state = self(now, state)
+            hidden.append(state[0])
+        return torch.stack(hidden, dim=1), state

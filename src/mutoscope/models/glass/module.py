@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,10 @@ from torch.optim import Optimizer
 from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeSettings
 from mutoscope.models.glass import conditions
-from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings, patch
+from mutoscope.models.glass.actions import Actions
+from mutoscope.models.glass.drawing import Drawing
+from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings
+from mutoscope.models.glass.halves import HALVES, StartFrom, load_half, prefix_of
 from mutoscope.models.glass.local_motion import LocalMotionOutput, LocalMotionSettings
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
@@ -24,21 +27,19 @@ from mutoscope.models.glass.losses import (
     local_motion_losses,
     weighted,
 )
-from mutoscope.models.glass.network import GlassNetwork, Settings, generated
+from mutoscope.models.glass.network import GlassNetwork, Settings
 from mutoscope.models.glass.reference import read_original
+from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.models.glass.schedules import LinearSchedule
-from mutoscope.models.glass.session import Session, on_black, to_bytes, to_pixels, to_unit
+from mutoscope.models.glass.session import to_unit
 from mutoscope.models.originals import Original, OriginalData
 from mutoscope.models.perceptual import load_perceptual
-from mutoscope.models.steerable import Decoded, Layers, SteerableVideo, Unroll
 from mutoscope.nn.perceptual import FrozenFeatures
-from mutoscope.structures import DatasetInfo, VideoBatch, VideoSample
+from mutoscope.structures import DatasetInfo, VideoBatch
 
 Perceptual = Literal["vgg19", "squeezenet", "none"]
 #: which half learns: one of them may have been trained before
 Trained = Literal["both", "global_motion", "local_motion"]
-#: steps that are decoded at once: more take more memory than they save time
-_DECODED = 16
 #: what takes the place of infinite gradients
 _HUGE = 1e5
 
@@ -50,13 +51,15 @@ class _Part:
     Args:
         frames: ``[b, t, 3, h, w]`` in [-1, 1].
         found: set by the step of global motion analysis, before its weights move.
+        drawn: the actions, set by the step of local motion analysis.
     """
 
     frames: Tensor
     found: GlobalMotionOutput | None = None
+    drawn: Actions | None = None
 
 
-class Glass(SteerableVideo):
+class Glass(Drawing):
     """Davtyan and Favaro, "Controllable Video Generation through Global and Local Motion Dynamics", ECCV 2022.
 
     Every iteration moves global motion analysis; when its pretraining is over, also local motion analysis, on what
@@ -74,14 +77,20 @@ class Glass(SteerableVideo):
         pretraining: iterations of global motion analysis alone.
         decay_untrained: let the weight decay shrink local motion analysis during pretraining as released, where its
             losses were multiplied by 0 and Adam saw nothing else; it starts from nearly nothing then.
+        restart_codes: iterations after which a code that was not used moves to where there are actions; ours, never by
+            default. Of the vector quantiser only.
         trained: ``both`` halves, or one of them while the other stays as it is.
         perceptual: whose features compare pictures: ``vgg19`` (the paper's), ``squeezenet``, or ``none``.
         perceptual_weights: a file with the weights of that network; torchvision's cache by default.
+        start_from: by half, an exported half, or any run, checkpoint or export of GLASS, whose weights it begins with
+            instead of random ones; what a resumed run had learned wins.
         schedulers, ema_half_life, micro_batches, clip_norm, compile_networks, seed: see :class:`GenerativeModule`.
 
     Raises:
         ValueError: for settings that contradict each other or do not fit the data.
     """
+
+    exported_apart: ClassVar[Mapping[str, str]] = {half: prefix_of(half) for half in HALVES}
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
@@ -105,9 +114,11 @@ class Glass(SteerableVideo):
         temperature: LinearSchedule = LinearSchedule(1.0, 0.4, 3_000, 30_000),
         pretraining: int = 3_000,
         decay_untrained: bool = False,
+        restart_codes: int | None = None,
         trained: Trained = "both",
         perceptual: Perceptual = "vgg19",
         perceptual_weights: str | None = None,
+        start_from: StartFrom | None = None,
         **training: Unpack[GenerativeSettings],
     ) -> None:
         for name, value, choices in (("perceptual", perceptual, Perceptual), ("trained", trained, Trained)):
@@ -130,7 +141,16 @@ class Glass(SteerableVideo):
         self.global_weights, self.local_weights = global_weights, local_weights
         self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
         self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
+        self.restarts: CodeRestarts | None = None
+        if restart_codes is not None:
+            if restart_codes < 1 or local_motion.actions.quantiser != "vq":
+                raise ValueError(
+                    f"restart_codes is {restart_codes} with quantiser={local_motion.actions.quantiser}; expected at "
+                    "least 1 iteration, and vq."
+                )
+            self.restarts = CodeRestarts(local_motion.actions.codes, restart_codes)
         self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
+        self.start_from: StartFrom = start_from or {}
         #: loaded when training starts: a trained model generates without them
         self.features: FrozenFeatures | None = None
         self.ready()
@@ -138,17 +158,6 @@ class Glass(SteerableVideo):
     @property
     def generator(self) -> GlassNetwork:
         return self.network
-
-    @property
-    def local_actions(self) -> int:
-        return self.network.settings.local_motion.actions.codes
-
-    @property
-    def shown(self) -> GlassNetwork:
-        """The network to generate with: the average where one is kept."""
-        network = self.averaged
-        assert isinstance(network, GlassNetwork)
-        return network
 
     def networks(self) -> Mapping[str, Sequence[nn.Module]]:
         halves: dict[str, Sequence[nn.Module]] = {}
@@ -162,10 +171,24 @@ class Glass(SteerableVideo):
         """Load the network behind the perceptual losses.
 
         Raises:
-            MissingBackboneError: if its weights are neither at the given path nor in torchvision's cache.
+            MissingWeightsError: if its weights are neither at the given path nor in torchvision's cache.
         """
         if stage == "fit" and self.perceptual != "none":
             self.features = load_perceptual(self.perceptual, self.perceptual_weights)
+
+    def on_fit_start(self) -> None:
+        """Begin with the halves that were trained before, unless a run is resumed.
+
+        Raises:
+            CheckpointError, ValueError: for a half that cannot be read, or is none.
+        """
+        if self.iterations:
+            return
+        for half in HALVES:
+            if (path := self.start_from.get(half)) is not None:
+                load_half(getattr(self.network, half), half, Path(path).expanduser())
+        if self.ema is not None:
+            self.ema.network.load_state_dict(self.network.state_dict())
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -182,6 +205,10 @@ class Glass(SteerableVideo):
         if self.trained == "local_motion" or self.iterations >= self.pretraining:
             losses = [partial(self._local_loss, part) for part in parts]
             self.latest["loss/local_motion"] = self.update("local_motion", losses)
+            if self.restarts is not None:
+                seen = [part.drawn for part in parts if part.drawn is not None]
+                index, projected = (torch.cat([getattr(x, n).detach() for x in seen]) for n in ("index", "projected"))
+                self.restarts(self.network.local_motion.actions.codes, index, projected)
         elif self.decay_untrained:
             self.update("local_motion", [self._nothing])
 
@@ -212,6 +239,7 @@ class Glass(SteerableVideo):
         losses = local_motion_losses(drawn, part.found, self.local_weights, self.features)
         self._note(losses)
         self.latest["health/actions_used"] = self._perplexity(drawn)
+        part.drawn = drawn.actions
         return weighted(losses, self.local_weights)
 
     def _nothing(self) -> Tensor:
@@ -240,94 +268,3 @@ class Glass(SteerableVideo):
             # in pretraining the schedule of local motion analysis goes on while its optimiser waits
             warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before")
             super().finish_iteration(batch)
-
-    # --- generating ---------------------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def generate(self, batch: VideoBatch, *, unroll: Unroll = "autoregressive", seed: int = 0) -> VideoSample:
-        """Clips again, from their first frames and the motion that is found in them (spec section 9).
-
-        Args:
-            batch: real clips.
-            unroll: ``teacher_forced`` shows the recurrent network the real foreground at every step, as the paper's
-                tables do; ``autoregressive`` the first one only.
-            seed: not needed, nothing is drawn at random.
-        """
-        frames = to_unit(batch.frames.to(self.device))
-        steps = frames.shape[1] - 1
-        with self.sampling() as network:
-            found, drawn = network(frames, steps if unroll == "teacher_forced" else 1)
-        size = (frames.shape[-2], frames.shape[-1])
-        return VideoSample(
-            fake=torch.cat([batch.frames[:, :1].to(self.device), to_bytes(generated(found, drawn))], dim=1),
-            info=self.info.with_length(frames.shape[1]),
-            real=batch.frames.to(self.device),
-            asked=batch,
-            masks=found.masks,
-            actions=drawn.actions.index.unflatten(0, (len(frames), steps)),
-            shifts=to_pixels(found.foreground_shifts, size),
-            background_shifts=to_pixels(found.background_shifts, size),
-        )
-
-    @torch.inference_mode()
-    def decode(self, frames: Tensor) -> Decoded:
-        """The motion in clips ``[b, t, 3, h, w]`` uint8, as :meth:`start` takes it; long ones a part at a time.
-
-        Raises:
-            ValueError: for clips of a single frame.
-        """
-        if frames.shape[1] < 2:
-            raise ValueError("A clip of one frame has no motion; give two frames at least.")
-        parts = [self._decode(frames[:, at : at + _DECODED + 1]) for at in range(0, frames.shape[1] - 1, _DECODED)]
-        # every part begins with the last frame of the one before
-        masks = [part.masks if number == 0 else part.masks[:, 1:] for number, part in enumerate(parts)]
-        steps = ("shifts", "background_shifts", "actions", "confidence")
-        return Decoded(
-            masks=torch.cat(masks, dim=1),
-            **{name: torch.cat([getattr(part, name) for part in parts], dim=1) for name in steps},
-        )
-
-    def _decode(self, frames: Tensor) -> Decoded:
-        with self.sampling():
-            found = self.shown.global_motion(to_unit(frames.to(self.device)))
-            _, actions = self.shown.local_motion.recognise(found.foregrounds, found.moved_foregrounds)
-        size, shape = (frames.shape[-2], frames.shape[-1]), (frames.shape[0], frames.shape[1] - 1)
-        return Decoded(
-            shifts=to_pixels(found.foreground_shifts, size),
-            background_shifts=to_pixels(found.background_shifts, size),
-            actions=actions.index.unflatten(0, shape),
-            confidence=actions.confidence.unflatten(0, shape),
-            masks=found.masks,
-        )
-
-    def start(self, image: Tensor) -> Session:
-        return Session(self.shown, image.to(self.device))
-
-    @torch.inference_mode()
-    def layers(self, images: Tensor) -> Layers:
-        frames = to_unit(images.to(self.device))[:, None]
-        with self.sampling():
-            masks = self.shown.global_motion.masks_of(frames)
-            backgrounds = self.shown.global_motion.backgrounds_of(frames, masks)
-        return Layers(masks[:, 0], on_black(frames, masks)[:, 0], to_bytes(backgrounds)[:, 0])
-
-    @torch.inference_mode()
-    def overview(self, batch: VideoBatch) -> Mapping[str, Tensor]:
-        frames = to_unit(batch.frames.to(self.device))
-        with self.sampling() as network:
-            found, drawn = network(frames, 1)
-        masks, drawn_masks = found.masks, drawn.drawn.mask
-        pictures = {
-            "frame": frames,
-            "mask": (2 * masks - 1).expand_as(frames),
-            "foreground": found.foregrounds,
-            "without it": patch(frames, masks),
-            "background": found.backgrounds,
-            "foreground, moved": found.moved_foregrounds,
-            "background, moved": found.moved_backgrounds,
-            "both, moved": found.composed,
-            "foreground, drawn": drawn.drawn.full,
-            "mask, drawn": (2 * drawn_masks - 1).expand_as(drawn.drawn.full),
-            "frame, drawn": generated(found, drawn),
-        }
-        return {name: to_bytes(picture) for name, picture in pictures.items()}

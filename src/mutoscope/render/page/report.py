@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 #: the page may load nothing, not even by mistake
-_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class Report:
         """The whole page."""
         page = rendered(
             "page",
-            policy=_POLICY,
+            policy=POLICY,
             title=self.title,
             summary=self.summary,
             facts=self._facts,

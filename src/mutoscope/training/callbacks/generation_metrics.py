@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
 from mutoscope.metrics.common import TooFewSamplesError, feed
 from mutoscope.models.generative import GenerativeModule
@@ -123,7 +124,7 @@ class GenerationMetrics(Callback):
             try:
                 value, reason = self._value(metric, [*fakes, real] if real else fakes, pl_module.device, world)
             finally:
-                metric.reset()
+                _clear(metric)
             if reason is None:
                 values[name] = value
             else:
@@ -164,6 +165,13 @@ class GenerationMetrics(Callback):
                 f"The samples come in {len(self.conditions)} chunks, fewer than the {world} processes that share them; "
                 "raise measure.samples_per_class."
             )
+
+
+def _clear(metric: Metric) -> None:
+    """Forget all samples, also where computing failed: that leaves what was exchanged in the place of one's own."""
+    with suppress(TorchMetricsUserError):
+        metric.unsync()
+    metric.reset()
 
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from mutoscope.data.anybody import ClipSet, Cut, Reader
 from mutoscope.evaluators.metrics import Provided, build_metrics
-from mutoscope.evaluators.sets import Features, Side, compares_pairs, extractor_of, extractors_of
+from mutoscope.evaluators.sets import Features, Side, compares_pairs, extractor_of, extractors_of, pin_extractors
 from mutoscope.kinds.measuring import reason_of, value_of
 from mutoscope.kinds.tables import Role, Row, Table, metric_column
 from mutoscope.metrics.common import AbsentMetric, TooFewSamplesError
@@ -23,6 +23,7 @@ from mutoscope.runtime.cache import default_cache, fingerprint
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo
+from mutoscope.training.trainer import place
 from mutoscope.verbs.anybody.results import ClipSettings, SetEvaluation, caveats_of
 
 #: clips that go to metrics at a time
@@ -38,6 +39,7 @@ def measure_videos(
     metrics = build_metrics(config["metrics"] or {}, Provided(info))
     metrics["nearest_real"] = NearestRealClip()
     extractors = extractors_of(metrics)
+    pin_extractors(metrics, place(config.get("accelerator") or "auto"))
     pairs = {name: metric for name, metric in metrics.items() if compares_pairs(metric)}
     single = {
         name: metric

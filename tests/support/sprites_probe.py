@@ -1,0 +1,18 @@
+"""A plug-in for trainings in two processes: which clips of characters a rank saw."""
+
+from pathlib import Path
+from typing import Any
+
+import ranks
+
+
+class Probe(ranks.Probe):
+    """Notes the clips of its rank."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(run_dir)
+        self.seen |= {"clips": []}
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.seen["clips"].append(ranks.digest([batch.frames]))
