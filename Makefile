@@ -82,6 +82,7 @@ bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_glass.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_convolution.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_nearest.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_fvd.py
 	$(BIN)/python tests/benchmarks/bench_startup.py
 
 # one per model, from what its quickstart left
