@@ -42,8 +42,8 @@ CLIPS = (
     "dataset.frames_length=3",
     "dataset.windows_per_video=4",
 )
-GLASS = (
-    "model=glass",
+#: of a recipe that names the model itself
+GLASS_WIDTHS = (
     *(f"model.global_motion.mask.{name}={size}" for name, size in (("stem", 4), ("trunk", 6), ("up", 4), ("depth", 1))),
     *(f"model.global_motion.inpainting.{name}={size}" for name, size in (("half", 4), ("quarter", 5), ("eighth", 6))),
     "model.global_motion.shifts.convolutions=[4,5,6,7]",
@@ -56,6 +56,10 @@ GLASS = (
     "model.local_motion.dynamics.compressed=4",
     "model.local_motion.dynamics.width=5",
     "model.local_motion.actions.codes=3",
+)
+GLASS = (
+    "model=glass",
+    *GLASS_WIDTHS,
     *(f"model.length.{name}={value}" for name, value in (("start", 3), ("end", 5), ("begin", 2), ("lasts", 2))),
     *(f"model.teacher_forced.{name}={value}" for name, value in (("start", 2), ("end", 1), ("begin", 1), ("lasts", 2))),
     "model.pretraining=1",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from narrow import GLASS, QUIET, SPRITES
+from narrow import GLASS, GLASS_WIDTHS, QUIET, SPRITES
 
 Compose = Callable[..., dict[str, Any]]
 SMALL = (*GLASS, "trainer=cpu", *QUIET)
@@ -35,3 +35,20 @@ def trained_glass(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> P
     run_dir = tmp_path_factory.mktemp("runs") / "glass"
     train(small("trainer.max_steps=6", "measure.every_n_steps=6", "callbacks.media.every_n_steps=6"), run_dir)
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def sprites() -> tuple[str, ...]:
+    """What is typed for a few clips of drawn characters."""
+    return SPRITES
+
+
+@pytest.fixture(scope="session")
+def narrow() -> tuple[str, ...]:
+    """What is typed for narrow networks, however they are trained."""
+    return (
+        *GLASS_WIDTHS,
+        *(f"model.length.{name}=5" for name in ("start", "end")),
+        *(f"model.teacher_forced.{name}=2" for name in ("start", "end")),
+        "model.perceptual=none",
+    )

@@ -212,8 +212,9 @@ def test_generated_clips_begin_with_the_given_frame(unroll: str) -> None:
     assert torch.equal(sample.fake, again.fake)
 
 
-def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session() -> None:
-    module, clips = model().eval(), batch()
+@pytest.mark.parametrize("carry", [False, True])
+def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session(carry: bool) -> None:
+    module, clips = model(local_motion=replace(LOCAL, decoder=DecoderSettings(8, 6, 5, carry=carry))).eval(), batch()
     near, real = (module.generate(clips, unroll=u) for u in ("autoregressive", "teacher_forced"))  # type: ignore[arg-type]
     assert (near.fake[:, 1].int() - real.fake[:, 1].int()).abs().max() <= 1
     decoded = module.decode(clips.frames)
@@ -223,6 +224,23 @@ def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session() -> None:
     assert difference.mean() < 0.5
     assert torch.equal(decoded.actions, near.actions)
     torch.testing.assert_close(decoded.confidence.sum(-1), torch.ones(2, 4))
+
+
+def test_a_decoder_that_carries_all_moves_the_first_picture_as_it_is() -> None:
+    module = model(local_motion=replace(LOCAL, decoder=DecoderSettings(8, 6, 5, carry=True))).eval()
+    decoder = module.network.local_motion.decoder
+    with torch.no_grad():
+        decoder.full_head.weight.zero_()
+        # drawn, first, last: the first one, without doubt
+        decoder.full_head.bias.copy_(torch.tensor([0.0, 0, 0, 0, -100, 100, -100]))
+    clips = batch()
+    session = module.start(clips.frames[:, 0])
+    before = session.save()
+    for _ in range(3):
+        session.step(4, -2, 0)
+    moved = translate(before.first, from_pixels(torch.tensor([[12.0, -6.0]]), SIZE).expand(2, -1), outside="zeros")
+    torch.testing.assert_close(session.save().mask, moved[:, 3:], atol=1e-3, rtol=0)
+    torch.testing.assert_close(session.save().foreground, moved[:, :3], atol=1e-3, rtol=0)
 
 
 def test_sessions_keep_apart_go_back_and_come_again() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mutoscope.models.glass.actions import ActionNetwork, Actions, ActionSettings
+from mutoscope.models.glass.global_motion import translate, translate_clips
 from mutoscope.models.glass.layers import Conv3x3, ConvLSTM, Head, Modulated, Residual, Same, Up, activate, precise
 
 #: how shift and action reach the recurrent network: each its own blocks as released, both all blocks, or all of them
@@ -169,11 +170,19 @@ class Dynamics(nn.Module):
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Widths of the decoder D at a quarter, a half and the whole of the resolution."""
+    """The decoder D.
+
+    Args:
+        quarter, half, full: widths at a quarter, a half and the whole of the resolution.
+        carry: ours, not the paper's: for every pixel the decoder also chooses how much of it is drawn and how much
+            comes from the agent's first picture or its last one, moved by the shifts. What somebody wears then need
+            not pass through the recurrent network's few channels, which takes many hours to learn.
+    """
 
     quarter: int = 128
     half: int = 64
     full: int = 32
+    carry: bool = False
 
 
 class Drawn(NamedTuple):
@@ -185,6 +194,41 @@ class Drawn(NamedTuple):
     mask: Tensor
 
 
+class Carried(NamedTuple):
+    """The agent's first and last picture, moved to where it is now: ``[n, 4, h, w]``, foreground and mask."""
+
+    first: Tensor
+    last: Tensor
+
+
+def carry(first: Tensor, way: Tensor, last: Tensor, shift: Tensor) -> Carried:
+    """The agent's first and last picture ``[n, 4, h, w]`` where it is after the next step.
+
+    Args:
+        first, last: foregrounds and masks.
+        way: ``[n, 2]`` sum of all its shifts, this step's too, half extents.
+        shift: ``[n, 2]`` this step's.
+    """
+    return Carried(translate(first, way, outside="zeros"), translate(last, shift, outside="zeros"))
+
+
+def _with_masks(foregrounds: Tensor, masks: Tensor | None) -> Tensor:
+    if masks is None:
+        raise ValueError("A decoder that carries needs the masks of the foregrounds, and there are none.")
+    return torch.cat([foregrounds, masks], dim=2)
+
+
+def _carried(agents: Tensor, way: Tensor, shifts: Tensor, steps: int) -> Carried:
+    """:func:`carry` for all steps of clips ``[b, t, 4, h, w]`` that see the real pictures."""
+    first = translate_clips(agents[:, :1].expand(-1, steps, -1, -1, -1), way[:, :steps], outside="zeros")
+    last = translate_clips(agents[:, :steps], shifts[:, :steps], outside="zeros")
+    return Carried(first.flatten(0, 1), last.flatten(0, 1))
+
+
+#: what a choice between drawn and carried pixels is sharpened by
+_DECIDED = 5.0
+
+
 class Decoder(nn.Module):
     """D: from the recurrent network's output ``[n, c, h / 8, w / 8]`` to foreground and mask."""
 
@@ -194,20 +238,37 @@ class Decoder(nn.Module):
         self.to_quarter = nn.Sequential(Up(width, a), Residual(a, a))
         self.to_half = nn.Sequential(Up(a, b), Residual(b, b))
         self.to_full = Up(b, c)
-        self.quarter_head, self.half_head, self.full_head = Head(a, 3, 3), Head(b, 3, 3), Head(c, 4, 7)
+        self.carries = settings.carry
+        self.quarter_head, self.half_head = Head(a, 3, 3), Head(b, 3, 3)
+        # three more say how much of each pixel is drawn, and how much of either picture is carried
+        self.full_head = Head(c, 4 + 3 * settings.carry, 7)
 
-    def forward(self, x: Tensor) -> Drawn:
+    def forward(self, x: Tensor, carried: Carried | None = None) -> Drawn:
+        """All scales.
+
+        Args:
+            x: ``[n, c, h / 8, w / 8]``.
+            carried: for a decoder that carries.
+        """
         quarter = self.to_quarter(x)
         half = self.to_half(quarter)
-        full = precise(self.full_head(self.to_full(half)))
-        return Drawn(
-            full[:, :3], precise(self.half_head(half)), precise(self.quarter_head(quarter)), (full[:, 3:] + 1) / 2
-        )
+        full, mask = self._full(half, carried)
+        return Drawn(full, precise(self.half_head(half)), precise(self.quarter_head(quarter)), mask)
 
-    def at_full_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def at_full_scale(self, x: Tensor, carried: Carried | None = None) -> tuple[Tensor, Tensor]:
         """Foreground and mask at full scale alone, for what nobody trains."""
-        full = precise(self.full_head(self.to_full(self.to_half(self.to_quarter(x)))))
-        return full[:, :3], (full[:, 3:] + 1) / 2
+        return self._full(self.to_half(self.to_quarter(x)), carried)
+
+    def _full(self, half: Tensor, carried: Carried | None) -> tuple[Tensor, Tensor]:
+        full = precise(self.full_head(self.to_full(half)))
+        foreground, mask = full[:, :3], (full[:, 3:4] + 1) / 2
+        if not self.carries:
+            return foreground, mask
+        assert carried is not None
+        shares = (_DECIDED * full[:, 4:]).softmax(1)
+        pictures = torch.stack([torch.cat([foreground, mask], dim=1), *carried], dim=1)
+        mixed = (shares[:, :, None] * pictures).sum(1)
+        return mixed[:, :3], mixed[:, 3:]
 
 
 @dataclass(frozen=True)
@@ -275,6 +336,7 @@ class LocalMotion(nn.Module):
         shifts: Tensor,
         teacher_forced: int,
         temperature: float = 1.0,
+        masks: Tensor | None = None,
     ) -> LocalMotionOutput:
         """Analyse and draw clips again.
 
@@ -284,9 +346,10 @@ class LocalMotion(nn.Module):
             shifts: ``[b, t - 1, 2]`` of the foreground.
             teacher_forced: how many steps see the real foreground, 1 to ``t - 1``; later ones see what was drawn.
             temperature: of the Gumbel-softmax variant.
+            masks: ``[b, t, 1, h, w]`` of the foregrounds, for a decoder that carries.
 
         Raises:
-            ValueError: for an impossible number of steps.
+            ValueError: for an impossible number of steps, or without masks that are needed.
         """
         b, t = foregrounds.shape[:2]
         steps = t - 1
@@ -308,17 +371,22 @@ class LocalMotion(nn.Module):
                 single.append(output)
             outputs = torch.stack(single, dim=1)
         # what does not depend on what was drawn before is drawn at once
-        first = self.decoder(outputs.flatten(0, 1))
+        agents = _with_masks(foregrounds, masks) if self.decoder.carries else None
+        way = shifts.cumsum(dim=1)
+        carried = None if agents is None else _carried(agents, way, shifts, teacher_forced)
+        first = self.decoder(outputs.flatten(0, 1), carried)
         parts = [[x.unflatten(0, (b, teacher_forced)) for x in first]]
-        last = parts[0][0][:, -1]
+        last, last_mask = parts[0][0][:, -1], parts[0][-1][:, -1]
         seen_again = []
         for step in range(teacher_forced, steps):
             now, _ = self.encoder(last)
             seen_again.append(now)
             output, memory = self.dynamics(memory, self.compress(now), codes[:, step], shifts[:, step])
-            drawn = self.decoder(output)
+            if agents is not None:
+                carried = carry(agents[:, 0], way[:, step], torch.cat([last, last_mask], dim=1), shifts[:, step])
+            drawn = self.decoder(output, carried)
             parts.append([x[:, None] for x in drawn])
-            last = drawn.full
+            last, last_mask = drawn.full, drawn.mask
         drawn = Drawn(*(torch.cat(scale, dim=1) for scale in zip(*parts, strict=True)))
         if together:
             # those between the first and the last that the network drew itself were looked at on the way
@@ -339,7 +407,7 @@ class LocalMotion(nn.Module):
         return states, self.actions(moved_states * moved_attention, attended, temperature)
 
     def step(
-        self, memory: DynamicsState, foreground: Tensor, code: Tensor, shift: Tensor
+        self, memory: DynamicsState, foreground: Tensor, code: Tensor, shift: Tensor, carried: Carried | None = None
     ) -> tuple[Tensor, Tensor, DynamicsState]:
         """The next foreground ``[n, 3, h, w]``, its mask, and what is to be remembered.
 
@@ -348,7 +416,8 @@ class LocalMotion(nn.Module):
             foreground: ``[n, 3, h, w]`` now: the real one at first, then what the step before drew.
             code: ``[n, d]``.
             shift: ``[n, 2]`` in half extents.
+            carried: for a decoder that carries.
         """
         state, _ = self.encoder(foreground)
         output, memory = self.dynamics(memory, self.compress(state), code, shift)
-        return *self.decoder.at_full_scale(output), memory
+        return *self.decoder.at_full_scale(output, carried), memory

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from mutoscope.models.base import keep_only
 from mutoscope.models.generative import GenerativeSettings
 from mutoscope.models.glass import conditions
+from mutoscope.models.glass.actions import Actions
 from mutoscope.models.glass.drawing import Drawing
 from mutoscope.models.glass.global_motion import GlobalMotionOutput, GlobalMotionSettings
 from mutoscope.models.glass.halves import HALVES, StartFrom, load_half, prefix_of
@@ -28,6 +29,7 @@ from mutoscope.models.glass.losses import (
 )
 from mutoscope.models.glass.network import GlassNetwork, Settings
 from mutoscope.models.glass.reference import read_original
+from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.models.glass.schedules import LinearSchedule
 from mutoscope.models.glass.session import to_unit
 from mutoscope.models.originals import Original, OriginalData
@@ -49,10 +51,12 @@ class _Part:
     Args:
         frames: ``[b, t, 3, h, w]`` in [-1, 1].
         found: set by the step of global motion analysis, before its weights move.
+        drawn: the actions, set by the step of local motion analysis.
     """
 
     frames: Tensor
     found: GlobalMotionOutput | None = None
+    drawn: Actions | None = None
 
 
 class Glass(Drawing):
@@ -73,6 +77,8 @@ class Glass(Drawing):
         pretraining: iterations of global motion analysis alone.
         decay_untrained: let the weight decay shrink local motion analysis during pretraining as released, where its
             losses were multiplied by 0 and Adam saw nothing else; it starts from nearly nothing then.
+        restart_codes: iterations after which a code that was not used moves to where there are actions; ours, never by
+            default. Of the vector quantiser only.
         trained: ``both`` halves, or one of them while the other stays as it is.
         perceptual: whose features compare pictures: ``vgg19`` (the paper's), ``squeezenet``, or ``none``.
         perceptual_weights: a file with the weights of that network; torchvision's cache by default.
@@ -108,6 +114,7 @@ class Glass(Drawing):
         temperature: LinearSchedule = LinearSchedule(1.0, 0.4, 3_000, 30_000),
         pretraining: int = 3_000,
         decay_untrained: bool = False,
+        restart_codes: int | None = None,
         trained: Trained = "both",
         perceptual: Perceptual = "vgg19",
         perceptual_weights: str | None = None,
@@ -134,6 +141,14 @@ class Glass(Drawing):
         self.global_weights, self.local_weights = global_weights, local_weights
         self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
         self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
+        self.restarts: CodeRestarts | None = None
+        if restart_codes is not None:
+            if restart_codes < 1 or local_motion.actions.quantiser != "vq":
+                raise ValueError(
+                    f"restart_codes is {restart_codes} with quantiser={local_motion.actions.quantiser}; expected at "
+                    "least 1 iteration, and vq."
+                )
+            self.restarts = CodeRestarts(local_motion.actions.codes, restart_codes)
         self.perceptual, self.perceptual_weights = perceptual, perceptual_weights
         self.start_from: StartFrom = start_from or {}
         #: loaded when training starts: a trained model generates without them
@@ -190,6 +205,10 @@ class Glass(Drawing):
         if self.trained == "local_motion" or self.iterations >= self.pretraining:
             losses = [partial(self._local_loss, part) for part in parts]
             self.latest["loss/local_motion"] = self.update("local_motion", losses)
+            if self.restarts is not None:
+                seen = [part.drawn for part in parts if part.drawn is not None]
+                index, projected = (torch.cat([getattr(x, n).detach() for x in seen]) for n in ("index", "projected"))
+                self.restarts(self.network.local_motion.actions.codes, index, projected)
         elif self.decay_untrained:
             self.update("local_motion", [self._nothing])
 
@@ -220,6 +239,7 @@ class Glass(Drawing):
         losses = local_motion_losses(drawn, part.found, self.local_weights, self.features)
         self._note(losses)
         self.latest["health/actions_used"] = self._perplexity(drawn)
+        part.drawn = drawn.actions
         return weighted(losses, self.local_weights)
 
     def _nothing(self) -> Tensor:

@@ -44,6 +44,7 @@ class GlassNetwork(nn.Module):
             found.foreground_shifts.detach(),
             teacher_forced,
             temperature,
+            found.masks.detach(),
         )
 
     def forward(self, frames: Tensor, teacher_forced: int) -> tuple[GlobalMotionOutput, LocalMotionOutput]:

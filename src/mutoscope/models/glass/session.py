@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.glass.global_motion import compose, translate
-from mutoscope.models.glass.local_motion import DynamicsState
+from mutoscope.models.glass.local_motion import DynamicsState, carry
 from mutoscope.models.glass.network import GlassNetwork
 
 
@@ -42,15 +42,18 @@ class Moment:
 
     Args:
         memory: of the recurrent network.
+        first: ``[n, 4, h, w]`` foreground and mask of the picture it began with.
         foreground: ``[n, 3, h, w]`` the real one at first, then what was drawn.
         mask: ``[n, 1, h, w]``.
-        pan: ``[n, 2]`` sum of all background shifts so far, half extents.
+        way, pan: ``[n, 2]`` sums of all shifts of agent and background so far, half extents.
         frame: ``[n, 3, h, w]`` uint8.
     """
 
     memory: DynamicsState
+    first: Tensor
     foreground: Tensor
     mask: Tensor
+    way: Tensor
     pan: Tensor
     frame: Tensor
 
@@ -83,7 +86,9 @@ class Session:
         self.background = network.global_motion.backgrounds_of(frames, masks)[:, 0]
         memory = network.local_motion.dynamics.initial(len(images))
         still = torch.zeros(len(images), 2, device=images.device)
-        self._now = Moment(memory, (masks * frames)[:, 0], masks[:, 0], still, images)
+        foreground, mask = (masks * frames)[:, 0], masks[:, 0]
+        first = torch.cat([foreground, mask], dim=1)
+        self._now = Moment(memory, first, foreground, mask, still, still, images)
         self._past: list[Moment] = []
 
     @property
@@ -141,12 +146,17 @@ class Session:
         now, size = self._now, self.network.frame_size
         local = self.network.local_motion
         code = local.actions.codes[actions]
-        foreground, mask, memory = local.step(now.memory, now.foreground, code, from_pixels(shifts, size))
+        shift = from_pixels(shifts, size)
+        way = now.way + shift
+        carried = None
+        if local.decoder.carries:
+            carried = carry(now.first, way, torch.cat([now.foreground, now.mask], dim=1), shift)
+        foreground, mask, memory = local.step(now.memory, now.foreground, code, shift, carried)
         pan = now.pan + from_pixels(camera, size)
         behind = translate(self.background, pan, outside="border", interpolation="nearest")
         frame = to_bytes(compose(foreground, mask, behind))
         self._past.append(now)
-        self._now = Moment(memory, foreground, mask, pan, frame)
+        self._now = Moment(memory, now.first, foreground, mask, way, pan, frame)
         return frame
 
     def undo(self, steps: int = 1) -> Tensor:
