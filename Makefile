@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 unexport PYTHONDONTWRITEBYTECODE
 export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help setup check test test_slow quickstart quickstart_ag2vid quickstart_sa_gcn pictures bench soak docs \
+.PHONY: help setup check test test_slow quickstart quickstart_ag2vid quickstart_sa_gcn quickstart_glass pictures bench soak docs \
 	test_lowest lock clean
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make quickstart  train, evaluate and write outputs/quickstart/report.html (three minutes of one core of a Xeon with AVX-512)"
 	@echo "make quickstart_ag2vid  the same for video from action graphs (films its data first; about a quarter of an hour of one core)"
 	@echo "make quickstart_sa_gcn  SA-GCN and two of its ablations on skeletons (five minutes of one core each, and their evaluation)"
+	@echo "make quickstart_glass  video that one steers, from unlabelled clips of drawn characters (ten minutes of one core)"
 	@echo "make check       lint, format and types"
 	@echo "make test        the test suite in WORKERS=2 processes; MUTOSCOPE_TEST_PATIENCE=4 waits four times as long"
 	@echo "make test_slow   compiled networks and notebooks"
@@ -69,12 +70,19 @@ quickstart_sa_gcn: setup
 		'beside={no past frames: outputs/quickstart_sa_gcn_no_past/checkpoints/last.ckpt, CNN: outputs/quickstart_sa_gcn_cnn/checkpoints/last.ckpt}'
 	@echo "Open outputs/quickstart_sa_gcn/report.html in a browser."
 
+quickstart_glass: setup
+	$(BIN)/python train.py experiment=quickstart_glass ckpt=last
+	$(BIN)/python evaluate.py checkpoint=outputs/quickstart_glass/checkpoints/last.ckpt out=outputs/quickstart_glass
+	@echo "Open outputs/quickstart_glass/report.html in a browser."
+
 bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_kinetic_gan.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_ag2vid.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_sa_gcn.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_glass.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_convolution.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_nearest.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_fvd.py
 	$(BIN)/python tests/benchmarks/bench_startup.py
 
 # one per model, from what its quickstart left

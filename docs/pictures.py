@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+import mutoscope as ms
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.video import read_video
 from mutoscope.render import FOLLOWING, draw_motion, grid
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 MEDIA = ROOT / "docs" / "media"
 ACTIONS = ("walk", "jump", "wave", "kick", "sit_down", "clap")
 _LIMIT = 1_000_000
+#: the local action of the steered characters
+_ACTION = 0
 
 Frames = NDArray[np.uint8]
 
@@ -47,10 +50,23 @@ def blocks(checkpoint: Path) -> tuple[Frames, float]:
         return read_video(Path(folder) / "samples" / "clip0_compared.mp4")
 
 
+def sprites(checkpoint: Path) -> tuple[Frames, float]:
+    """Characters that were never seen, one picture of each, all steered around a square."""
+    model = ms.load(checkpoint)
+    clips = ms.dataset("wsprites", **model.trained_on).dataset("val")
+    pictures = clips.__getitems__([len(clips) * i // 6 for i in range(6)]).frames[:, 0]
+    session, shown = model.module.start(pictures), [pictures]
+    for dx, dy in 3 * [(3, 0)] + 3 * [(0, 3)] + 6 * [(-3, 0)] + 3 * [(0, -3)] + 3 * [(3, 0)]:
+        shown.append(session.step(dx, dy, _ACTION))
+    frames = torch.stack(shown, dim=1).movedim(2, -1).numpy().repeat(4, axis=2).repeat(4, axis=3)
+    return grid(list(frames), columns=3, gap=4), model.info.fps
+
+
 PICTURES = {
     "kinetic_gan": ("quickstart", people),
     "sa_gcn": ("quickstart_sa_gcn", people),
     "ag2vid": ("quickstart_ag2vid", blocks),
+    "glass": ("quickstart_glass", sprites),
 }
 
 

@@ -1,5 +1,6 @@
 """What a steered agent is measured by: its mask, its shifts, its local actions (GLASS, section 4; spec section 9)."""
 
+import warnings
 from typing import Literal
 
 import torch
@@ -281,4 +282,7 @@ def within_agents(found: Tensor, truth: Tensor, who: Tensor) -> Tensor:
 
 def normalised_mutual_information(a: Tensor, b: Tensor) -> Tensor:
     """``2 I / (H + H)`` of two labellings ``[n]``; 0 where neither tells anything."""
-    return normalized_mutual_info_score(a, b, "arithmetic").to(torch.float64)
+    with warnings.catch_warnings():
+        # torchmetrics counts in a sparse tensor of its own making
+        warnings.filterwarnings("ignore", message="Sparse invariant checks")
+        return normalized_mutual_info_score(a, b, "arithmetic").to(torch.float64)
