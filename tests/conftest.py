@@ -66,8 +66,14 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for ``toy_blocks``, so that each video is filmed once; tests leave what they find there."""
-    return tmp_path_factory.mktemp("toy_blocks")
+    """A cache for ``toy_blocks``, so that each video is filmed once; tests leave what they find there.
+
+    All processes of the suite share it: data are made under a lock.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "toy_blocks"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 Compose = Callable[..., dict[str, Any]]

@@ -13,6 +13,7 @@ from mutoscope.metrics import (
     MotionFID,
     MotionMetric,
     MotionMMD,
+    MovementSpectrum,
     Multimodality,
     NearestTrainingDistance,
     RecognitionAccuracy,
@@ -20,6 +21,7 @@ from mutoscope.metrics import (
     frechet_distance_of_features,
     mmd2,
 )
+from mutoscope.metrics.movement import spectrum
 from mutoscope.structures import CMU31, H36M16, Skeleton
 
 FPS = 20.0
@@ -62,6 +64,7 @@ ALL: dict[str, Callable[[], MotionMetric]] = {
     "mmd": lambda: MotionMMD(FirstFrame()),
     "accuracy": lambda: RecognitionAccuracy(FirstFrame()),
     "drift": lambda: BoneDrift(CHAIN),
+    "movement": lambda: MovementSpectrum(CHAIN),
     "skate": lambda: FootSkate(CHAIN, FPS, height=3.0),
     "jerk": lambda: Jerk(FPS),
     "nearest": lambda: NearestTrainingDistance(randn(6, 8, 4, 3, seed=9)),
@@ -307,3 +310,48 @@ def test_diversity_and_multimodality_equal_the_double_loop() -> None:
     lonely.update(clips[:2], torch.tensor([0, 1]), real=False)
     with pytest.raises(TooFewSamplesError, match="of one class"):
         lonely.compute()
+
+
+def test_movement_sees_who_stands_still_trembles_or_moves_half_as_much() -> None:
+    time = torch.arange(32.0)
+    swing = torch.sin(2 * torch.pi * time / 16)[None, :, None, None] * randn(20, 1, 4, 3)
+    real = standing(20, 32) + swing
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(0))
+    generated = {
+        "the same": real,
+        "somebody else": standing(20, 32) + swing.flip(0),
+        "backwards": real.flip(1),
+        "half as much": real - 0.5 * swing,
+        "frozen": real[:, :1].expand_as(real),
+        "shuffled": real[:, order],
+    }
+    found = {name: float(feed(MovementSpectrum(CHAIN), real, fake).compute()) for name, fake in generated.items()}
+    assert [found[name] for name in ("the same", "somebody else", "backwards")] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert found["half as much"] == pytest.approx(0.5, abs=1e-5)
+    assert found["frozen"] == 1
+    assert found["shuffled"] > 1
+
+
+def test_movement_of_one_joint_is_the_amplitude_of_its_velocity() -> None:
+    # a velocity of 1 and -1 by turns has all its power in the highest frequency
+    steps = torch.tensor([1.0, -1.0] * 16).cumsum(0)
+    real = torch.zeros(3, 33, 4, 3)
+    real[:, 1:, 2, 0] = steps
+    amplitude = spectrum(real)
+    assert amplitude.shape == (3, 8, 4)
+    assert (amplitude[:, :, [0, 1, 3]] == 0).all()
+    assert (amplitude[:, :-1, 2] < 1e-6).all()
+    # Parseval: 32 = the power of 32 steps of 1, which lies in one of the last band's three frequencies
+    torch.testing.assert_close(amplitude[:, -1, 2], torch.full((3,), (32 / 3) ** 0.5))
+
+
+def test_movement_wants_whole_clips_in_which_something_moves() -> None:
+    clips = randn(4, 8, 4, 3)
+    with pytest.raises(TooFewSamplesError, match="no real clip in which anything moves"):
+        feed(MovementSpectrum(CHAIN), standing(4, 8), clips).compute()
+    mask = torch.ones(4, 8, dtype=torch.bool)
+    mask[:, -1] = False
+    with pytest.raises(TooFewSamplesError, match="0 generated and 0 real clips"):
+        feed(MovementSpectrum(CHAIN), clips, clips, mask).compute()
+    with pytest.raises(ValueError, match="2 frames; expected at least 3"):
+        MovementSpectrum(CHAIN).update(clips[:, :2], labels(4), real=True)

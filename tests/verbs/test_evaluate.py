@@ -73,7 +73,14 @@ def test_the_table_holds_model_start_and_floor(result: tuple[Evaluation, Path]) 
     assert protocols_missing(written) == []
     for row, mine in zip(written["rows"], evaluation.rows, strict=True):
         assert row["metrics"] == mine.values
-        assert set(row["metrics"]) == {"motion_fid", "motion_mmd", "accuracy", "bone_drift", "nearest_train"}
+        assert set(row["metrics"]) == {
+            "motion_fid",
+            "motion_mmd",
+            "movement",
+            "accuracy",
+            "bone_drift",
+            "nearest_train",
+        }
         assert all(math.isfinite(value) for value in row["metrics"].values())
         (per_class,) = row["accuracy_per_class"].values()
         assert set(per_class) == {"walk", "wave", "kick"}

@@ -29,6 +29,7 @@ from mutoscope.metrics.motion import (
     NearestTrainingDistance,
     RecognitionAccuracy,
 )
+from mutoscope.metrics.movement import MovementSpectrum
 from mutoscope.metrics.moving import MovingMSE, MovingPSNR, MovingSSIM, motion_weights
 from mutoscope.metrics.paper import PRESETS, SAGCNMMD, KineticGANMMD, kinetic_gan_mmd, paper_mmd, sa_gcn_mmd
 from mutoscope.metrics.people import DetectionDistance, MissedDetections, PersonDetector
@@ -88,6 +89,7 @@ __all__ = [
     "MotionFID",
     "MotionMMD",
     "MotionMetric",
+    "MovementSpectrum",
     "MovingMSE",
     "MovingPSNR",
     "MovingSSIM",

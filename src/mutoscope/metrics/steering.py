@@ -17,6 +17,8 @@ Layer = Literal["foreground", "background"]
 Unit = Literal["pixels", "reference"]
 Statistic = Literal["mean", "min", "max"]
 
+#: local actions K of the paper's model of W-Sprites
+_CODES = 6
 #: cosine of 45 degrees
 _NEAR = 0.5**0.5
 
@@ -251,15 +253,20 @@ class ChanceInformation(ActionInformation):
     """What random actions tell of the true ones, for as many transitions (NMI_RAND): with few it is far from 0.
 
     Args:
-        codes: number of actions drawn from.
+        codes: number of actions drawn from; the model's own where that is known, else the six of the paper's model.
         seed: of the draw.
+
+    Raises:
+        ValueError: for no actions at all.
     """
 
     higher_is_better = None
 
-    def __init__(self, codes: int = 6, seed: int = 0) -> None:
+    def __init__(self, codes: int | None = None, seed: int = 0) -> None:
         super().__init__()
-        self.codes, self.seed = codes, seed
+        if codes is not None and codes < 1:
+            raise ValueError(f"codes is {codes}, expected at least 1.")
+        self.codes, self.seed = codes or _CODES, seed
         self.meaning = "NMI of random actions with the true ones, for as many transitions: what chance gives"
 
     def _information(self, found: Tensor, truth: Tensor, who: Tensor) -> Tensor:

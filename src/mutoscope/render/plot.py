@@ -3,6 +3,7 @@
 matplotlib is imported when something is drawn, not before: most commands draw nothing.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,6 +214,6 @@ def fitting(words: str, width: float, pixels: float) -> str:
 
     if not wide(words):
         return words
-    while words and wide(words + "..."):
-        words = words[:-1]
-    return words.rstrip() + "..."
+    # the first that is too long, of all beginnings from the shortest on
+    count = bisect_left(range(len(words)), True, key=lambda n: wide(words[:n] + "..."))
+    return words[: max(count - 1, 0)].rstrip() + "..."

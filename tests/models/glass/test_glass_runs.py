@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 from stored import numbers, protocols_missing
 
-from mutoscope.config.assembly import load_model
+from mutoscope.config.assembly import load_model, prepared
+from mutoscope.data.sampling import clips_of
 from mutoscope.formats.checkpoints import read_checkpoint
+from mutoscope.metrics import ChanceInformation
 from mutoscope.models.glass.module import Glass
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.training.loggers import read_metrics
@@ -78,6 +80,13 @@ def test_evaluation_has_foils_floors_and_asks_whether_it_obeys(
     assert told[0] == told[1] != told[2]
     assert "vgg16" in rows["autoregressive"]["absent"]["lpips"] or rows["autoregressive"]["metrics"]["lpips"] > 0
     assert still["frame_error"] > 0
+    # as many actions as the model has
+    clips = clips_of(
+        prepared(read_checkpoint(last(trained_glass))["mutoscope"]["config"]["dataset"]), "val", limit=9, seed=1234
+    )
+    drawn = ChanceInformation(codes=3)
+    drawn.update(clips.actions, clips.actions, clips.sprites)
+    assert floor["nmi_by_chance"] == pytest.approx(float(drawn.compute()))
     (answer, chance) = found["control"]
     assert answer["name"] == "comes back"
     assert sum(v for name, v in chance["metrics"].items() if name.startswith("action")) == pytest.approx(1)

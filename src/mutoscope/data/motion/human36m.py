@@ -83,7 +83,9 @@ class Human36m(StoredMotionDataModule):
         unit: of the positions in the files: mm as they are published, cm, m, in, ft, or how many metres; that of the
             cameras is always mm.
         cache_dir: where prepared data go; ``default_cache()`` by default.
-        channels, root_rule, align_heading: in two dimensions (2) ``none`` and false.
+        channels: 2, people as the camera sees them, or 3, in space.
+        root_rule, align_heading: where the origin is and whether windows start facing forward, in three dimensions; in
+            two ``none`` and false.
         length, scaling, balance, batch_size, num_workers, seed: see
             :class:`~mutoscope.data.motion.windows.MotionDataModule`.
 

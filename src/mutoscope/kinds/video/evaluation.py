@@ -29,7 +29,8 @@ _SHOWN = 4
 def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
     """Measure a trained model beside foils, all on the same held-out clips."""
     settings, info, datamodule = task.settings, task.info, task.datamodule
-    metrics = video_metrics(datamodule, settings.metrics)
+    model = steerable(task.model.module).to(task.device)
+    metrics = video_metrics(datamodule, settings.metrics, model.local_actions)
     limit = settings.samples_per_class * max(1, info.num_classes)
     clips: VideoBatch = clips_of(datamodule, settings.split, limit=limit, seed=settings.seed)
     pin_extractors(metrics, task.device)
@@ -47,7 +48,6 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
 
     alone = "Clips drawn from their first frames, with the motion found in the real ones."
     forced = "The same, shown the real foreground at every step."
-    model = steerable(task.model.module).to(task.device)
     rows = [
         generated("untrained", "foil", "The model before its first iteration.", task.untrained(), "autoregressive"),
         over_runs([generated("autoregressive", "model", alone, one.module, "autoregressive") for one in task.models]),

@@ -48,9 +48,15 @@ def named_sample(sample: VideoSample) -> dict[str, Any]:
     }
 
 
-def video_metrics(datamodule: DataModule, nodes: Mapping[str, Any]) -> dict[str, Metric]:
-    """The metrics of a config; they look through no trained network."""
-    return build_metrics(nodes, Provided(datamodule.info))
+def video_metrics(datamodule: DataModule, nodes: Mapping[str, Any], codes: int | None = None) -> dict[str, Metric]:
+    """The metrics of a config; they look through no trained network.
+
+    Args:
+        datamodule: set up.
+        nodes: by name.
+        codes: how many local actions the model knows.
+    """
+    return build_metrics(nodes, Provided(datamodule.info, {} if codes is None else {"codes": lambda: codes}))
 
 
 def chunks(clips: VideoBatch) -> Sequence[VideoBatch]:

@@ -6,6 +6,7 @@ from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from mutoscope.models.ag2vid.graph_layers import AttributeEmbedding, GraphConvolution
@@ -203,9 +204,9 @@ class ActionDiscriminator(nn.Module):
         nodes, frames = boxes.shape[:2]
         offsets = nodes * torch.arange(frames, device=boxes.device)[:, None]
         subject, target = (graph.subject + offsets).flatten(), (graph.object + offsets).flatten()
-        repeated, placed = state.repeat(frames, 1), boxes.transpose(0, 1).flatten(0, 1)
+        repeated, placed = state.repeat(frames, 1), rearrange(boxes, "o t d -> (t o) d")
         all_frames = self._step(repeated, placed, edges.flatten(0, 1), subject, target, active.flatten())
-        return all_frames.unflatten(0, (frames, nodes)).transpose(0, 1)
+        return rearrange(all_frames, "(t o) d -> o t d", t=frames)
 
     def _step(
         self, state: Tensor, boxes: Tensor, edges: Tensor, subject: Tensor, target: Tensor, active: Tensor

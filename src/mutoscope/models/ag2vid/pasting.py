@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -138,14 +139,14 @@ class LayoutPart:
 
     def factors(self, stride: int, padding: int) -> tuple[Tensor, Tensor]:
         """``[b*f, h', o*kh]`` and ``[b*f, o*kh, w'*out]``, whose product is the convolution, channels last."""
-        out, _, height, width = self.weight.shape
-        vectors = self.masks.slots.pack(self.vectors).transpose(1, 2).flatten(0, 1)
+        height, width = self.weight.shape[2:]
+        vectors = rearrange(self.masks.slots.pack(self.vectors), "b o f s -> (b f) o s")
         rows = _windows(self.masks.y.flatten(0, 1), height, stride, padding)
         columns = _windows(self.masks.x.flatten(0, 1), width, stride, padding)
-        kernels = vectors @ self.weight.permute(1, 2, 3, 0).flatten(1)
-        kernels = kernels.unflatten(-1, (height, width, out))
+        kernels = vectors @ rearrange(self.weight, "out s kh kw -> s (kh kw out)")
+        kernels = rearrange(kernels, "m o (kh kw out) -> m o kh kw out", kh=height, kw=width)
         spread = columns[:, :, None].to(kernels.dtype) @ kernels
-        return rows.transpose(1, 2).flatten(2), spread.flatten(1, 2).flatten(2)
+        return rearrange(rows, "m o h kh -> m h (o kh)"), rearrange(spread, "m o kh w out -> m (o kh) (w out)")
 
 
 def _windows(masks: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
@@ -174,8 +175,8 @@ def conv_layouts(parts: Sequence[LayoutPart], stride: int, padding: int, image: 
     if image is None:
         result = left @ right
     else:
-        result = torch.baddbmm(image.permute(0, 2, 3, 1).flatten(2).to(right.dtype), left, right)
-    return result.unflatten(2, (-1, out)).permute(0, 3, 1, 2)
+        result = torch.baddbmm(rearrange(image, "m out h w -> m h (w out)").to(right.dtype), left, right)
+    return rearrange(result, "m h (w out) -> m out h w", out=out)
 
 
 def conv_layout(masks: LayoutMasks, vectors: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> Tensor:

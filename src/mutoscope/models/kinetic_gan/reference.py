@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from mutoscope.formats.state_dicts import read_state_dict
@@ -74,8 +75,8 @@ def _gathering(ours: str, theirs: str) -> KeyPair:
     return KeyPair(
         ours,
         theirs,
-        lambda x: x[..., 0, 0].unflatten(0, (3, -1)).transpose(0, 1),
-        lambda x: x.transpose(0, 1).flatten(0, 1)[..., None, None],
+        lambda x: rearrange(x, "(k c_out) c_in 1 1 -> c_out k c_in", k=3),
+        lambda x: rearrange(x, "c_out k c_in -> (k c_out) c_in 1 1"),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from mutoscope.structures import Normaliser, Skeleton, partition_adjacency
@@ -42,7 +43,7 @@ class GraphTemporalBlock(nn.Module):
         s, frames = self.stride, -(-x.shape[1] // self.stride)
         padded = F.pad(x, (0, 0, 0, 0, _TAPS // 2, _TAPS // 2 + s))
         y = sum_of_taps(padded, self.taps, s, frames)
-        graph = (self.adjacency * self.importance).permute(2, 0, 1).flatten(0, 1)
+        graph = rearrange(self.adjacency * self.importance, "a b w -> (w a) b")
         y = (graph @ y.flatten(0, 1)).view(*y.shape[:3], -1)
         return F.relu(_norm(self.norm, self.mix(y)) + self.skip(x[:, ::s]))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
@@ -90,12 +91,12 @@ class SelfAttention(nn.Module):
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, ``[b, h, t, d]`` each."""
         query, key, value = (
-            f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value)
+            rearrange(f(x), "b t (h d) -> b h t d", h=self.heads) for f in (self.query, self.key, self.value)
         )
         return query, key, value
 
     def _merge(self, heads: Tensor) -> Tensor:
-        return self.out(heads.transpose(1, 2).flatten(2))
+        return self.out(rearrange(heads, "b h t d -> b t (h d)"))
 
 
 def prune_past(attention: Tensor, kept: int) -> Tensor:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Literal, cast, get_args
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -460,7 +461,7 @@ def fold(joints: Tensor, coordinates: Coordinates) -> Tensor:
     if coordinates == "batch":
         return joints[..., None]
     b, t, v, c = joints.shape
-    return joints.reshape(c, b, t, v).permute(1, 2, 3, 0)[..., None]
+    return rearrange(joints.reshape(c, b, t, v), "g b t v -> b t v g 1")
 
 
 def unfold(signals: Tensor, channels: int, coordinates: Coordinates) -> Tensor:
@@ -470,4 +471,4 @@ def unfold(signals: Tensor, channels: int, coordinates: Coordinates) -> Tensor:
     if coordinates == "batch":
         return signals[..., 0]
     b, t, v, _, _ = signals.shape
-    return signals[..., 0].permute(3, 0, 1, 2).reshape(b, t, v, channels)
+    return rearrange(signals, "b t v g 1 -> g b t v").reshape(b, t, v, channels)

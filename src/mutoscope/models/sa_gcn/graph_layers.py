@@ -6,6 +6,7 @@ sample. They take the graph whether they use it or not.
 
 from typing import Literal, get_args
 
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,11 +68,11 @@ class GraphConv(nn.Module):
             x = _spread(F.linear(x, weight), graph) + bias
         if self.nodes is not None:
             # one product, with what is at the nodes of all samples, signals and channels as columns
-            columns = x.flatten(1, 2).transpose(0, 1)
+            columns = rearrange(x, "b t v g c -> (t v) b g c")
             mixed = (self.nodes.weight @ columns.flatten(1)).view_as(columns)
             node_bias = self.nodes.bias[:, None, None, None]
             x = mixed + (node_bias if shares is None else node_bias * shares)
-            x = x.unflatten(0, (t, v)).permute(2, 0, 1, 3, 4)
+            x = rearrange(x, "(t v) b g c -> b t v g c", t=t, v=v)
         if self.over_frames is not None and self.over_joints is not None:
             frame_bias, joint_bias = self.over_frames.bias[:, None, None, None], self.over_joints.bias[:, None, None]
             if shares is not None:
@@ -105,9 +106,8 @@ class GridConv(nn.Module):
         self.conv = nn.Conv2d(c_in, c_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
 
     def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
-        b, _, _, g, _ = x.shape
-        picture = x.permute(0, 3, 4, 1, 2).flatten(0, 1)
-        return self.conv(picture).unflatten(0, (b, g)).permute(0, 3, 4, 1, 2)
+        picture = rearrange(x, "b t v g c -> (b g) c t v")
+        return rearrange(self.conv(picture), "(b g) c t v -> b t v g c", g=x.shape[3])
 
 
 class SpatioTemporalConv(nn.Module):
@@ -132,5 +132,5 @@ class SpatioTemporalConv(nn.Module):
     def forward(self, x: Tensor, graph: SequenceGraph) -> Tensor:
         b, t, v, g, _ = x.shape
         frames = SequenceGraph.of_frames(b, t, graph.adjacency)
-        y = self.linear(_spread(x, frames)).permute(0, 2, 3, 4, 1).flatten(0, 2)
-        return self.temporal(y).unflatten(0, (b, v, g)).permute(0, 4, 1, 2, 3)
+        y = rearrange(self.linear(_spread(x, frames)), "b t v g c -> (b v g) c t")
+        return rearrange(self.temporal(y), "(b v g) c t -> b t v g c", v=v, g=g)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from mutoscope.models.ag2vid.layout import LayoutGCN
@@ -169,7 +170,7 @@ def unpad(
         destination=rows[:, 5:7],
         num_clips=clips,
     )
-    return graph, boxes.transpose(1, 2).flatten(0, 1)
+    return graph, rearrange(boxes, "b t o d -> (b o) t d")
 
 
 def _numbers(keys: Sequence[str] | Mapping[str, Tensor], pattern: str) -> set[int]:
