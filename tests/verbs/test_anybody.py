@@ -97,6 +97,7 @@ def test_videos_are_measured_with_floors_and_foils(evaluate: Evaluate, real: Pat
     assert "torch" in written["versions"]
     limits = next(one for one in found.tables["counts"].rows if one.name == "extrapolated")
     assert limits.values["fid"] < found.tables["counts"].rows[0].values["fid"]
+    assert "95 % intervals of fake: kid" in (tmp_path / "out" / "table.md").read_text()
     for name in ("table.csv", "table.md", "table.tex", "report.html"):
         assert (tmp_path / "out" / name).stat().st_size > 0
 

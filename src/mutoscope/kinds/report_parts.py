@@ -20,7 +20,7 @@ def add_results(report: Report, title: str, table: Table, *, note: str, command:
         rows,
         columns,
         note=note,
-        below=table.absences(),
+        below=table.remarks(),
         command=command,
         reference=table.reference,
         turned=True,

@@ -149,6 +149,16 @@ class Table:
                 where.setdefault((metric, reason), []).append(row.name)
         return [f"No value of '{metric}' for {', '.join(names)}: {reason}" for (metric, reason), names in where.items()]
 
+    def remarks(self) -> list[str]:
+        """What stands below the table: why values are absent, and within which intervals others lie."""
+        within = []
+        for row in self.rows:
+            told = {c.key: row.intervals[c.key] for c in self.columns if c.key in row.intervals and c.key in row.values}
+            if told:
+                texts = (f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in told.items())
+                within.append(f"95 % intervals of {row.name}: {', '.join(texts)}.")
+        return [*self.absences(), *within]
+
     def _all_columns(self) -> list[Column]:
         several = [Column("runs", digits=0)] if any(row.runs for row in self.rows) else []
         return [*([Column("clips", digits=0)] if self.counted else []), *several, *self.columns]
@@ -275,7 +285,7 @@ def as_markdown(table: Table) -> str:
     lines = [f"### {table.title}", "", line(["", *names]), line([":--", *["--:"] * len(names)])]
     for column, texts, best in table.lines():
         lines.append(line([_heading(column), *(f"**{t}**" if i in best else t for i, t in enumerate(texts))]))
-    return "\n".join([*lines, "", *(f"- {text}" for text in table.absences()), ""])
+    return "\n".join([*lines, "", *(f"- {text}" for text in table.remarks()), ""])
 
 
 def _latex(table: Table) -> str:
@@ -291,7 +301,7 @@ def _latex(table: Table) -> str:
     for column, texts, best in table.lines():
         cells = [f"\\textbf{{{_tex(t)}}}" if i in best else _tex(t) for i, t in enumerate(texts)]
         lines.append(" & ".join([_tex(column.name or column.key) + arrow[column.better], *cells]) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {text}" for text in table.absences()), ""])
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {text}" for text in table.remarks()), ""])
 
 
 def _tex(text: str) -> str:

@@ -233,7 +233,8 @@ def _frame_rows(
         found = by.row(name, [named])
         itself = {key: "it would hold the real clips against themselves." for key in of_sets if by is of_pairs}
         values = {key: found.values.get(key) for key in metrics}
-        return Row(name, role, what, len(clips), values, absent={**found.absent, **itself})
+        absent = {**found.absent, **itself}
+        return Row(name, role, what, len(clips), values, absent=absent, intervals=found.intervals)
 
     def generated(name: str, role: Role, what: str, candidate: GenerativeModule, layout: str | None, seed: int) -> Row:
         say(f"Generating {len(clips)} clips: {name} ...")

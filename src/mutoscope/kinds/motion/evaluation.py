@@ -139,7 +139,15 @@ def _measured(
                 for key, every in found.per_class.items()
             }
             row = Row(
-                one.name, one.role, one.what, len(one.clips), found.values, per_class, found.absent, seed=one.seed
+                name=one.name,
+                role=one.role,
+                what=one.what,
+                count=len(one.clips),
+                values=found.values,
+                per_class=per_class,
+                absent=found.absent,
+                seed=one.seed,
+                intervals=found.intervals,
             )
             by_name.setdefault(one.name, []).append(row)
     return [over_runs(runs) for runs in by_name.values()], measuring.notes

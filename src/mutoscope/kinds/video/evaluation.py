@@ -38,7 +38,7 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
 
     def row(name: str, role: Role, what: str, parts: Sequence[Mapping[str, Any]]) -> Row:
         found = measured.row(name, parts)
-        return Row(name, role, what, len(clips), found.values, absent=found.absent)
+        return Row(name, role, what, len(clips), found.values, absent=found.absent, intervals=found.intervals)
 
     def generated(name: str, role: Role, what: str, model: GenerativeModule, unroll: Unroll) -> Row:
         say(f"Generating {len(clips)} clips: {name} ...")
