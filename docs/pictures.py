@@ -53,7 +53,7 @@ def blocks(checkpoint: Path) -> tuple[Frames, float]:
 def sprites(checkpoint: Path) -> tuple[Frames, float]:
     """Characters that were never seen, one picture of each, all steered around a square."""
     model = ms.load(checkpoint)
-    clips = ms.dataset("wsprites", **model.trained_on).dataset("val")
+    clips = model.dataset().dataset("val")
     pictures = clips.__getitems__([len(clips) * i // 6 for i in range(6)]).frames[:, 0]
     session, shown = model.module.start(pictures), [pictures]
     for dx, dy in 3 * [(3, 0)] + 3 * [(0, 3)] + 6 * [(-3, 0)] + 3 * [(0, -3)] + 3 * [(3, 0)]:
