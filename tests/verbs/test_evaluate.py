@@ -69,7 +69,7 @@ def test_the_table_holds_model_start_and_floor(result: tuple[Evaluation, Path]) 
     ]
     assert [row["role"] for row in written["rows"]] == ["foil", "model"] + ["foil"] * 3 + ["floor"] * 2
     assert [row["clips"] for row in written["rows"]] == [9] * 7
-    assert len(list(numbers(written))) == 35
+    assert len(list(numbers(written))) == 42
     assert protocols_missing(written) == []
     for row, mine in zip(written["rows"], evaluation.rows, strict=True):
         assert row["metrics"] == mine.values

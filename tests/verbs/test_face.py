@@ -24,7 +24,7 @@ from mutoscope.verbs.export import export
 from mutoscope.verbs.generate import generate
 
 Compose = Callable[..., dict[str, Any]]
-QUICK = {"motion_fid": None, "motion_mmd": None, "accuracy": None, "nearest_train": None}
+QUICK = {"motion_fid": None, "motion_mmd": None, "movement": None, "accuracy": None, "nearest_train": None}
 
 
 @pytest.fixture(scope="module")
