@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stored import protocols_missing
 
 from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.formats.video import read_video
@@ -157,7 +158,9 @@ def test_an_evaluation_has_the_rows_of_table_4_and_none_of_frames(
         "by_chance": 0.5,
         "deviation": None,
         "absent": "no clip shows this action.",
+        "protocol": rows["rotate: starts when asked"]["protocol"],
     }
+    assert protocols_missing(written) == []
     assert "There are none: layouts were trained alone" in (result[1] / "report.html").read_text()
 
 
