@@ -95,11 +95,15 @@ docs: setup
 
 # a part of it: make test_lowest TESTS=tests/metrics
 TESTS ?=
-test_lowest:
+LOWEST := build/lowest
+test_lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
+
+$(LOWEST)/.installed: pyproject.toml
 	test -x $(BIN)/uv || test -n "$$(command -v uv)" || { echo "uv is needed; make setup brings it."; exit 1; }
-	$(UV) venv --quiet --clear --python $(PYTHON) build/lowest
-	$(UV) pip install --quiet --python build/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
-	build/lowest/bin/python -m pytest $(TESTS)
+	test -x $(LOWEST)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(LOWEST)
+	$(UV) pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	touch $@
 
 soak: setup
 	$(BIN)/python -m pytest tests/soak --timeout 3600

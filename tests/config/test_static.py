@@ -129,7 +129,7 @@ MISTAKES = [
     (["train", "model=glass", "dataset=toy_motion"], "Glass takes video data, but dataset 'toy_motion' yields motion;"),
     (
         ["train", *AG2VID, "model.frames.perceptual_weights=absent"],
-        "There is no file absent. Add weights=fetch, or run",
+        "There is no file absent",
     ),
     (["train", *AG2VID, "model.frames.perceptual=squeezenet"], "There is no squeezenet1_1-b8a52dc0.pth in "),
     (["train", "model=glass", "dataset=wsprites"], "There is no vgg19-dcbb9e9d.pth in "),

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 import torch
 
+from mutoscope.cli.typed import typed_values
 from mutoscope.config.assembly import load_model
 from mutoscope.config.signatures import annotations, parameters
 from mutoscope.config.targets import locate
@@ -71,7 +72,8 @@ def test_an_old_run_generates_evaluates_exports_and_resumes(
     )
     generate(compose(f"checkpoint={last}", f"out={tmp_path / 'samples'}", "n=1", verb="generate"))
     assert list((tmp_path / "samples").glob("*.npy"))
-    evaluate(compose(f"checkpoint={last}", f"out={tmp_path / 'out'}", "samples_per_class=4", verb="evaluate"), {})
+    typed = (f"checkpoint={last}", f"out={tmp_path / 'out'}", "samples_per_class=4", "recognizer.max_steps=2")
+    evaluate(compose(*typed, verb="evaluate"), {"recognizer": typed_values(typed, "recognizer")})
     assert (tmp_path / "out" / "metrics.json").is_file()
     folder = run_export(compose(f"checkpoint={last}", f"out={tmp_path / 'model'}", verb="export"), {})
     assert type(load_model(folder)[0]).__name__ == "KineticGAN"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from mutoscope.config.names import check_known, closest
-from mutoscope.config.roles import complaint, role_of
+from mutoscope.config.roles import SCHEDULER, check_schedule, complaint, role_of
 from mutoscope.config.signatures import annotations, needed, parameters
 from mutoscope.config.targets import locate
 from mutoscope.config.values import MisfitError, fit, settings_class
@@ -214,6 +214,8 @@ def _checked_target(node: Mapping[str, Any], where: str, foreign: bool) -> Node:
     target, role = locate(node["_target_"], where, foreign=foreign), role_of(where, foreign=foreign)
     if role is not None and (reason := complaint(role, node, target, where)) is not None:
         raise ConfigError(reason)
+    if role is SCHEDULER:
+        check_schedule(target, where)
     late = {*LATE, role.first} if role is not None and role.first else set(LATE)
     if isinstance(node.get("recognizer"), Mapping):
         # a metric may say how a recogniser of its own is trained

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from mutoscope.runtime.errors import ConfigError
+
 _OPTIMIZER = "torch.optim.optimizer.Optimizer"
 _SCHEDULER = "torch.optim.lr_scheduler.LRScheduler"
 _METRIC = "torchmetrics.metric.Metric"
@@ -90,18 +92,27 @@ def role_of(where: str, *, foreign: bool = False) -> Role | None:
     return NETWORK if foreign else PART
 
 
+def check_schedule(target: Any, where: str) -> None:
+    """Whether a learning rate's schedule goes by iterations alone.
+
+    Raises:
+        ConfigError: for one that asks for more.
+    """
+    unfit = [
+        why for path, why in _ASK_FOR_MORE.items() if isinstance(target, type) and issubclass(target, _class(path))
+    ]
+    if unfit:
+        raise ConfigError(
+            f"{where}._target_ is '{target.__name__}', which {unfit[0]}; choose a schedule that goes by iterations "
+            "alone, such as StepLR, MultiStepLR or CosineAnnealingLR of torch.optim.lr_scheduler."
+        )
+
+
 def complaint(role: Role, node: Mapping[str, Any], target: Any, where: str) -> str | None:
     """Why a class cannot stand in the slot ``where``; ``None`` if it can."""
     if not role.admits(target):
         kind = "expected an IterationModule" if role is MODEL else f"only {role.what} stands here"
         return f"{where}._target_ is '{node['_target_']}', which is no {role.what.split(' ', 1)[1]}; {kind}."
-    if role is SCHEDULER and (
-        unfit := [why for path, why in _ASK_FOR_MORE.items() if issubclass(target, _class(path))]
-    ):
-        return (
-            f"{where}._target_ is '{node['_target_']}', which {unfit[0]}; choose a schedule that goes by iterations "
-            "alone, such as StepLR, MultiStepLR or CosineAnnealingLR of torch.optim.lr_scheduler."
-        )
     if role.partial and node.get("_partial_") is not True:
         return f"{where} needs {where}._partial_=true: the program completes {role.what} with {role.first}."
     if not role.partial and node.get("_partial_"):
