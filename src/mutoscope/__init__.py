@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mutoscope.cli.composed import train
     from mutoscope.kinds.action_graph.settings import prompt
     from mutoscope.kinds.motion.settings import between, classes, mixture
+    from mutoscope.verbs.anybody.measure import evaluate_clips
     from mutoscope.verbs.face import TrainedModel, dataset, evaluate, load, metric
 
 try:
@@ -34,6 +35,7 @@ _FROM = {
     "classes": "mutoscope.kinds.motion.settings",
     "dataset": "mutoscope.verbs.face",
     "evaluate": "mutoscope.verbs.face",
+    "evaluate_clips": "mutoscope.verbs.anybody.measure",
     "load": "mutoscope.verbs.face",
     "metric": "mutoscope.verbs.face",
     "metrics": None,
@@ -50,6 +52,7 @@ __all__ = [
     "classes",
     "dataset",
     "evaluate",
+    "evaluate_clips",
     "load",
     "metric",
     "metrics",

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 from tiny_extractors import clips_extractor, frames_extractor
 
+import mutoscope as ms
 from mutoscope.data.anybody import Cut, Reader, find_clips
 from mutoscope.evaluators import distances
 from mutoscope.formats.video import write_mp4
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
-from mutoscope.verbs.anybody.results import SetEvaluation
+from mutoscope.verbs.anybody.results import ClipSettings, SetEvaluation
 
 Evaluate = Callable[..., SetEvaluation]
 
@@ -100,6 +101,22 @@ def test_videos_are_measured_with_floors_and_foils(evaluate: Evaluate, real: Pat
     assert "95 % intervals of fake: kid" in (tmp_path / "out" / "table.md").read_text()
     for name in ("table.csv", "table.md", "table.tex", "report.html"):
         assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+def test_python_measures_what_the_command_line_does(evaluate: Evaluate, real: Path, fake: Path, tmp_path: Path) -> None:
+    typed = evaluate(real, fake, *FEW, "clips.foils=0", "clips.length=10")
+    found = ms.evaluate_clips(
+        real, fake, metrics=["standard/fid", "standard/ssim"], clips=ClipSettings(foils=0, length=10), accelerator="cpu"
+    )
+    assert found.rows[0].values["fid"] == pytest.approx(typed.rows[0].values["fid"], rel=1e-9)
+    assert set(found.rows[0].values) == {"fid", "ssim", "nearest_real"}
+    assert "clips.foils=0" in typed.protocol["command"]
+    assert "clips.length=10" in typed.protocol["command"]
+    with pytest.raises(ConfigError, match="did you mean 'standard/fid'"):
+        ms.evaluate_clips(real, fake, metrics=["standard/fidd"])
+    config = {"real": str(real), "fake": str(fake), "seed": 0, "clips": {"length": "long"}}
+    with pytest.raises(ConfigError, match=r"clips\.length is 'long'"):
+        evaluate_sets(config)
 
 
 def test_values_are_those_of_metrics_fed_by_hand(evaluate: Evaluate, real: Path, fake: Path) -> None:
