@@ -174,9 +174,9 @@ class DecoderSettings:
 
     Args:
         quarter, half, full: widths at a quarter, a half and the whole of the resolution.
-        carry: ours, not the paper's: for every pixel the decoder also chooses how much of it is drawn and how much
-            comes from the agent's first picture or its last one, moved by the shifts. What somebody wears then need
-            not pass through the recurrent network's few channels, which takes many hours to learn.
+        carry: ours, not the paper's: what is drawn is a change to the agent's first and last picture, moved by the
+            shifts; for every pixel the decoder also chooses between the two. What somebody wears then need not pass
+            through the recurrent network's few channels, which takes many hours to learn.
     """
 
     quarter: int = 128
@@ -225,10 +225,6 @@ def _carried(agents: Tensor, way: Tensor, shifts: Tensor, steps: int) -> Carried
     return Carried(first.flatten(0, 1), last.flatten(0, 1))
 
 
-#: what a choice between drawn and carried pixels is sharpened by
-_DECIDED = 5.0
-
-
 class Decoder(nn.Module):
     """D: from the recurrent network's output ``[n, c, h / 8, w / 8]`` to foreground and mask."""
 
@@ -240,8 +236,8 @@ class Decoder(nn.Module):
         self.to_full = Up(b, c)
         self.carries = settings.carry
         self.quarter_head, self.half_head = Head(a, 3, 3), Head(b, 3, 3)
-        # three more say how much of each pixel is drawn, and how much of either picture is carried
-        self.full_head = Head(c, 4 + 3 * settings.carry, 7)
+        # one more says which picture a pixel is carried from
+        self.full_head = Head(c, 4 + settings.carry, 7)
 
     def forward(self, x: Tensor, carried: Carried | None = None) -> Drawn:
         """All scales.
@@ -261,14 +257,12 @@ class Decoder(nn.Module):
 
     def _full(self, half: Tensor, carried: Carried | None) -> tuple[Tensor, Tensor]:
         full = precise(self.full_head(self.to_full(half)))
-        foreground, mask = full[:, :3], (full[:, 3:4] + 1) / 2
         if not self.carries:
-            return foreground, mask
+            return full[:, :3], (full[:, 3:] + 1) / 2
         assert carried is not None
-        shares = (_DECIDED * full[:, 4:]).softmax(1)
-        pictures = torch.stack([torch.cat([foreground, mask], dim=1), *carried], dim=1)
-        mixed = (shares[:, :, None] * pictures).sum(1)
-        return mixed[:, :3], mixed[:, 3:]
+        share = (full[:, 4:] + 1) / 2
+        changed = share * carried.first + (1 - share) * carried.last + full[:, :4]
+        return changed[:, :3], changed[:, 3:].clamp(0, 1)
 
 
 @dataclass(frozen=True)
