@@ -51,7 +51,7 @@ def flat(node: Mapping[str, Any], place: str = "") -> dict[str, Any]:
 
 
 def test_rows_of_the_tables_are_the_whole_model_and_one_change(compose: Compose) -> None:
-    assert set(EXPERIMENTS) == {*DIFFERENT, *DATA, "glass_global", "glass_200k"}
+    assert set(EXPERIMENTS) == {*DIFFERENT, *DATA, "glass_global", "glass_200k", "glass_own_videos"}
     configs = {name: compose(f"experiment={name}") for name in EXPERIMENTS}
     for name, (whole, changes) in DIFFERENT.items():
         ours, theirs = flat(configs[name]["model"]), flat(configs[whole]["model"])
@@ -61,6 +61,12 @@ def test_rows_of_the_tables_are_the_whole_model_and_one_change(compose: Compose)
         assert configs[name]["dataset"] == configs[whole]["dataset"] | smaller
     assert len({config["name"] for config in configs.values()}) == len(EXPERIMENTS)
     assert compose("experiment=glass_k_sweep", "model.local_motion.actions.codes=9")["name"] == "glass_k9"
+
+
+def test_videos_of_ones_own_are_learned_as_the_quickstart_is(compose: Compose) -> None:
+    ours, theirs = (compose(f"experiment={name}") for name in ("glass_own_videos", "quickstart_glass"))
+    assert ours["model"] == theirs["model"]
+    assert ours["trainer"] == theirs["trainer"]
 
 
 @pytest.mark.parametrize("experiment", DATA)
