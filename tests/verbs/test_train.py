@@ -154,7 +154,6 @@ def test_a_milestone_of_the_run_itself_is_gone_on_from(tiny: Compose, trained: P
     ("overrides", "message"),
     [
         (["model.latent=9"], r"'_generator\.\S+' is of shape \[.*\] in the model, but of shape \[.*\] in .*last\.ckpt"),
-        (["model.ema_half_life=null"], r"'ema\.\S+' is missing in the model, but of shape"),
         (["dataset.length=20"], r"The dataset's length is 20, but .*last\.ckpt was made with 16; set the dataset's"),
         (["dataset.classes=[walk]"], r"The dataset's classes is \['walk'\], but .* was made with \['walk', 'wave'"),
     ],

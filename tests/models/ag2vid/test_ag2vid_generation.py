@@ -187,7 +187,7 @@ def test_what_is_asked_with_is_never_written_over(make: Make, asked: dict[str, A
         (["clip=-1"], "clip is -1; the validation split"),
         (["clip=first"], "clip is 'first', expected a whole number. clip: instead of a picture: number of"),
         (["clip=true"], "clip is true, expected a whole number"),
-        (["clip=0", "seed=first"], "seed is first, expected a whole number"),
+        (["clip=0", "seed=first"], "seed is 'first', expected a whole number"),
         (["clip=0", "n=3"], "n= is for models of skeleton motion"),
         (["clip=0", "length=1"], r"asks for 1 frame\(s\); ask for at least 2"),
         (["clip=0", "length=2.5"], "length is 2.5, expected a whole number"),
