@@ -12,6 +12,7 @@ from recorded import Recorded
 from torch import Tensor, nn
 
 from mutoscope.models.glass.actions import ActionNetwork, VectorQuantiser
+from mutoscope.models.glass.decoder import Decoder, Drawn
 from mutoscope.models.glass.global_motion import (
     GlobalMotionOutput,
     InpaintingNetwork,
@@ -24,7 +25,7 @@ from mutoscope.models.glass.global_motion import (
     translate_clips,
 )
 from mutoscope.models.glass.layers import Modulated
-from mutoscope.models.glass.local_motion import Decoder, Drawn, Dynamics, Encoder, LocalMotionOutput
+from mutoscope.models.glass.local_motion import Dynamics, Encoder, LocalMotionOutput
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
     LocalMotionWeights,

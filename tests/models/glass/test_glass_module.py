@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.models.glass.actions import ActionSettings
+from mutoscope.models.glass.decoder import DecoderSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
     InpaintingSettings,
@@ -20,7 +21,6 @@ from mutoscope.models.glass.global_motion import (
     translate,
 )
 from mutoscope.models.glass.local_motion import (
-    DecoderSettings,
     DynamicsSettings,
     EncoderSettings,
     LocalMotionSettings,

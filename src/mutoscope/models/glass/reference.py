@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.models.glass.actions import ActionSettings
+from mutoscope.models.glass.decoder import DecoderSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
     InpaintingSettings,
@@ -19,7 +20,6 @@ from mutoscope.models.glass.global_motion import (
 )
 from mutoscope.models.glass.local_motion import (
     Conditioning,
-    DecoderSettings,
     DynamicsSettings,
     EncoderSettings,
     LocalMotionSettings,

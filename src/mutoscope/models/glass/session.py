@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mutoscope.models.glass.decoder import carry
 from mutoscope.models.glass.global_motion import compose, translate
-from mutoscope.models.glass.local_motion import DynamicsState, carry
+from mutoscope.models.glass.local_motion import DynamicsState
 from mutoscope.models.glass.network import GlassNetwork
 
 
