@@ -53,6 +53,16 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
+def test_restarted_codes_and_carried_pictures_are_resumed_exactly(small: Compose, tmp_path: Path) -> None:
+    ours = ("model.restart_codes=1", "model.local_motion.decoder.carry=true", "metrics=none", "callbacks=none")
+    train(small("trainer.max_steps=6", *ours), tmp_path / "whole")
+    train(small("trainer.max_steps=3", *ours), tmp_path / "parts")
+    train(small("trainer.max_steps=6", "ckpt=last", *ours), tmp_path / "parts")
+    whole, parts = (read_checkpoint(last(tmp_path / name))["state_dict"] for name in ("whole", "parts"))
+    assert "restarts.idle" in whole
+    assert all(torch.equal(parts[name], value) for name, value in whole.items())
+
+
 def test_evaluation_has_foils_floors_and_asks_whether_it_obeys(
     compose: Compose, trained_glass: Path, tmp_path: Path
 ) -> None:
