@@ -100,7 +100,7 @@ TINY = (
 def compose() -> Compose:
     """``compose("key=value", ..., verb="train")``: the resolved config the command line would make, without running."""
     from mutoscope.cli.composed import compose as as_typed
-    from mutoscope.config.nodes import config_dirs
+    from mutoscope.config.choices import config_dirs
 
     made: dict[tuple[str, ...], dict[str, Any]] = {}
 

@@ -16,7 +16,7 @@ from patience import patience
 from mutoscope.cli import main as cli
 from mutoscope.cli.help import _comments_of_choices, explained, help_text
 from mutoscope.config.assembly import model_class
-from mutoscope.config.nodes import choices, config_dir
+from mutoscope.config.choices import choices, config_dir
 from mutoscope.data.registry import datamodule_class
 from mutoscope.runtime.docstrings import arguments
 

@@ -13,7 +13,7 @@ from mutoscope.cli.early import check_early
 from mutoscope.cli.main import as_added, chosen_settings, register
 from mutoscope.cli.processes import needs_own_processes, run_in_fresh_process
 from mutoscope.cli.typed import readable, typed_values
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.verbs.face import TrainedModel, load
 from mutoscope.verbs.train import train as train_run
 

@@ -36,8 +36,9 @@ from mutoscope.cli.sweeps import (
     sweep_id,
 )
 from mutoscope.cli.typed import hint, readable, typed_values
+from mutoscope.config.choices import config_dir, config_dirs
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS
 from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import

@@ -9,7 +9,8 @@ import torch
 from omegaconf import OmegaConf
 
 from mutoscope.config.assembly import check_weights, model_class
-from mutoscope.config.nodes import build, build_dataset, config_dir
+from mutoscope.config.choices import config_dir
+from mutoscope.config.nodes import build, build_dataset
 from mutoscope.data.action_graph.clips import ActionGraphDataModule
 from mutoscope.data.registry import datamodule_class
 from mutoscope.models.generative import GenerativeModule
