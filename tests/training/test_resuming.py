@@ -269,7 +269,8 @@ def test_fine_tuning_takes_moments_when_asked(tiny: Compose, trained: Path, tmp_
 @pytest.mark.parametrize(("rank", "world", "expected"), [(0, 2, 1.0), (1, 2, 3.0), (0, 1, 2.0), (2, 3, 2.0)])
 def test_each_process_resumes_what_it_logged(rank: int, world: int, expected: float) -> None:
     state = {"iterations": 5, "samples_seen": 40, "latest": [{"loss": torch.tensor(1.0)}, {"loss": torch.tensor(3.0)}]}
-    module = SimpleNamespace(_trainer=SimpleNamespace(global_rank=rank, world_size=world))
+    trainer = SimpleNamespace(global_rank=rank, world_size=world)
+    module = SimpleNamespace(_trainer=trainer, adapt=lambda checkpoint: None)
     IterationModule.on_load_checkpoint(module, {"mutoscope": state})  # type: ignore[arg-type]
     assert float(module.latest["loss"]) == expected
 

@@ -118,6 +118,7 @@ def load_model(checkpoint: Path) -> tuple[GenerativeModule, TrainedConfig]:
         info = checkpoint_info(data, "the description of its data")
         with as_large_as(data["state_dict"]):
             model: GenerativeModule = build(node, "model", foreign=True, info=info)
+        model.adapt(data)
         check_weights(model, data["state_dict"], "its weights")
         model.load_state_dict(data["state_dict"])
         model.on_load_checkpoint(data)

@@ -123,6 +123,7 @@ def _train(run: TrainConfig, run_dir: Path, account: Account) -> float | None:
         checkpoint = read_checkpoint(start.path)
         about = About.of(checkpoint)
         same_data(datamodule.info, checkpoint_info(checkpoint), str(start.path))
+        model.adapt(checkpoint)
         if not start.own:
             checkpoint["state_dict"] = with_average(checkpoint["state_dict"], model, str(start.path))
         check_weights(model, checkpoint["state_dict"], str(start.path))
