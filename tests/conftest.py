@@ -3,7 +3,7 @@
 import copy
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,16 @@ def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "toy_blocks"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_galleries() -> Iterator[None]:
+    """Clips in the galleries of evaluations are drawn small: what is tested of these is that they are there."""
+    from mutoscope.render.sheet import save_motion_gallery
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(save_motion_gallery.__kwdefaults__, "size", (48, 48))
+        yield
 
 
 Compose = Callable[..., dict[str, Any]]
