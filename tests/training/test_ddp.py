@@ -125,6 +125,7 @@ def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]]
         assert ranks[0]["metrics"][name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_torchrun_starts_one_run_in_one_directory(
     sweep: "subprocess.CompletedProcess[str]", folder: Path, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_torchrun_starts_one_run_in_one_directory(
     assert (here["weights"], here["average"]) == (there["weights"], there["average"])
 
 
+@pytest.mark.slow
 def test_all_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
     """Ctrl-C; SIGTERM to ranks is in ``test_two_ranks.py``."""
     (tmp_path / "cache").mkdir()

@@ -60,8 +60,9 @@ def test_a_kinetic_gan_makes_what_its_original_makes(
     assert config.model["latent"] == 8
     label = torch.tensor([0, 2])
     sample = model.generate(label, seed=3)
+    weights = model.generator.state_dict()
     for name, value in network.state_dict().items():
-        torch.testing.assert_close(model.generator.state_dict()[name], value)
+        torch.testing.assert_close(weights[name], value)
     with torch.no_grad():
         torch.manual_seed(0)
         z, quiet = torch.randn(2, 8), [torch.zeros(shape) for shape in network.noise_shapes(2)]
