@@ -40,10 +40,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.golden_dir = Path(given).resolve() if given else SHARED / "golden"
 
 
+#: what takes more than ten seconds of a processor each, beside what is marked as slow or works in two processes
+LONG = (
+    *("test_config.py", "test_ag2vid_runs.py", "test_foreign.py", "test_static.py", "test_evaluate.py"),
+    *(
+        "test_glass_runs.py",
+        "test_toy_blocks.py",
+        "test_ag2vid_evaluation.py",
+        "test_sweeps.py",
+        "test_glass_control.py",
+    ),
+    *("test_glass_halves.py", "test_help.py", "test_face.py", "test_train.py", "test_import.py", "test_cmu_mocap.py"),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, which would otherwise keep one process waiting for the other."""
-    long = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    marked = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in marked, item.path.name not in LONG))
 
 
 @pytest.fixture(scope="session")

@@ -39,15 +39,18 @@ def fitting() -> list[list[str]]:
     ]
 
 
+def together(*groups: str) -> list[list[str]]:
+    """Every choice of groups that do not depend on one another, one of each at a time."""
+    rows = itertools.zip_longest(*([f"{group}={choice}" for choice in choices(group)] for group in groups))
+    return [[choice for choice in row if choice is not None] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("verb", "overrides"),
     [
         *(("train", chosen) for chosen in fitting()),
-        *(
-            ("train", [f"{group}={choice}"])
-            for group in ("experiment", "logger", "trainer", "callbacks", "recognizer", "metrics")
-            for choice in choices(group)
-        ),
+        *(("train", [f"experiment={choice}"]) for choice in choices("experiment")),
+        *(("train", chosen) for chosen in together("logger", "trainer", "callbacks", "recognizer", "metrics")),
         ("evaluate", []),
         ("evaluate", ["metrics=action_graph", "recognizer=tracks", "dataset=cater"]),
         ("generate", []),

@@ -1,4 +1,7 @@
-"""Two processes: a sweep over DDP trainings, and torchrun. They start slowly, so few trainings share many checks."""
+"""Two processes: a sweep over DDP trainings, and torchrun. They start slowly, so few trainings share many checks.
+
+What all models do in two processes is tried faster in ``test_two_ranks.py``.
+"""
 
 import csv
 import json
@@ -72,7 +75,7 @@ def ranks(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> list[dict[
     return notes(folder / "sweep" / "0")
 
 
-pytestmark = pytest.mark.ddp
+pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
 def test_a_failed_job_fails_the_sweep_but_does_not_stop_it(
@@ -125,7 +128,6 @@ def test_metrics_over_two_processes_are_those_of_one(ranks: list[dict[str, Any]]
         assert ranks[0]["metrics"][name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
 
 
-@pytest.mark.slow
 def test_torchrun_starts_one_run_in_one_directory(
     sweep: "subprocess.CompletedProcess[str]", folder: Path, tmp_path: Path
 ) -> None:
@@ -140,7 +142,6 @@ def test_torchrun_starts_one_run_in_one_directory(
     assert (here["weights"], here["average"]) == (there["weights"], there["average"])
 
 
-@pytest.mark.slow
 def test_all_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
     """Ctrl-C; SIGTERM to ranks is in ``test_two_ranks.py``."""
     (tmp_path / "cache").mkdir()
