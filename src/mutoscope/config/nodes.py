@@ -157,7 +157,7 @@ def _fit_settings(node: Mapping[str, Any], target: Any, where: str) -> dict[str,
 
 #: whole numbers in nodes that are read by their keys; the first are those of the verbs themselves
 _COUNTS = {
-    "": ("seed", "samples_per_class"),
+    "": ("seed", "samples_per_class", "controllability"),
     "measure": ("every_n_steps", "samples_per_class", "seed"),
     "recognizer": ("max_steps", "batch_size"),
 }

@@ -77,6 +77,7 @@ class EvaluationSettings:
         options: those of the kind.
         split: that is held out.
         samples_per_class: that are generated.
+        controllability: cases of every question of :mod:`mutoscope.kinds.controllability`; 0 for none.
         seed: of the draw of real clips, and of what is generated unless there are ``seeds``.
         seeds: of what is generated; rows of models are over all of them.
         strict: let errors of metrics through, for finding their cause.
@@ -88,6 +89,7 @@ class EvaluationSettings:
     options: Any
     split: str
     samples_per_class: int
+    controllability: int
     seed: int
     seeds: Sequence[int]
     strict: bool

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -207,3 +208,22 @@ def bootstrap_interval(
     values = torch.stack([statistic(samples[pick]).to(torch.float64) for pick in picks])
     low, high = values.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).to(values)).tolist()
     return low, high
+
+
+def ratio_interval(parts: Tensor) -> tuple[float, float] | None:
+    """95 % interval of a ratio of sums over independent cases: Wilson's for shares, a bootstrap over cases for others.
+
+    Args:
+        parts: ``[m, 2]`` numerators and denominators.
+
+    Returns:
+        Its ends; ``None`` with fewer than two cases that count.
+    """
+    counted = parts[parts[:, 1] > 0].double()
+    if len(counted) < 2:
+        return None
+    top, bottom = counted.unbind(dim=1)
+    if bool((bottom == 1).all()) and bool(((top == 0) | (top == 1)).all()):
+        low, high = binomtest(int(top.sum()), len(counted)).proportion_ci(0.95, method="wilson")
+        return float(low), float(high)
+    return bootstrap_interval(counted, lambda drawn: drawn[:, 0].sum() / drawn[:, 1].sum())

@@ -87,6 +87,7 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
         options=options,
         split=asked.split,
         samples_per_class=asked.samples_per_class,
+        controllability=asked.controllability,
         seed=asked.seed,
         seeds=seeds or [asked.seed],
         strict=asked.debug,

@@ -112,6 +112,7 @@ def evaluate(
     recognizer: str | Mapping[str, Any] | None = None,
     split: str = "val",
     samples_per_class: int = 100,
+    controllability: int = 24,
     seed: int = 1234,
     seeds: Sequence[int] | None = None,
     accelerator: str = "auto",
@@ -129,6 +130,7 @@ def evaluate(
         recognizer: name of a choice of ``conf/recognizer``, or settings such as ``{"max_steps": 100}``.
         split: ``val``, or ``test`` where the data have one.
         samples_per_class: that are generated and held against real clips.
+        controllability: cases of every question whether the model does what is asked; 0 leaves them out.
         seed: of latents and of which real clips are drawn.
         seeds: of latents alone, several: rows of models are then means over them.
         accelerator: for models that are loaded here.
@@ -145,6 +147,7 @@ def evaluate(
         "checkpoint": models if len(models) > 1 else models[0],
         "split": split,
         "samples_per_class": samples_per_class,
+        "controllability": controllability,
         "seed": seed,
         "seeds": None if seeds is None else list(seeds),
         "debug": strict,

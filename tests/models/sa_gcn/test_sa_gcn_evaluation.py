@@ -140,12 +140,13 @@ def test_two_recognisers_count_class_by_class(result: tuple[Evaluation, Path, li
 def test_what_to_bear_in_mind_comes_with_the_numbers(result: tuple[Evaluation, Path, list[Any]]) -> None:
     evaluation, run, said = result
     papers = [name for name in evaluation.rows[0].values if name.startswith("paper/")]
-    assert set(evaluation.caveats) == {*papers, "motion_fid", "movement"}
+    assert set(evaluation.caveats) == {*papers, "motion_fid", "motion_mmd", "standard/mmd", "movement"}
     said_of = {tuple(names): text for text, names in evaluation.by_caveat().items()}
-    assert set(said_of) == {tuple(papers), ("motion_fid",), ("movement",)}
+    assert set(said_of) == {tuple(papers), ("motion_fid",), ("motion_mmd", "standard/mmd"), ("movement",)}
     text = said_of[tuple(papers)]
     assert "is biased upward" in said_of["motion_fid",]
     assert "not at poses" in said_of["movement",]
+    assert all("frozen rows" in said_of[names] for names in (("motion_fid",), ("motion_mmd", "standard/mmd")))
     for part in ("equal numbers", "barely sees motion", "rewards repeating"):
         assert part in text
     # said once for the metrics it concerns

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mutoscope.kinds.action_graph.media import save_comparison
-from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.report_parts import add_controllability, add_origin, add_results
 from mutoscope.kinds.results import Evaluation
 from mutoscope.kinds.tables import Table
 from mutoscope.render.page.charts import Chart
@@ -100,6 +100,7 @@ def write_report(out: Path, evaluation: Evaluation, sample: ActionGraphSample) -
         "paper people judged both.",
         protocol["command"],
     )
+    add_controllability(report, evaluation.tables, protocol)
     add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 

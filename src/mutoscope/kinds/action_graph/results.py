@@ -41,7 +41,8 @@ class ActionGraphEvaluation(Evaluation):
         rows = {key: rows_json(self.tables[key]) if key in self.tables else [] for key in ("layouts", "frames")}
         measured = self.tables["control"].protocols if "control" in self.tables else {}
         control = [asdict(row) | {"protocol": measured[row.question].hash} for row in self.control]
-        return {**rows, "control": control, "protocol": dict(self.protocol)}
+        asked = {key: rows_json(self.tables[key]) for key in ("controllability",) if key in self.tables}
+        return {**rows, "control": control, **asked, "protocol": dict(self.protocol)}
 
     def publish(self, out: Path) -> list[Path]:
         """``media/`` with generated clips beside true ones, and ``report.html``, which shows them."""

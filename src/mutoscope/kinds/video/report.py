@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mutoscope.formats.video import write_mp4
-from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.report_parts import add_controllability, add_origin, add_results
 from mutoscope.kinds.results import Evaluation
 from mutoscope.kinds.video.figures import action_gallery, composed, layers, overview, save_figures, shift_grid
 from mutoscope.kinds.video.generation import steerable
@@ -82,6 +82,7 @@ def write_report(out: Path, evaluation: Evaluation, shown: Mapping[str, VideoSam
     )
     for text, names in evaluation.by_caveat().items():
         report.add_text(f"To bear in mind with {', '.join(names)}", text)
+    add_controllability(report, evaluation.tables, protocol)
     add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 

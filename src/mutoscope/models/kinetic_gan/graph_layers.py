@@ -35,6 +35,21 @@ def resize_time(x: Tensor, length: int) -> Tensor:
     return x.index_select(1, frame_index(source, length, x.device))
 
 
+def interpolate_time(x: Tensor, length: int) -> Tensor:
+    """Linear interpolation over time: ``[b, t, v, c] -> [b, length, v, c]``.
+
+    Frames stand for the middles of equal parts of the clip. Where nearest neighbours (:func:`resize_time`) stand still
+    and jump, motion is steady.
+    """
+    source = x.shape[1]
+    if source == 1 or source == length:
+        return resize_time(x, length)
+    frame = torch.arange(length, device=x.device, dtype=x.dtype)
+    place = ((frame + 0.5) * (source / length) - 0.5).clamp(0, source - 1)
+    weights = (1 - (place[:, None] - torch.arange(source, device=x.device)).abs()).clamp(min=0)
+    return (weights @ x.flatten(2)).unflatten(2, x.shape[2:])
+
+
 def mix_joints(matrix: Tensor, x: Tensor) -> Tensor:
     """``[o, v]`` times ``[b, t, v, c]`` over joints: ``[b, t, o, c]``.
 
