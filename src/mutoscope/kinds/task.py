@@ -11,6 +11,7 @@ from mutoscope.config.assembly import load_model, same_data
 from mutoscope.config.measures import Metrics, RecognizerConfig
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
+from mutoscope.formats.about import TrainedConfig
 from mutoscope.formats.checkpoints import find_checkpoint
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.seeding import seeded
@@ -24,13 +25,13 @@ class LoadedModel:
 
     Args:
         module: in evaluation mode.
-        config: of its training: the nodes ``model`` and ``dataset``, and for a run's checkpoint all others.
+        config: of its training: ``model``, ``dataset``, and for a run's checkpoint all other ``settings``.
         path: of the checkpoint file or the exported folder.
         device: where it works.
     """
 
     module: GenerativeModule
-    config: Mapping[str, Any]
+    config: TrainedConfig
     path: Path
     device: torch.device
 
@@ -58,8 +59,7 @@ class LoadedModel:
     @property
     def trained_on(self) -> Mapping[str, Any]:
         """Settings of the dataset that it was trained on, as its file has them; nothing in them was checked."""
-        node: Mapping[str, Any] = self.config["dataset"]
-        return node
+        return self.config.dataset
 
     @property
     def kind(self) -> str:
@@ -131,7 +131,7 @@ class EvaluationTask:
     def untrained(self) -> GenerativeModule:
         """The model before its first iteration, with weights of the evaluation's seed."""
         with seeded(self.settings.seed, torch.device("cpu")):
-            module: GenerativeModule = build(self.model.config["model"], "model", info=self.info)
+            module: GenerativeModule = build(self.model.config.model, "model", info=self.info)
         return module.eval().to(self.device)
 
     def beside(self, checkpoints: Mapping[str, Sequence[Any]]) -> dict[str, list[LoadedModel]]:

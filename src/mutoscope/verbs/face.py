@@ -10,11 +10,12 @@ from torchmetrics import Metric
 
 from mutoscope import kinds
 from mutoscope.config.assembly import prepared
+from mutoscope.config.choices import choices, config_dirs, load_choice
 from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import build, check_config, choices, config_dirs, load_choice
+from mutoscope.config.nodes import build, check_config
 from mutoscope.config.signatures import needed
 from mutoscope.config.targets import locate
 from mutoscope.data.datamodule import DataModule

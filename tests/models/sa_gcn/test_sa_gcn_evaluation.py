@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from narrow import SA_GCN_METRICS
 from stored import numbers, protocols_missing
 
 from mutoscope.config.assembly import load_model, prepared
@@ -44,8 +45,6 @@ TINY = (
     "metrics=none",
     "callbacks=none",
 )
-#: typed below the metric: the paper's classifier, as small as the models here
-QUICK = {"accuracy_clip_critic": {"recognizer": {"max_steps": 2, "model": {"widths": [12, 10, 14, 6]}}}}
 METRICS = {
     "motion_fid",
     "motion_mmd",
@@ -73,7 +72,7 @@ def result(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
         patch.setattr(results, "say", said.append)
-        evaluation = evaluate(config, {"metrics": QUICK})
+        evaluation = evaluate(config, {"metrics": SA_GCN_METRICS})
     return evaluation, folder / "run", said
 
 
@@ -100,7 +99,7 @@ def test_the_numbers_are_those_of_the_formulas_on_the_same_clips(
 ) -> None:
     evaluation, run, _ = result
     model, config = load_model(run / "checkpoints" / "last.ckpt")
-    data = prepared(config["dataset"])
+    data = prepared(config.dataset)
     real = real_clips(data, "val", 9, "train", 1234)
     fake = model.generate(real.held_out, seed=1234).fake
     assert torch.equal(evaluation.fake, fake)

@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mutoscope.config.choices import load_choice, with_groups
 from mutoscope.config.names import check_known
-from mutoscope.config.nodes import check_config, load_choice, settings_from, with_groups
+from mutoscope.config.nodes import check_config, settings_from
 from mutoscope.config.presets import with_presets
 from mutoscope.data.anybody import ClipSet, find_clips
 from mutoscope.formats.weights import fetching
