@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -223,6 +222,9 @@ def ratio_interval(parts: Tensor) -> tuple[float, float] | None:
     if len(counted) < 2:
         return None
     if not counted.is_floating_point():
+        # slow to import, and few who import metrics ask for intervals of shares
+        from scipy.stats import binomtest
+
         low, high = binomtest(int(counted[:, 0].sum()), len(counted)).proportion_ci(0.95, method="wilson")
         return float(low), float(high)
     return bootstrap_interval(counted.double(), lambda drawn: drawn[:, 0].sum() / drawn[:, 1].sum())
