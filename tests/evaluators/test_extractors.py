@@ -162,7 +162,7 @@ def test_weights_of_something_else_are_refused(inception: Path, i3d: Path, tmp_p
     with pytest.raises(ValueError, match="they hold 'more'"):
         i3d_extractor(tmp_path / "more.pt")
     with pytest.raises(MissingWeightsError, match=r"no file .*nothing\.pt"):
-        FVD(str(tmp_path / "nothing.pt"))
+        FVD(weights=str(tmp_path / "nothing.pt"))
     with pytest.raises(ValueError, match="resize is 'nearest'"):
         inception_extractor(inception, "nearest")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="network is 'c3d'"):
@@ -170,7 +170,7 @@ def test_weights_of_something_else_are_refused(inception: Path, i3d: Path, tmp_p
 
 
 def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fid, kid = FID(str(inception)), KID(str(inception), subsets=None)
+    fid, kid = FID(weights=str(inception)), KID(weights=str(inception), subsets=None)
     assert fid.classifier is kid.classifier
     looked: list[int] = []
     look: Callable[..., Any] = type(fid.classifier)._look  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: p
 
 
 def test_a_pinned_extractor_stays_where_it_is(i3d: Path) -> None:
-    metric = FVD(str(i3d), frames=9)
+    metric = FVD(weights=str(i3d), frames=9)
     extractor = metric.classifier
     assert isinstance(extractor, Extractor)
     extractor.pin(torch.device("meta"))
@@ -196,7 +196,7 @@ def test_a_pinned_extractor_stays_where_it_is(i3d: Path) -> None:
 
 
 def test_an_extractor_never_trains(i3d: Path) -> None:
-    metric = FVD(str(i3d), frames=9)
+    metric = FVD(weights=str(i3d), frames=9)
     metric.train()
     assert not any(module.training for module in metric.classifier.modules())  # type: ignore[attr-defined]
     assert not [p for p in metric.parameters() if p.requires_grad]

@@ -126,13 +126,18 @@ class Evaluation:
                 "mutoscope": facts["versions"]["mutoscope"],
             }
         )
-        for table in self.tables.values():
-            note = " ".join(f"{row.name}: {row.what}" for row in table.rows)
-            add_results(report, table.title, table, note=note, command=self.task.settings.command)
-        for text, names in self.by_caveat().items():
-            report.add_text(f"To bear in mind with {', '.join(names)}", text)
+        self.add_further(report)
         add_origin(report, model.path, (), self.protocol, facts)
         return [report.write(out / "report.html")]
+
+    def add_further(self, report: Report, *told: str) -> None:
+        """Add to a page the tables that were not ``told`` of there, and what to bear in mind."""
+        for name, table in self.tables.items():
+            if name not in told:
+                note = " ".join(f"{row.name}: {row.what}" for row in table.rows)
+                add_results(report, table.title, table, note=note, command=self.task.settings.command)
+        for text, names in self.by_caveat().items():
+            report.add_text(f"To bear in mind with {', '.join(names)}", text)
 
     def write(self, out: str | Path) -> list[Path]:
         """Write ``metrics.json``, ``table.csv|md|tex``, ``report.html`` and media to the folder ``out``, and say so."""

@@ -1,14 +1,14 @@
 """What the work of a kind starts from: a model that was loaded, and what an evaluation is asked to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from mutoscope.config.assembly import load_model, same_data
-from mutoscope.config.measures import Metrics, RecognizerConfig
+from mutoscope.config.measures import Metrics, RecognizerConfig, SetSettings
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.checkpoints import find_checkpoint
@@ -79,6 +79,7 @@ class EvaluationSettings:
         samples_per_class: that are generated.
         seed: of the draw of real clips, and of what is generated unless there are ``seeds``.
         seeds: of what is generated; rows of models are over all of them.
+        sets: what is told of sets of clips beside their distances.
         strict: let errors of metrics through, for finding their cause.
         command: that repeats the evaluation.
     """
@@ -92,6 +93,7 @@ class EvaluationSettings:
     seeds: Sequence[int]
     strict: bool
     command: str
+    sets: SetSettings = field(default_factory=SetSettings)
 
 
 @dataclass(frozen=True)
