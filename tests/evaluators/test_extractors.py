@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from mutoscope.evaluators.inception_v3 import resize_as_tensorflow1
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import DamagedFileError
 from mutoscope.formats.weights import MissingWeightsError
-from mutoscope.metrics.common import TooFewSamplesError
+from mutoscope.metrics.common import MetricWarning, TooFewSamplesError
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,47 @@ def test_i3d_is_that_of_cd_fvd(i3d: Path) -> None:
     close(i3d_extractor(i3d, "i3d_tats", frames=None).features(frames)[0], wanted)
     # TensorFlow's constant of batch normalisation makes another number of the same weights
     assert not torch.allclose(i3d_extractor(i3d, frames=None).features(frames)[0], wanted, rtol=1e-4)
+
+
+def test_fvd_is_that_of_cd_fvd_from_end_to_end(i3d: Path) -> None:
+    """Frames in, distance out: its preprocessing, network, moments and matrix root, on the same weights."""
+    theirs = pytest.importorskip("cdfvd.fvd", reason="cd-fvd is not installed").cdfvd(
+        "i3d", ckpt_path=str(i3d), device="cpu"
+    )
+    sides = clips(6, 9, 48, 40), clips(5, 9, 48, 40, seed=1) // 2
+    metric = FVD(weights=str(i3d), network="i3d_tats", frames=None)
+    metric.update(fake_frames=sides[1])
+    metric.update(real_frames=sides[0])
+    wanted = theirs.compute_fvd(*(side.permute(0, 1, 3, 4, 2).numpy() for side in sides))
+    assert wanted > 1
+    with pytest.warns(MetricWarning, match="biased upward"):
+        assert float(metric.compute()) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_fid_is_that_of_pytorch_fid_from_features_on(inception: Path) -> None:
+    """Its own network and matrix root, on the same weights."""
+    theirs = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
+    score = pytest.importorskip("pytorch_fid.fid_score")
+    sides = clips(2, 3, 64, 48), clips(1, 5, 64, 48, seed=1) // 2
+    network = pytorch_fid_network(theirs, inception)
+    metric = FID(weights=str(inception), resize="bilinear")
+    moments = []
+    for name, frames in zip(("real", "fake"), sides, strict=True):
+        metric.update(**{f"{name}_frames": frames})
+        with torch.no_grad():
+            features = network(frames.flatten(0, 1) / 255)[0].flatten(1).double().numpy()
+        moments += [features.mean(axis=0), np.cov(features, rowvar=False)]
+    wanted = score.calculate_frechet_distance(*moments)
+    assert wanted > 0.1
+    with pytest.warns(MetricWarning, match="biased upward"):
+        assert float(metric.compute()) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def pytorch_fid_network(theirs: Any, inception: Path) -> nn.Module:
+    """Its network with these weights, without fetching its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: torch.load(inception, weights_only=True))
+        return theirs.InceptionV3([3]).eval()
 
 
 def test_i3d_looks_at_the_frames_that_it_was_told(i3d: Path) -> None:

@@ -11,7 +11,7 @@ from mutoscope.evaluators.trained import TrainedRecognizer
 from mutoscope.kinds.beside import named
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, real_clips
-from mutoscope.kinds.motion.measure import motion_metrics, named_clips
+from mutoscope.kinds.motion.measure import content_of, motion_metrics, named_clips
 from mutoscope.kinds.motion.results import MotionEvaluation
 from mutoscope.kinds.motion.settings import MotionOptions
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
@@ -57,6 +57,7 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
     for name, note in notes.items():
         caveats[name] = f"{caveats[name]} {note}" if name in caveats else note
     protocol = _protocol(task, recognizers, real, beside)
+    content = content_of(real.reference, info.classes)
     table = Table(
         f"{protocol['clips_per_row']} clips per row, held against {protocol['reference']}",
         rows,
@@ -65,7 +66,8 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
             name: protocol_of(
                 name,
                 metric,
-                dataset=datamodule.fingerprint,
+                # presets are measured as anybody's motions are
+                dataset=content if getattr(metric, "preset", None) else datamodule.fingerprint,
                 info=info,
                 n_fake=len(real.held_out),
                 n_real=len(real.reference),

@@ -1,7 +1,8 @@
 """Clips and samples by the names that metrics of motion ask for, and those metrics."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,6 +40,15 @@ def named_sample(sample: MotionSample) -> dict[str, Any]:
 def named_clips(batch: MotionBatch) -> dict[str, Any]:
     """Real clips by the names that motion metrics ask for."""
     return {"joints": batch.joints, "label": batch.label, "mask": batch.mask, "real": True}
+
+
+def content_of(clips: MotionBatch, classes: Sequence[str]) -> str:
+    """Fingerprint of clips and the names of their classes, wherever they lie and in whatever order."""
+    found = []
+    for joints, label in zip(clips.joints.float(), clips.label.tolist(), strict=True):
+        about = f"{tuple(joints.shape)} {classes[label]}".encode()
+        found.append(hashlib.sha256(about + joints.contiguous().numpy().tobytes()).digest())
+    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
 
 
 def motion_metrics(

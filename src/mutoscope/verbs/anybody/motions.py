@@ -1,6 +1,5 @@
 """Anybody's motions against real ones, beside the foils and the floor that a model's motions stand beside."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from mutoscope.data.sampling import even_order
 from mutoscope.evaluators.metrics import Provided, build_metrics
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, select
-from mutoscope.kinds.motion.measure import named_clips
+from mutoscope.kinds.motion.measure import content_of, named_clips
 from mutoscope.kinds.set_measuring import protocols_of
 from mutoscope.kinds.tables import Row, Table, metric_column
 from mutoscope.metrics.common import AbsentMetric, TooFewSamplesError
@@ -44,7 +43,7 @@ def measure_motions(task: ClipTask) -> SetEvaluation:
     metrics = _metrics(task.metrics, info, real.joints)
     measured = Measuring(metrics, named_clips(real), strict=task.strict)
     main = _row(measured, Candidate("fake", "model", f"What lies in {task.fake.root}.", fake))
-    content = hashlib.sha256(b"".join(sorted(map(_digest, real.joints, real.label)))).hexdigest()[:16]
+    content = content_of(real, classes)
     protocols = protocols_of(metrics, content, info, len(fake), len(real), task.seed)
     title = f"{len(fake)} motions against {len(real)} real ones"
     tables = {"rows": Table(title, [main], _columns(metrics), protocols)}
@@ -160,8 +159,3 @@ def _halves(real: MotionBatch, limit: int, seed: int) -> tuple[MotionBatch, Moti
     full = torch.bincount(real.label)[real.label] // 2 * 2
     sides = [order[((rank % 2 == parity) & (rank < full))[order]][:limit] for parity in (0, 1)]
     return select(real, sides[0]), select(real, sides[1])
-
-
-def _digest(joints: Tensor, label: Tensor) -> bytes:
-    about = f"{tuple(joints.shape)} {int(label)}".encode()
-    return hashlib.sha256(about + joints.contiguous().numpy().tobytes()).digest()
