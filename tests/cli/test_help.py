@@ -72,7 +72,10 @@ def test_the_help_shows_groups_values_and_phrases_soon() -> None:
     text = help_text("train", ["model=sa_gcn", "dataset=human36m", "trainer.max_steps=7"])
     assert time.monotonic() - began < patience(5)
     lines = text.splitlines()
-    assert "model: ag2vid, clip_recognizer, glass, kinetic_gan, recognizer, sa_gcn, track_classifier" in lines
+    assert (
+        "model: ag2vid, clip_recognizer, glass, kinetic_gan, movement_recognizer, recognizer, sa_gcn, track_classifier"
+        in lines
+    )
     (steps,) = [line for line in lines if line.startswith("trainer.max_steps=7 ")]
     assert steps.endswith("iterations, one mini-batch each")
     (heads,) = [line for line in lines if line.startswith("model.generator.heads=3 ")]

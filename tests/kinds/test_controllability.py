@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mutoscope.evaluators.trained import Trained
 from mutoscope.kinds.action_graph.controllability import GraphControl, inside_boxes
-from mutoscope.kinds.controllability import Answer, Asking, Controllable, Wishes, in_region, row_of, share_of
+from mutoscope.kinds.controllability import Answer, Asking, Controllable, Wishes, in_region, row_of, share_of, visible
 from mutoscope.kinds.motion.controllability import MotionControl, Sampler, clips_as_answers
 from mutoscope.kinds.video.controllability import ActionControl, ShiftControl
 from mutoscope.metrics.common import TooFewSamplesError
@@ -142,6 +142,10 @@ def test_questions_that_cannot_be_asked_have_their_reasons() -> None:
     assert row.absent["timing"] == found["timing"].absent
     low, high = row.intervals["action_swap"]
     assert low < high == pytest.approx(1)
+    # all cases alike: a share is still unsure, an amount is not known to be
+    obeyed = row_of("model", "model", "Obeys.", Asking(Lamps(light), 0).answers())
+    assert obeyed.intervals["effect_over_nothing"] == pytest.approx((1, 1), abs=1e-3)
+    assert obeyed.intervals["timing"][0] < 0.9
 
 
 def test_a_question_that_fails_leaves_the_others() -> None:
@@ -360,6 +364,31 @@ def test_graphs_that_are_obeyed_are_told_from_graphs_that_are_not(blocks: Action
     assert values(graphs(blocks, lambda batch: laid_out(batch, late=0.4)))["timing"] == 0
     ceiling = asked.ceiling().values
     assert (ceiling["action_swap"], ceiling["locality"]) == (1, pytest.approx(1))
+
+
+def test_where_no_other_action_can_be_asked_the_other_questions_are(blocks: ActionGraphBatch) -> None:
+    """What contains takes another object, and no other action of these clips does."""
+    graph = blocks.graph
+    contain = torch.full_like(graph.action, CATER_VOCABULARY.action("contain"))
+    other = torch.where(graph.subject % 3 == 0, graph.subject + 1, graph.subject - 1)
+    asked = graphs(replace(blocks, graph=replace(graph, action=contain, object=other)), laid_out)
+    found = Asking(asked, 0).answers()
+    assert found["action_swap"].absent == "no second action can be asked for from the same start."
+    assert (found["timing"].value, found["locality"].value) == (1, pytest.approx(1))
+    # of actions with a destination another one is known, though no clip shows it
+    sliding = replace(blocks, graph=replace(graph, action=torch.full_like(graph.action, SLIDE)))
+    assert values(graphs(sliding, laid_out))["action_swap"] == 1
+    still = replace(blocks, boxes=blocks.boxes[:, :1].repeat(1, LENGTH, 1))
+    absent = {answer.absent for answer in Asking(graphs(still, laid_out), 0).answers().values()}
+    assert absent == {"no clip asks for an action that moves something."}
+
+
+def test_changes_that_nobody_sees_are_none() -> None:
+    frames = torch.full((1, 2, 3, 4, 4), 100, dtype=torch.uint8)
+    other = frames.clone()
+    other[0, 0] += 3
+    other[0, 1, :, 0, 0] = 90
+    assert visible(frames, other).sum(dim=(2, 3)).tolist() == [[0, 30]]
 
 
 def test_boxes_are_filled_to_the_pixel() -> None:

@@ -26,6 +26,9 @@ SampleT = TypeVar("SampleT")
 #: an action begins in time within this share of a clip
 IN_TIME = 1 / 6
 
+#: levels of a colour, of 255, below which nobody sees a change
+_VISIBLE = 4
+
 #: the questions, the same for all kinds
 QUESTIONS = (
     Column(
@@ -148,7 +151,7 @@ class Answer:
     """The answer to one question.
 
     Args:
-        parts: ``[m, 2]`` float64 numerator and denominator of every case.
+        parts: ``[m, 2]`` numerator and denominator of every case; whole numbers, 0 or 1, where it is a share.
         chance: what a model that ignores the action reaches, where that is known.
         absent: why there is no answer.
     """
@@ -167,12 +170,21 @@ class Answer:
 def share_of(right: Tensor, counted: Tensor | None = None) -> Tensor:
     """``[m, 2]`` parts of a share: cases ``[m]`` that are right, of those that count."""
     counted = torch.ones_like(right, dtype=torch.bool) if counted is None else counted
-    return torch.stack([right & counted, counted], dim=1).double()
+    return torch.stack([right & counted, counted], dim=1).long()
 
 
 def in_time(begun: Tensor, asked: Tensor | float) -> Tensor:
     """Bool: whether an action begins when it was asked to, both as shares of the clip."""
     return (begun - asked).abs() <= IN_TIME + 1e-6
+
+
+def visible(one: Tensor, other: Tensor) -> Tensor:
+    """Differences of frames ``[n, t, 3, h, w]`` uint8, summed over colours: ``[n, t, h, w]``.
+
+    Those below four levels of each colour are 0: what coding and rounding leave is no change.
+    """
+    differs = (one.short() - other.short()).abs().sum(dim=2)
+    return differs * (differs >= 3 * _VISIBLE)
 
 
 def in_region(change: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -159,6 +158,7 @@ def protocol_of(
         length=info.length,
         fps=info.fps,
         seed=seed,
+        version=getattr(metric, "version", 1),
         preset=getattr(metric, "preset", None),
         resize=getattr(view, "resize", None),
         quantisation=None if view is None else f"uint8, {view.scale}",
@@ -214,16 +214,18 @@ def ratio_interval(parts: Tensor) -> tuple[float, float] | None:
     """95 % interval of a ratio of sums over independent cases: Wilson's for shares, a bootstrap over cases for others.
 
     Args:
-        parts: ``[m, 2]`` numerators and denominators.
+        parts: ``[m, 2]`` numerators and denominators; of shares whole numbers, 0 or 1.
 
     Returns:
         Its ends; ``None`` with fewer than two cases that count.
     """
-    counted = parts[parts[:, 1] > 0].double()
+    counted = parts[parts[:, 1] > 0]
     if len(counted) < 2:
         return None
-    top, bottom = counted.unbind(dim=1)
-    if bool((bottom == 1).all()) and bool(((top == 0) | (top == 1)).all()):
-        low, high = binomtest(int(top.sum()), len(counted)).proportion_ci(0.95, method="wilson")
+    if not counted.is_floating_point():
+        # slow to import, and few who import metrics ask for intervals of shares
+        from scipy.stats import binomtest
+
+        low, high = binomtest(int(counted[:, 0].sum()), len(counted)).proportion_ci(0.95, method="wilson")
         return float(low), float(high)
-    return bootstrap_interval(counted, lambda drawn: drawn[:, 0].sum() / drawn[:, 1].sum())
+    return bootstrap_interval(counted.double(), lambda drawn: drawn[:, 0].sum() / drawn[:, 1].sum())

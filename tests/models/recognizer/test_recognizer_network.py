@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mutoscope.config.nodes import load_choice
+from mutoscope.config.choices import load_choice
 from mutoscope.metrics import MotionFID, RecognitionAccuracy
 from mutoscope.models.recognizer import RecognizerNet
 from mutoscope.models.recognizer.network import GraphTemporalBlock

@@ -19,6 +19,7 @@ from mutoscope.kinds.controllability import (
     in_time,
     row_of,
     share_of,
+    visible,
 )
 from mutoscope.kinds.tables import Row, Table
 from mutoscope.kinds.task import EvaluationTask
@@ -94,7 +95,6 @@ class GraphControl(Controllable[ActionGraphBatch, ActionGraphSample]):
         clips, edges, other = self._cases()
         asked = self.clips.select(clips.tolist())
         first = with_edges(self.clips.graph, edges, SINGLE)
-        second = replace(first, action=other)
         nothing = with_edges(self.clips.graph, edges[:0], SINGLE)
         timed = [(with_edges(self.clips.graph, edges, clock), when) for clock, when in ((EARLY, 0.0), (LATE, _LATE))]
 
@@ -103,45 +103,50 @@ class GraphControl(Controllable[ActionGraphBatch, ActionGraphSample]):
 
         return Wishes(
             of(first),
-            of(second),
+            None if other is None else of(replace(first, action=other)),
             of(nothing),
             self._together(),
             [(of(graph), when) for graph, when in timed],
         )
 
-    def _cases(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Clips ``[n]``, the edge of each, and the action that is asked for in its place."""
-        graph, vocabulary = self.clips.graph, self.vocabulary
+    def _cases(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Clips ``[n]``, the edge of each, and the action that is asked for in its place, if any can be."""
+        graph = self.clips.graph
         alike = self._alike()
         moves = moving_objects(self.clips.boxes)[graph.subject]
         generator = torch.Generator().manual_seed(self.seed)
         found: dict[int, tuple[int, int]] = {}
-        for action in torch.randperm(len(vocabulary.actions), generator=generator).tolist():
+        swapped = any(alike.values())
+        for action in torch.randperm(len(self.vocabulary.actions), generator=generator).tolist():
             others = alike.get(action, [])
             clips, edges = one_edge_each(graph, action)
             for clip, edge in zip(clips.tolist(), edges.tolist(), strict=True):
-                if others and bool(moves[edge]) and clip not in found:
-                    number = int(torch.randint(len(others), (), generator=generator))
-                    found[clip] = edge, others[number]
+                if action in alike and (others or not swapped) and bool(moves[edge]) and clip not in found:
+                    number = int(torch.randint(len(others), (), generator=generator)) if others else 0
+                    found[clip] = edge, (others or [action])[number]
         if not found:
-            raise ValueError("no clip asks for an action that moves something and could be another one.")
+            raise ValueError("no clip asks for an action that moves something.")
         order = sorted(found)
         edges, other = torch.tensor([found[clip] for clip in order]).unbind(dim=1)
-        return torch.tensor(order), edges, other
+        return torch.tensor(order), edges, other if swapped else None
 
     def _alike(self) -> dict[int, list[int]]:
-        """By action, those that take the same objects and destinations, as far as the true clips show."""
+        """By action that moves things in the clips, others that take the same objects and destinations.
+
+        Actions with destinations are those of a single object; which objects others take is told by the clips alone.
+        """
         graph, vocabulary = self.clips.graph, self.vocabulary
+        moves = moving_objects(self.clips.boxes)[graph.subject]
         kinds: dict[int, tuple[bool, bool]] = {}
-        for name in vocabulary.action_names:
-            action = vocabulary.action(name)
-            edges = graph.action == action
-            if name != "no_op" and edges.any():
+        for action in (vocabulary.action(name) for name in vocabulary.action_names if name != "no_op"):
+            edges = (graph.action == action) & moves
+            if edges.any():
                 alone = bool((graph.subject[edges] == graph.object[edges]).all())
-                moves = bool(moving_objects(self.clips.boxes)[graph.subject[edges]].any())
-                if moves:
-                    kinds[action] = alone, vocabulary.takes_destination(action)
-        return {a: [b for b, theirs in kinds.items() if b != a and theirs == own] for a, own in kinds.items()}
+                kinds[action] = alone, vocabulary.takes_destination(action)
+        known = kinds | {
+            action: (True, True) for action in range(len(vocabulary.actions)) if vocabulary.takes_destination(action)
+        }
+        return {a: [b for b, theirs in known.items() if b != a and theirs == own] for a, own in kinds.items()}
 
     def _together(self) -> tuple[ActionGraphBatch, ActionGraphBatch, ActionGraphBatch] | None:
         """The first of the paper's composed actions that there is room for, and its two actions alone."""
@@ -187,7 +192,7 @@ class GraphControl(Controllable[ActionGraphBatch, ActionGraphSample]):
         asked[torch.cat([graph.subject, graph.object])] = True
         asked &= graph.real
         if sample.drawn:
-            differs = (sample.fake.short() - nothing.fake.short()).abs().sum(dim=2)
+            differs = visible(sample.fake, nothing.fake)
             size = differs.shape[-2:]
             region = torch.zeros_like(differs, dtype=torch.bool)
             for boxes in (sample.boxes, nothing.boxes):

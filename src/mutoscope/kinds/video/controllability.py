@@ -17,6 +17,7 @@ from mutoscope.kinds.controllability import (
     in_region,
     row_of,
     share_of,
+    visible,
 )
 from mutoscope.kinds.tables import Row, Table
 from mutoscope.kinds.task import EvaluationTask
@@ -132,7 +133,7 @@ class _Steering(Controllable[Steps, Played]):
     def change(self, sample: Played, nothing: Played | None, request: Steps) -> tuple[Tensor, Tensor, Tensor]:
         if nothing is None:
             raise ValueError("what changes is told from what happens unasked.")
-        differs = (sample.frames.short() - nothing.frames.short()).abs().sum(dim=2)
+        differs = visible(sample.frames, nothing.frames)
         agent = (sample.found.masks > _AGENT) | (nothing.found.masks > _AGENT)
         # the given frame changes for nobody
         return in_region(differs[:, 1:], agent[:, 1:, 0])
