@@ -18,7 +18,7 @@ help:
 	@echo "make quickstart_glass  video that one steers, from unlabelled clips of drawn characters (ten minutes of one core)"
 	@echo "make check       lint, format and types"
 	@echo "make test        the test suite in WORKERS=2 processes; MUTOSCOPE_TEST_PATIENCE=4 waits four times as long"
-	@echo "make test_slow   compiled networks and notebooks"
+	@echo "make test_slow   compiled networks, notebooks, and whole programs that are launched, killed or installed"
 	@echo "make test_browser  reports in Chromium, where there is one"
 	@echo "make metrics_see  which metric sees what, drawn anew for the page on metrics"
 	@echo "make docs        the documentation, build/docs/index.html"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mutoscope.nn.convolution import BLOCKS, LARGE, MANY, Conv2d, conv2d
+from mutoscope.nn.convolution import BLOCKS, HEAVY, LARGE, MANY, MANY_PAIRS, Conv2d, conv2d
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -42,17 +42,32 @@ def kernels_called(x: torch.Tensor, weight: torch.Tensor) -> set[str]:
 
 
 def test_many_channels_and_pixels_are_convolved_by_winograds_method() -> None:
-    channels = torch.randn(MANY, MANY, 3, 3)
+    out = MANY_PAIRS // MANY
+    channels = torch.randn(out, MANY, 3, 3)
     side = BLOCKS  # two pictures, eight rows: as many pixels as it takes
     assert "aten::bmm" in kernels_called(torch.randn(2, MANY, 8, side), channels)
     for x, weight in (
         (torch.randn(1, MANY, 8, side), channels),
         (torch.randn(2, MANY - 1, 8, side), channels[:, 1:]),
+        (torch.randn(2, MANY, 8, side), channels[1:]),
         (torch.randn(2, MANY, 8, side).bfloat16(), channels.bfloat16()),
     ):
         assert "aten::bmm" not in kernels_called(x, weight)
     with torch.autocast("cpu", torch.bfloat16):
         assert "aten::bmm" not in kernels_called(torch.randn(2, MANY, 8, side), channels)
+
+
+def test_the_order_of_inputs_in_memory_does_not_matter_to_heavy_kernels() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 3, 5, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(20, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert HEAVY * x.numel() < weight.numel() < LARGE * x.numel()
+    found, expected = conv2d(x, weight, padding=1), F.conv2d(x, weight, padding=1)
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad(y, (x, weight), direction) for y in (found, expected))
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(of_ours, of_theirs)
 
 
 def test_layer_keeps_names_and_numbers_of_torch() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import forked_ranks
 import pytest
+import torch
 from cater_tree import write_tree
 from narrow import AG2VID, CLIPS, GLASS, KINETIC_GAN, PEOPLE, QUIET, SA_GCN, SPRITES
 from places import SUPPORT
@@ -68,6 +69,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "model.ema_half_life=2",
             "metrics=video",
             "+callbacks.probe={_target_:sprites_probe.Probe}",
+        ),
+        "restarted": (
+            *GLASS,
+            *SPRITES,
+            steps,
+            "dataset.batch_size=1",
+            "model.pretraining=0",
+            "model.ema_half_life=2",
+            "model.restart_codes=1",
+            "metrics=video",
+            "+callbacks.probe={_target_:sprites_probe.Restarts}",
         ),
         "stopped": (
             *KINETIC_GAN,
@@ -173,6 +185,20 @@ def test_glass_learns_from_different_clips(folder: Path) -> None:
     ranks = seen_by(folder, "glass")
     assert len(ranks[0]["clips"]) == STEPS
     assert not set(ranks[0]["clips"]) & set(ranks[1]["clips"])
+
+
+def test_codes_that_nobody_uses_move_to_the_same_place_on_both_ranks(folder: Path) -> None:
+    first, second = seen_by(folder, "restarted")
+    assert not set(first["clips"]) & set(second["clips"])
+    for what in ("weights", "codes", "idle", "momentum"):
+        assert first[what] == second[what], what
+    # the learning rate moves a number by 0.0004 at most; what moves farther was put there, and leads on from nowhere
+    codes, momentum = torch.tensor(first["codes"]), torch.tensor(first["momentum"])[:, 0]
+    moved = (codes[1:] - codes[:-1]).abs().amax(2) > 0.01
+    assert moved.any()
+    assert not moved.all()
+    assert (momentum[1:][moved] == 0).all()
+    assert (momentum[1:][~moved] != 0).any()
 
 
 def test_told_to_end_both_stop_after_the_same_iteration(folder: Path) -> None:

@@ -23,6 +23,7 @@ class EvaluateConfig:
         out: the folder to write; beside the checkpoints by default.
         split: that is held out.
         samples_per_class: that are generated and held against real clips.
+        controllability: cases of every question whether the model does what is asked; 0 leaves them out.
         seed: of latents and of which real clips are drawn.
         seeds: of latents alone, several.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
@@ -40,6 +41,7 @@ class EvaluateConfig:
     out: str | None = None
     split: str = "val"
     samples_per_class: int = 100
+    controllability: int = 24
     seed: int = 1234
     seeds: Any = None
     accelerator: str = "auto"
@@ -66,6 +68,8 @@ class EvaluateConfig:
         checked = check_config(others, [*_names(cls), *options])
         shared, own = _divided(cls, {**checked, "metrics": config.get("metrics")})
         asked = settings_from({**shared, "options": own}, cls, "")
+        if asked.controllability < 0:
+            raise ConfigError(f"controllability is {asked.controllability}, expected a number of cases, or 0 for none.")
         if asked.seeds is not None:
             _check_seeds(asked.seeds)
         told = {one.name for one in fields(SetSettings)}

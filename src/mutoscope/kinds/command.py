@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 
 #: groups of which only what was chosen or typed is repeated
 _GROUPS = ("dataset", "metrics", "recognizer")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.report_parts import add_controllability, add_origin, add_results
 from mutoscope.kinds.tables import Row, Table, as_markdown, for_terminal, rows_json, write_results
 from mutoscope.kinds.task import EvaluationTask
 from mutoscope.metrics.protocol import Protocol
@@ -133,9 +133,10 @@ class Evaluation:
     def add_further(self, report: Report, *told: str) -> None:
         """Add to a page the tables that were not ``told`` of there, and what to bear in mind."""
         for name, table in self.tables.items():
-            if name not in told:
+            if name not in (*told, "controllability"):
                 note = " ".join(f"{row.name}: {row.what}" for row in table.rows)
                 add_results(report, table.title, table, note=note, command=self.task.settings.command)
+        add_controllability(report, self.tables, self.protocol)
         for text, names in self.by_caveat().items():
             report.add_text(f"To bear in mind with {', '.join(names)}", text)
 

@@ -8,8 +8,12 @@ from mutoscope.nn.winograd import conv3x3
 
 #: a kernel counts as large from so many times the numbers of its input on
 LARGE = 20
+#: and from here on bringing it into the order that channels-last inputs need costs more than bringing them into planes
+HEAVY = 4
 #: fewest channels on either side, and fewest blocks of 4x4 pixels, for which Winograd's method is the quicker one
 MANY, BLOCKS = 64, 96
+#: the same for the product of both sides, where direct convolutions have vectors of 16 numbers to work with
+MANY_PAIRS = 2 * MANY * MANY if torch.backends.cpu.get_cpu_capability() == "AVX512" else MANY * MANY
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> Tensor:
@@ -21,8 +25,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 
     reads the kernel as it lies.
 
     Where there are many channels and pixels, 3x3 kernels go through :func:`mutoscope.nn.winograd.conv3x3`, in half
-    the time all in all. This does not happen under autocast to a lower precision or while compiling, and it cannot be
-    differentiated twice.
+    the time at 256 channels. This does not happen under autocast to a lower precision or while compiling, and it
+    cannot be differentiated twice.
 
     Args:
         x: ``[n, c, h, w]``.
@@ -35,8 +39,11 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 
     """
     if _suits_winograd(x, weight, stride, padding):
         return conv3x3(x, weight, bias)
-    if x.device.type != "cpu" or weight.numel() < LARGE * x.numel() or not weight.is_contiguous():
+    if x.device.type != "cpu":
         return F.conv2d(x, weight, bias, stride, padding)
+    if weight.numel() < LARGE * x.numel() or not weight.is_contiguous():
+        planes = weight.numel() > HEAVY * x.numel()
+        return F.conv2d(x.contiguous() if planes else x, weight, bias, stride, padding)
     kernel = (weight.shape[2], weight.shape[3])
     height, width = (
         (side + 2 * padding - extent) // stride + 1 for side, extent in zip(x.shape[2:], kernel, strict=True)
@@ -67,7 +74,8 @@ def pooled_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
 def _suits_winograd(x: Tensor, weight: Tensor, stride: int, padding: int) -> bool:
     if x.device.type != "cpu" or weight.shape[2:] != (3, 3) or stride != 1 or padding != 1:
         return False
-    if min(weight.shape[:2]) < MANY or len(x) * x.shape[2] * x.shape[3] < 16 * BLOCKS:
+    c_out, c_in = weight.shape[:2]
+    if min(c_out, c_in) < MANY or c_out * c_in < MANY_PAIRS or len(x) * x.shape[2] * x.shape[3] < 16 * BLOCKS:
         return False
     precise = x.dtype == weight.dtype and x.dtype in (torch.float32, torch.float64)
     return precise and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()

@@ -1,5 +1,6 @@
 """Videos in the layout of Playable Video Generation: read as they are labelled, written as they are read."""
 
+import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -66,6 +67,32 @@ def test_clips_have_the_labels_of_their_steps(whole_tree: Path) -> None:
     assert batch.sprites.tolist() == [3]
     assert data.info.classes == tuple("012345678")
     assert [len(data.dataset(split)) for split in ("val", "test")] == [3, 6]
+
+
+def test_masks_are_kept_in_one_channel_and_those_kept_in_three_are_still_read(tree: Path) -> None:
+    data = opened(tree)
+    masks, frames = data._masks_path / "frames.bin", data._frames_path / "frames.bin"
+    assert 3 * masks.stat().st_size == frames.stat().st_size
+    wanted = data.dataset("train").video(0).masks
+    # as they were kept before
+    index = json.loads((data._masks_path / "index.json").read_text())
+    kept = np.fromfile(masks, np.uint8).reshape(-1, 1, *SIZE)
+    np.broadcast_to(kept, (len(kept), 3, *SIZE)).tofile(masks)
+    old = {key: value for key, value in index.items() if key != "channels"} | {"format": 2}
+    (data._masks_path / "index.json").write_text(json.dumps(old))
+    found = opened(tree).dataset("train").video(0).masks
+    assert found is not None
+    assert wanted is not None
+    assert torch.equal(found, wanted)
+    # and one that was begun in three channels is begun again
+    parts = data._masks_path.with_name("masks.parts")
+    data._masks_path.rename(parts)
+    (parts / "index.json").unlink()
+    (parts / "done.jsonl").write_text("".join(json.dumps([name, FRAMES]) + "\n" for name in index["names"]))
+    again = opened(tree).dataset("train").video(0).masks
+    assert again is not None
+    assert torch.equal(again, wanted)
+    assert 3 * masks.stat().st_size == frames.stat().st_size
 
 
 def test_frames_that_are_left_out_still_move(whole_tree: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
@@ -119,3 +119,11 @@ def test_a_code_that_nobody_uses_moves_to_where_actions_are() -> None:
     assert torch.equal(codes[:2], before[:2])
     assert any(torch.equal(codes[2], one) for one in seen)
     assert restarts.idle.tolist() == [0, 1, 0]
+
+
+def test_the_optimiser_forgets_where_a_moved_code_was_going() -> None:
+    torch.manual_seed(0)
+    codes, momentum = torch.zeros(3, 2), torch.ones(3, 2)
+    CodeRestarts(3, after=1)(codes, torch.tensor([0, 2]), torch.randn(2, 2), momentum)
+    assert codes[1].any()
+    assert momentum.tolist() == [[1, 1], [0, 0], [1, 1]]

@@ -18,6 +18,7 @@ from mutoscope.kinds.action_graph.control import (
     control_over_runs,
     timing_rows,
 )
+from mutoscope.kinds.action_graph.controllability import graph_control
 from mutoscope.kinds.action_graph.measure import CHUNK, chunks, named_layout, named_sample, need_recognizer
 from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
 from mutoscope.kinds.measuring import Measuring, reason_of
@@ -124,6 +125,10 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     }
     judge = state_hash(classifier.network.state_dict())
     tables = {**_tables(task, layouts, rows, control, metrics, len(clips), judge), **of_clips}
+    if settings.controllability:
+        tables["controllability"], protocol["controllability"] = graph_control(
+            task, classifier, clips, lambda one, asked, seed: _generate(one, asked, None, seed)
+        )
     return ActionGraphEvaluation(
         task=task, protocol=protocol, tables=tables, caveats=caveats, control=control, sample=sample, clips=clips
     )

@@ -11,7 +11,8 @@ from mutoscope.evaluators.trained import TrainedRecognizer
 from mutoscope.kinds.beside import named
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, real_clips
-from mutoscope.kinds.motion.measure import content_of, motion_metrics, named_clips
+from mutoscope.kinds.motion.controllability import motion_control
+from mutoscope.kinds.motion.measure import Recognizers, content_of, motion_metrics, named_clips
 from mutoscope.kinds.motion.results import MotionEvaluation
 from mutoscope.kinds.motion.settings import MotionOptions
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
@@ -42,7 +43,8 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
     if taken := {"untrained", "trained", *(foil.name for foil in below)} & set(others):
         raise ConfigError(f"beside names a checkpoint '{taken.pop()}', which is a row already; give it another name.")
     beside = task.beside(others)
-    metrics, recognizers = motion_metrics(datamodule, settings.metrics, settings.recognizer, real.all_training.joints)
+    known = Recognizers(datamodule, settings.recognizer)
+    metrics, recognizers = motion_metrics(settings.metrics, known, real.all_training.joints)
 
     fakes: dict[str, Tensor] = {}
     candidates = _generated(
@@ -76,10 +78,13 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
             for name, metric in metrics.items()
         },
     )
+    tables = {"rows": table}
+    if settings.controllability:
+        tables["controllability"], protocol["controllability"] = motion_control(task, real, known)
     return MotionEvaluation(
         task=task,
         protocol=protocol,
-        tables={"rows": table},
+        tables=tables,
         caveats=caveats,
         fake=fakes["trained"],
         real=real.held_out,

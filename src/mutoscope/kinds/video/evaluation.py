@@ -13,6 +13,7 @@ from mutoscope.kinds.set_measuring import of_sets
 from mutoscope.kinds.set_tables import sample_tables
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
+from mutoscope.kinds.video.controllability import video_control
 from mutoscope.kinds.video.generation import on_host, steerable
 from mutoscope.kinds.video.measure import chunks, named_sample, video_metrics
 from mutoscope.kinds.video.obedience import obedience
@@ -79,7 +80,7 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
     tables |= of_clips
     say("Asking for shifts and actions, and looking whether they come back ...")
     tables["control"] = obedience(model, clips, settings.seed)
-    protocol = {
+    protocol: dict[str, Any] = {
         "dataset": info.name,
         "dataset_fingerprint": datamodule.fingerprint,
         "split": settings.split,
@@ -92,6 +93,8 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
         "checkpoint": task.paths,
         "command": settings.command,
     }
+    if settings.controllability:
+        tables["controllability"], protocol["controllability"] = video_control(task, clips)
     shown = clips.select(range(min(_SHOWN, len(clips))))
     return VideoEvaluation(
         task=task, protocol=protocol, tables=tables, caveats=caveats, shown=_shown(model, shown), clips=shown

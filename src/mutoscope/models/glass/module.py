@@ -208,9 +208,16 @@ class Glass(Drawing):
             if self.restarts is not None:
                 seen = [part.drawn for part in parts if part.drawn is not None]
                 index, projected = (torch.cat([getattr(x, n).detach() for x in seen]) for n in ("index", "projected"))
-                self.restarts(self.network.local_motion.actions.codes, index, projected)
+                codes = self.network.local_motion.actions.codes
+                self.restarts(codes, index, projected, self._momentum_of(codes))
         elif self.decay_untrained:
             self.update("local_motion", [self._nothing])
+
+    def _momentum_of(self, codes: Tensor) -> Tensor | None:
+        """What optimisers like Adam, or plain descent with momentum, remember of the codes' direction."""
+        optimizer = self._wrapped_optimizers()[self.optimizer_names.index("local_motion")].optimizer
+        state = optimizer.state.get(codes, {})
+        return state.get("exp_avg", state.get("momentum_buffer"))
 
     def _look(self, parts: Sequence[_Part]) -> None:
         """What global motion analysis finds when it is not trained: with its running statistics."""

@@ -24,13 +24,16 @@ class CodeRestarts(nn.Module):
         self.register_buffer("idle", torch.zeros(codes, dtype=torch.long))
 
     @torch.no_grad()
-    def forward(self, codes: Tensor, index: Tensor, projected: Tensor) -> None:
+    def forward(self, codes: Tensor, index: Tensor, projected: Tensor, momentum: Tensor | None = None) -> None:
         """Take note of an iteration; processes of one training must all call this, and move the same codes.
 
         Args:
             codes: ``[k, d]``, changed in place.
             index: ``[n]`` which were used.
             projected: ``[n, d]`` the directions that they stand for.
+            momentum: ``[k, d]`` the optimiser's mean of the codes' gradients, where it has one; forgotten, in place,
+                for codes that move, since it leads on from where they were. The mean of squares stays: it belongs to
+                the steps' size, and without it the next one would be three times too long.
         """
         used = torch.zeros_like(self.idle).index_fill_(0, index, 1)
         picked = projected[torch.randint(len(projected), (len(codes),), device=projected.device)].to(codes.dtype)
@@ -41,3 +44,5 @@ class CodeRestarts(nn.Module):
         moves = self.idle >= self.after
         codes.copy_(torch.where(moves[:, None], picked, codes))
         self.idle.mul_(~moves)
+        if momentum is not None:
+            momentum.mul_(~moves[:, None])

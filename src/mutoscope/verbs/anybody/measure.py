@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mutoscope.config.choices import load_choice, with_groups
 from mutoscope.config.commands import ClipsConfig
 from mutoscope.config.measures import ClipSettings
-from mutoscope.config.nodes import check_config, load_choice, with_groups
+from mutoscope.config.nodes import check_config
 from mutoscope.config.presets import with_presets
 from mutoscope.data.anybody import ClipSet
 from mutoscope.data.clip_labels import labelled_sides
