@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from mutoscope.formats.frame_folders import folder_frames
 from mutoscope.formats.pictures import PICTURES
 from mutoscope.formats.sources import FileError, reason
-from mutoscope.formats.video import read_video
+from mutoscope.formats.video import read_frames
 from mutoscope.runtime.console import progress_bar
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.parallel import usable_cores
@@ -252,12 +252,13 @@ def read_clip(clip: Clip, cut: Cut) -> tuple[Tensor, float | None]:
     fps: float | None = None
     if clip.source.is_dir():
         values: NDArray[Any] = np.stack(list(folder_frames(clip.source)))
+        taken = values[cut.frames(clip, len(values), None)]
     elif clip.source.suffix.lower() in ARRAYS:
         array = _array(clip.source)
         values = np.asarray(array if clip.row is None else array[clip.row])
+        taken = values[cut.frames(clip, len(values), None)]
     else:
-        values, fps = read_video(clip.source)
-    taken = values[cut.frames(clip, len(values), fps)]
+        taken, fps = read_frames(clip.source, partial(cut.frames, clip))
     if taken.dtype != np.uint8:
         if not np.isfinite(taken).all():
             raise ClipError(clip.source, f"{'it' if clip.row is None else f'clip {clip.row}'} holds NaN or infinities.")

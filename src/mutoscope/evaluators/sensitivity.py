@@ -134,7 +134,12 @@ class _SmallFrames(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 24, 3, 2, 1), nn.ReLU(), nn.Conv2d(24, 24, 3, 2, 1)
+            nn.Conv2d(3, 16, 5, 2, 2),
+            nn.ReLU(),
+            nn.Conv2d(16, 24, 3, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(24, 24, 3, 2, 1),
+            nn.ReLU(),
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,6 +158,8 @@ class _SmallClips(nn.Module):
             nn.Conv3d(16, 24, 3, (2, 2, 2), 1),
             nn.ReLU(),
             nn.Conv3d(24, 24, 3, (2, 2, 2), 1),
+            # a mean of what is linear would not see the order of frames
+            nn.ReLU(),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -31,9 +31,8 @@ def draw_sensitivity(
         axes.imshow(np.nan_to_num(shade), cmap="RdBu_r", vmin=-1.3, vmax=1.3, aspect="auto", interpolation="nearest")
         for i, row in enumerate(effects):
             for j, value in enumerate(row):
-                text = "–" if not np.isfinite(value) else f"{value:+.0f}" if abs(value) < 1000 else f"{value:+.0e}"
                 faint = "0.55" if not np.isfinite(value) or abs(value) < _NOTHING else "black"
-                axes.text(j, i, text, ha="center", va="center", fontsize=points(12), color=faint)
+                axes.text(j, i, _short(value), ha="center", va="center", fontsize=points(12), color=faint)
         axes.set_yticks(range(len(metrics)), metrics, fontsize=points(13))
         axes.xaxis.tick_top()
         axes.set_xticks(range(len(foils)), [foil.replace(" ", "\n") for foil in foils], fontsize=points(12))
@@ -42,3 +41,9 @@ def draw_sensitivity(
             side.set_visible(False)
         axes.grid(visible=False)
         return save_figure(path, figure)
+
+
+def _short(value: float) -> str:
+    if not np.isfinite(value):
+        return "–"
+    return "0" if abs(value) < 0.5 else f"{value:+.0f}" if abs(value) < 1000 else f"{value:+.0e}"
