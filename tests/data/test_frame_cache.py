@@ -94,13 +94,13 @@ def test_goes_on_after_a_kill(
         import os
         from pathlib import Path
         from mutoscope.data import frame_cache
-        decode, count = frame_cache._decode, []
+        decode, count = frame_cache.decode, []
         def deadly(task):
             count.append(task)
             if len(count) == 3:
                 os._exit(9)
             return decode(task)
-        frame_cache._decode = deadly
+        frame_cache.decode = deadly
         sources = [frame_cache.FrameSource(str(n), Path({str(tmp_path)!r}) / f"{{n}}.avi", {FRAMES}) for n in range(3)]
         frame_cache.prepare_cache(Path({str(path)!r}), sources, {SIZE}, workers=1)
     """
@@ -111,8 +111,8 @@ def test_goes_on_after_a_kill(
     with (tmp_path / "cache.parts" / "done.jsonl").open("a") as journal:
         journal.write('["2", nul')
     seen = []
-    decode = frame_cache._decode
-    monkeypatch.setattr(frame_cache, "_decode", lambda task: seen.append(task.source.name) or decode(task))
+    decode = frame_cache.decode
+    monkeypatch.setattr(frame_cache, "decode", lambda task: seen.append(task.source.name) or decode(task))
     cache = prepare_cache(path, sources, SIZE, workers=1)
     assert seen == ["2"]
     assert "2 videos are done already" in capsys.readouterr().out

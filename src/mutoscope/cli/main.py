@@ -319,9 +319,9 @@ def _evaluate(cfg: DictConfig) -> None:
         return
     if measured.checkpoint is not None:
         raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
-    from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
+    from mutoscope.verbs.anybody.measure import evaluate_sets
 
-    evaluate_sets({key: value for key, value in config.items() if key in KEYS}, explicit)
+    evaluate_sets(config, explicit)
 
 
 def _generate(cfg: DictConfig) -> None:

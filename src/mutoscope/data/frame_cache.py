@@ -1,6 +1,6 @@
 """Videos decoded once into one memory-mapped file of small uint8 frames, so that random clips cost no decoding.
 
-A cache is a folder with ``frames.bin`` (``[frames of all videos, 3, h, w]`` uint8) and ``index.json``. It comes into
+A cache is a folder with ``frames.bin`` (``[frames of all videos, c, h, w]`` uint8) and ``index.json``. It comes into
 being by one rename. Until then it is ``<cache>.parts``, where every video is written at its final place and then noted
 in a journal, so that an interrupted preparation goes on where it stopped.
 """
@@ -27,8 +27,8 @@ from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import say
 from mutoscope.runtime.parallel import each
 
-#: what is written, and what can be read: the first had no gaps between videos
-_FORMAT, _FORMATS = 2, (1, 2)
+#: what is written, and what can be read: the first had no gaps between videos, the second always three channels
+_FORMAT, _FORMATS = 3, (1, 2, 3)
 #: frames of a video that are written at once
 _AT_ONCE = 512
 #: in the index, with names, counts and what was left out
@@ -86,7 +86,9 @@ class FrameCache:
             rooms = np.array(index.get("rooms", index["frames"]), dtype=np.int64)
             if rooms.shape != self.frames.shape or (rooms < self.frames).any():
                 raise ValueError("it has no room for its frames")
-            self.shape = (int(rooms.sum()), 3, *self.size)
+            if (channels := index.get("channels", 3)) not in (1, 3):
+                raise ValueError(f"its frames have {channels} channels, expected 1 or 3")
+            self.shape = (int(rooms.sum()), channels, *self.size)
             if (found := (path / "frames.bin").stat().st_size) != int(np.prod(self.shape)):
                 raise ValueError(f"frames.bin holds {found} bytes, expected {int(np.prod(self.shape))}")
         except KeyError as error:
@@ -110,7 +112,7 @@ class FrameCache:
         return self._number.get(name)
 
     def read(self, video: int, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Some frames of a video as ``[t, 3, h, w]`` RGB.
+        """Some frames of a video as ``[t, 3, h, w]`` RGB, or ``[t, 1, h, w]`` where one channel is kept.
 
         Raises:
             IndexError: for a frame it has not.
@@ -123,7 +125,13 @@ class FrameCache:
 
 
 def prepare_cache(
-    path: Path, sources: Sequence[FrameSource], size: tuple[int, int], workers: int, title: str = "Decoding videos"
+    path: Path,
+    sources: Sequence[FrameSource],
+    size: tuple[int, int],
+    workers: int,
+    title: str = "Decoding videos",
+    *,
+    channels: int = 3,
 ) -> FrameCache:
     """Open the cache at ``path``, or make it first, after saying how large it gets.
 
@@ -136,6 +144,8 @@ def prepare_cache(
         size: (height, width) of the frames to keep.
         workers: processes.
         title: of the progress bar.
+        channels: to keep: 3, or 1 (the first) of pictures without colour, such as masks. A cache that is there is read
+            as it is.
 
     Raises:
         ValueError: if there are no sources, two of one name, or a damaged cache.
@@ -144,21 +154,28 @@ def prepare_cache(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f"{path.name}.lock")):
         if not path.exists():
-            _make(path, sources, size, workers, title)
+            _make(path, sources, size, workers, title, channels)
     return FrameCache(path)
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """What a worker needs to know of one source: where to read and where to write."""
 
     source: FrameSource
     file: Path
     start: int
     size: tuple[int, int]
+    channels: int = 3
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.channels * self.size[0] * self.size[1]
 
 
-def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], workers: int, title: str) -> None:
+def _make(
+    path: Path, sources: Sequence[FrameSource], size: tuple[int, int], workers: int, title: str, channels: int
+) -> None:
     if not sources:
         raise ValueError(f"There are no videos to decode for {path}.")
     names = [source.name for source in sources]
@@ -169,26 +186,30 @@ def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], wor
     parts = path.with_name(f"{path.name}.parts")
     parts.mkdir(exist_ok=True)
     file, journal = parts / "frames.bin", parts / "done.jsonl"
-    done = _done(journal) if file.exists() else {}
+    whole_size = sum(rooms) * channels * size[0] * size[1]
+    # one of another size was begun when three channels were kept of everything
+    if not file.exists() or file.stat().st_size != whole_size:
+        journal.unlink(missing_ok=True)
+    done = _done(journal)
     tasks = [
-        _Task(source, file, int(start), size)
+        Task(source, file, int(start), size, channels)
         for source, start in zip(sources, starts, strict=True)
         if source.name not in done
     ]
-    _announce(path, sources, tasks, size)
+    announce(path, sources, tasks, size, channels)
     with file.open("ab") as whole:
-        whole.truncate(sum(rooms) * 3 * size[0] * size[1])
+        whole.truncate(whole_size)
     with journal.open("a", encoding="utf-8") as notes:
         # after a kill the last note may lack its end
         notes.write("\n")
         try:
-            for i, result in each(_decode, tasks, workers, title):
+            for i, result in each(decode, tasks, workers, title):
                 name = tasks[i].source.name
                 done[name] = result
                 notes.write(json.dumps([name, asdict(result) if isinstance(result, Skipped) else result]) + "\n")
                 notes.flush()
                 os.fsync(notes.fileno())
-        except _DiskError as error:
+        except DiskError as error:
             raise OSError(str(error)) from error
     index = {
         "format": _FORMAT,
@@ -197,6 +218,7 @@ def _make(path: Path, sources: Sequence[FrameSource], size: tuple[int, int], wor
         "rooms": rooms,
         "height": size[0],
         "width": size[1],
+        "channels": channels,
         "skipped": [asdict(result) for name in names if isinstance(result := done[name], Skipped)],
     }
     (parts / "index.json").write_text(json.dumps(index), encoding="utf-8")
@@ -223,9 +245,11 @@ def _done(journal: Path) -> dict[str, Skipped | int]:
     return done
 
 
-def _announce(path: Path, sources: Sequence[FrameSource], tasks: Sequence[_Task], size: tuple[int, int]) -> None:
+def announce(
+    path: Path, sources: Sequence[FrameSource], tasks: Sequence[Task], size: tuple[int, int], channels: int = 3
+) -> None:
     """Say how large the cache gets, and refuse if the disk is too small for what is still to come."""
-    gigabyte, per_frame = 1e9, 3 * size[0] * size[1]
+    gigabyte, per_frame = 1e9, channels * size[0] * size[1]
     whole = sum(source.frames for source in sources) * per_frame / gigabyte
     needed = sum(task.source.frames for task in tasks) * per_frame / gigabyte
     free = shutil.disk_usage(path.parent).free / gigabyte
@@ -238,7 +262,7 @@ def _announce(path: Path, sources: Sequence[FrameSource], tasks: Sequence[_Task]
     say(f"Decoding {len(sources)} videos once to {size[0]}x{size[1]}: {whole:.2g} GB in {path}{resumed}.")
 
 
-def _decode(task: _Task) -> Skipped | int:
+def decode(task: Task) -> Skipped | int:
     """Write the frames of one source at their place and count them, or say why it cannot be used."""
     source = task.source
     if not source.path.exists():
@@ -247,7 +271,7 @@ def _decode(task: _Task) -> Skipped | int:
     try:
         for shown in source_frames(source):
             if found < source.frames:
-                waiting.append(source.framing.of(Image.fromarray(shown), task.size))
+                waiting.append(source.framing.of(Image.fromarray(shown), task.size)[: task.channels])
             found += 1
             if source.fps is not None and found > source.frames:
                 break
@@ -268,21 +292,21 @@ def _decode(task: _Task) -> Skipped | int:
     return found
 
 
-class _DiskError(Exception):
+class DiskError(Exception):
     """The disk does not take frames: no fault of a source."""
 
 
-def _put(task: _Task, first: int, frames: Sequence[NDArray[np.uint8]]) -> None:
+def _put(task: Task, first: int, frames: Sequence[NDArray[np.uint8]]) -> None:
     """Write some frames of a source, from number ``first`` on."""
     # plain writing tells of a full disk with an exception, a memory map by ending the process
     try:
         with task.file.open("r+b") as file:
-            file.seek((task.start + first) * 3 * task.size[0] * task.size[1])
+            file.seek((task.start + first) * task.frame_bytes)
             file.write(np.ascontiguousarray(np.stack(frames)).data if frames else b"")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise _DiskError(
+        raise DiskError(
             f"Frames cannot be written to {task.file} ({error.strerror}). What is done is kept; make room and go on."
         ) from error
 

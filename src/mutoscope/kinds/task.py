@@ -1,14 +1,14 @@
 """What the work of a kind starts from: a model that was loaded, and what an evaluation is asked to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from mutoscope.config.assembly import load_model, same_data
-from mutoscope.config.measures import Metrics, RecognizerConfig
+from mutoscope.config.measures import Metrics, RecognizerConfig, SetSettings
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.about import TrainedConfig
@@ -80,6 +80,7 @@ class EvaluationSettings:
         controllability: cases of every question of :mod:`mutoscope.kinds.controllability`; 0 for none.
         seed: of the draw of real clips, and of what is generated unless there are ``seeds``.
         seeds: of what is generated; rows of models are over all of them.
+        sets: what is told of sets of clips beside their distances.
         strict: let errors of metrics through, for finding their cause.
         command: that repeats the evaluation.
     """
@@ -94,6 +95,7 @@ class EvaluationSettings:
     seeds: Sequence[int]
     strict: bool
     command: str
+    sets: SetSettings = field(default_factory=SetSettings)
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,7 @@ def protocol_of(
         length=info.length,
         fps=info.fps,
         seed=seed,
+        version=getattr(metric, "version", 1),
         preset=getattr(metric, "preset", None),
         resize=getattr(view, "resize", None),
         quantisation=None if view is None else f"uint8, {view.scale}",

@@ -92,6 +92,7 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
         seeds=seeds or [asked.seed],
         strict=asked.debug,
         command=command,
+        sets=asked.clips,
     )
 
 

@@ -1,5 +1,6 @@
 """Videos in the layout of Playable Video Generation: read as they are labelled, written as they are read."""
 
+import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from mutoscope.formats.plain_pickles import PlainPickleError
 from mutoscope.formats.pvg import Annotations, read_annotations, sprite_of, write_playable
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures.label_units import pixels_of_label
+from mutoscope.verbs import export_data
 from mutoscope.verbs.export import run_export
 
 Compose = Callable[..., dict[str, Any]]
@@ -66,6 +68,32 @@ def test_clips_have_the_labels_of_their_steps(whole_tree: Path) -> None:
     assert batch.sprites.tolist() == [3]
     assert data.info.classes == tuple("012345678")
     assert [len(data.dataset(split)) for split in ("val", "test")] == [3, 6]
+
+
+def test_masks_are_kept_in_one_channel_and_those_kept_in_three_are_still_read(tree: Path) -> None:
+    data = opened(tree)
+    masks, frames = data._masks_path / "frames.bin", data._frames_path / "frames.bin"
+    assert 3 * masks.stat().st_size == frames.stat().st_size
+    wanted = data.dataset("train").video(0).masks
+    # as they were kept before
+    index = json.loads((data._masks_path / "index.json").read_text())
+    kept = np.fromfile(masks, np.uint8).reshape(-1, 1, *SIZE)
+    np.broadcast_to(kept, (len(kept), 3, *SIZE)).tofile(masks)
+    old = {key: value for key, value in index.items() if key != "channels"} | {"format": 2}
+    (data._masks_path / "index.json").write_text(json.dumps(old))
+    found = opened(tree).dataset("train").video(0).masks
+    assert found is not None
+    assert wanted is not None
+    assert torch.equal(found, wanted)
+    # and one that was begun in three channels is begun again
+    parts = data._masks_path.with_name("masks.parts")
+    data._masks_path.rename(parts)
+    (parts / "index.json").unlink()
+    (parts / "done.jsonl").write_text("".join(json.dumps([name, FRAMES]) + "\n" for name in index["names"]))
+    again = opened(tree).dataset("train").video(0).masks
+    assert again is not None
+    assert torch.equal(again, wanted)
+    assert 3 * masks.stat().st_size == frames.stat().st_size
 
 
 def test_frames_that_are_left_out_still_move(whole_tree: Path) -> None:
@@ -196,6 +224,40 @@ def test_sprites_are_exported_and_come_back(
     assert "Wrote 1 videos" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="holds something else"):
         export(compose, out, *SPRITES, "dataset.world_seed=1")
+
+
+def test_several_processes_write_the_same_and_go_on_where_they_were_interrupted(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = export(compose, tmp_path / "alone", *SPRITES, "splits=[train,val]")
+    # what a worker is given, here in this process
+    given: list[Any] = []
+
+    def each(function: Any, items: Any, workers: int, title: str) -> Any:
+        given.append((pickle.loads(pickle.dumps(function)), items))
+        yield from ((i, given[-1][0](item)) for i, item in enumerate(items))
+
+    monkeypatch.setattr(export_data, "each", each)
+    monkeypatch.setattr(export_data, "_WORTHWHILE", 1)
+    write, written = export_data.write_playable, []
+
+    def deadly(folder: Path, *rest: Any) -> Path:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(folder.name)
+        return write(folder, *rest)
+
+    monkeypatch.setattr(export_data, "write_playable", deadly)
+    with pytest.raises(KeyboardInterrupt):
+        export(compose, tmp_path / "parts", *SPRITES, "splits=[train,val]")
+    monkeypatch.setattr(export_data, "write_playable", write)
+    capsys.readouterr()
+    parts = export(compose, tmp_path / "parts", *SPRITES, "splits=[train,val]")
+    assert "Wrote 5 videos" in capsys.readouterr().out
+    assert [len(items) for _, items in given] == [8, 8]
+    files = sorted(path.relative_to(alone) for path in alone.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(parts) for path in parts.rglob("*") if path.is_file())
+    assert all((alone / name).read_bytes() == (parts / name).read_bytes() for name in files)
 
 
 def test_own_videos_are_exported_without_labels(compose: Compose, tmp_path: Path) -> None:

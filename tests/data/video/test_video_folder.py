@@ -1,6 +1,5 @@
 """Videos of one's own: what is found, kept, held out, cut, turned, resampled and left out."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -247,7 +246,7 @@ def test_other_shapes_are_cropped_letterboxed_or_stretched() -> None:
 def test_goes_on_where_it_was_interrupted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    decode, seen = frame_cache._decode, []
+    decode, seen = frame_cache.decode, []
 
     def deadly(task: Any) -> Any:
         seen.append(task.source.name)
@@ -255,7 +254,7 @@ def test_goes_on_where_it_was_interrupted(
             raise KeyboardInterrupt
         return decode(task)
 
-    monkeypatch.setattr(frame_cache, "_decode", deadly)
+    monkeypatch.setattr(frame_cache, "decode", deadly)
     with pytest.raises(KeyboardInterrupt):
         opened(folder, tmp_path / "cache")
     first, seen[:] = seen[:4], [""] * 9
@@ -267,6 +266,56 @@ def test_goes_on_where_it_was_interrupted(
         number, count = data.cache.number(name), int(data.cache.frames[data.cache.number(name)])
         theirs = uninterrupted.cache.read(uninterrupted.cache.number(name), np.arange(count))
         assert np.array_equal(data.cache.read(number, np.arange(count)), theirs)
+
+
+def test_another_video_is_decoded_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode, seen = frame_cache.decode, []
+    monkeypatch.setattr(frame_cache, "decode", lambda task: seen.append(task.source.name) or decode(task))
+    root, cache = tmp_path / "mine", tmp_path / "cache"
+    root.mkdir()
+    for number in range(3):
+        write_mp4(root / f"{number}.mp4", film(number), 10)
+    (root / "broken.mp4").write_bytes((root / "0.mp4").read_bytes()[:900])
+    before = opened(root, cache)
+    assert sorted(seen) == ["0.mp4", "1.mp4", "2.mp4"]
+    write_mp4(root / "walks" / "3.mp4", film(3), 10)
+    write_mp4(root / "1.mp4", film(4, 30), 10)
+    (root / "2.mp4").unlink()
+    after = opened(root, cache)
+    assert sorted(seen[3:]) == ["1.mp4", "walks/3.mp4"]
+    assert after.cache.names == ("0.mp4", "1.mp4", "walks/3.mp4")
+    assert after.cache.frames.tolist() == [24, 30, 24]
+    assert after.fingerprint != before.fingerprint
+    kept = before.cache.read(before.cache.number("0.mp4"), np.arange(24))
+    assert np.array_equal(after.cache.read(after.cache.number("0.mp4"), np.arange(24)), kept)
+    # who reads a video that is gone meanwhile reads on, and another size, rate or shape has frames of its own
+    assert len(before.cache.read(before.cache.number("2.mp4"), np.arange(24))) == 24
+    for settings in ({"fps": 5.0}, {"fit": "stretch"}, {"size": (16, 16)}):
+        seen.clear()
+        opened(root, cache, **settings)
+        assert len(seen) == 3, settings
+    seen.clear()
+    capsys.readouterr()
+    opened(root, cache)
+    assert not seen
+    assert "Decoding" not in capsys.readouterr().out
+
+
+def test_frames_that_were_lost_or_cut_off_are_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, cache = tmp_path / "mine", tmp_path / "cache"
+    root.mkdir()
+    for number in range(3):
+        write_mp4(root / f"{number}.mp4", film(number), 10)
+    data = opened(root, cache)
+    frames = [data.cache.read(video, np.arange(24)) for video in range(3)]
+    data.cache.file(0).unlink()
+    data.cache.file(1).write_bytes(data.cache.file(1).read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"The frames of 0\.mp4 in .* are not whole; call prepare_data\(\)"):
+        data._cache.__class__(data._store, data._keys, SIZE)
+    again = opened(root, cache)
+    assert all(np.array_equal(again.cache.read(video, np.arange(24)), frames[video]) for video in range(3))
 
 
 def test_changed_files_are_decoded_again(tmp_path: Path) -> None:
@@ -340,4 +389,4 @@ def test_real_videos(shared_dir: Path, tmp_path: Path) -> None:
     ]
     # one cut, eight seconds in
     assert [take.first for take in takes] == [0, pytest.approx(80, abs=1)]
-    assert json.loads((data._cache_path / "index.json").read_text())["skipped"] == []
+    assert data.cache.skipped == ()

@@ -12,6 +12,7 @@ from mutoscope.data.skipped import Skipped
 from mutoscope.formats.decoding import NoVideoStreamError, extent_of
 from mutoscope.formats.frame_folders import FrameFolderError, probe_folder
 from mutoscope.formats.pictures import PICTURES
+from mutoscope.runtime.cache import fingerprint
 from mutoscope.runtime.parallel import each
 
 #: endings of files that are tried
@@ -66,26 +67,28 @@ def look_at(root: Path, names: Sequence[str], journal: Path, workers: int) -> di
 
     Args:
         root, names: the videos.
-        journal: a file that notes what is done.
+        journal: a file that notes what is done; of videos that were changed since, anew.
         workers: processes.
     """
+    keys = {name: fingerprint({"name": name}, [root / name]) for name in names}
     done: dict[str, FoundVideo | Skipped] = {}
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
         try:
-            name, usable, facts = json.loads(line)
+            key, usable, facts = json.loads(line)
         except (ValueError, TypeError):
             # after a kill the last note may lack its end
             continue
-        done[name] = FoundVideo(**facts) if usable else Skipped(**facts)
-    todo = [name for name in names if name not in done]
+        done[key] = FoundVideo(**facts) if usable else Skipped(**facts)
+    todo = [name for name in names if keys[name] not in done]
     if todo:
         with journal.open("a", encoding="utf-8") as notes:
             notes.write("\n")
             for i, one in each(partial(_look, root), todo, workers, "Looking at videos"):
-                done[todo[i]] = one
-                notes.write(json.dumps([todo[i], isinstance(one, FoundVideo), asdict(one)]) + "\n")
+                key = keys[todo[i]]
+                done[key] = one
+                notes.write(json.dumps([key, isinstance(one, FoundVideo), asdict(one)]) + "\n")
                 notes.flush()
-    return {name: done[name] for name in names}
+    return {name: done[keys[name]] for name in names}
 
 
 def _look(root: Path, name: str) -> FoundVideo | Skipped:

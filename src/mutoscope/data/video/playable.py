@@ -87,20 +87,18 @@ class PlayableVideo(RecordedVideo):
             skipped = self._prepare_labels()
         labels = _Labels.load(self._labels_path)
         framing = Framing("stretch", cast("tuple[int, int, int, int] | None", self.box))
-        for path, part, names in (
-            (self._frames_path, "", labels.names),
-            (
-                self._masks_path,
-                MASKS,
-                [name for name, masked in zip(labels.names, labels.masked, strict=True) if masked],
-            ),
+        masked = [name for name, masked in zip(labels.names, labels.masked, strict=True) if masked]
+        for path, part, names, channels in (
+            (self._frames_path, "", labels.names, 3),
+            (self._masks_path, MASKS, masked, 1),
         ):
             sources = [
                 FrameSource(name, self._root / name / part, labels.count(name), framing=framing) for name in names
             ]
             if sources:
                 title = f"Reading {part or 'frames'} of {self.registered_name}"
-                skipped += prepare_cache(path, sources, self.size, self.cache_workers, title).skipped
+                cache = prepare_cache(path, sources, self.size, self.cache_workers, title, channels=channels)
+                skipped += cache.skipped
         self._tell(self._folder, skipped)
 
     def _prepare_labels(self) -> list[Skipped]:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from mutoscope.data.datamodule import DataModule, Split
 from mutoscope.data.frame_cache import FrameCache
+from mutoscope.data.frame_store import FrameStore
 from mutoscope.data.skipped import Skipped, tell_skipped
 from mutoscope.runtime.cache import default_cache
 from mutoscope.runtime.parallel import usable_cores
@@ -59,7 +60,7 @@ class RecordedClips(Dataset[VideoBatch]):
 
     def __init__(
         self,
-        cache: FrameCache,
+        cache: FrameCache | FrameStore,
         takes: Sequence[Take],
         length: int,
         skip: int,
@@ -197,7 +198,7 @@ class RecordedVideo(DataModule):
 
     @property
     @abstractmethod
-    def cache(self) -> FrameCache:
+    def cache(self) -> FrameCache | FrameStore:
         """The frames of all videos, after ``prepare_data()``."""
 
     @abstractmethod

@@ -1,11 +1,9 @@
 """Where one shot ends and the next begins: pictures that change all at once."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mutoscope.data.frame_cache import FrameCache
+from mutoscope.data.frame_store import FrameStore
 from mutoscope.runtime.console import progress_bar
 from mutoscope.runtime.files import replacing
 
@@ -47,26 +45,33 @@ def cuts(change: NDArray[np.float32], threshold: float) -> list[int]:
     return found
 
 
-def changes_of(cache: FrameCache, path: Path) -> list[NDArray[np.float32]]:
-    """The same of every video of a cache; found once and kept in ``path`` (.npy)."""
-    ends = np.cumsum(cache.frames)
+def changes_of(store: FrameStore, video: int) -> NDArray[np.float32]:
+    """The same of a video of a store; found once and kept beside its frames."""
+    path = store.file(video, ".changes.npy")
     if not path.is_file():
-        whole = np.zeros(int(cache.frames.sum()), dtype=np.float32)
-        with progress_bar() as progress:
-            task = progress.add_task("Looking for cuts", total=len(cache.names))
-            for video, (name, end) in enumerate(zip(cache.names, ends, strict=True)):
-                if cache.find(name) is not None:
-                    whole[end - cache.frames[video] : end] = _of_video(cache, video)
-                progress.advance(task)
+        found = _of_video(store, video)
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, whole, allow_pickle=False)
-    return np.split(np.load(path, allow_pickle=False), ends[:-1])
+            np.save(file, found, allow_pickle=False)
+    changed: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    return changed
 
 
-def _of_video(cache: FrameCache, video: int, part: int = 500) -> NDArray[np.float32]:
+def look_for_cuts(store: FrameStore) -> None:
+    """Find the changes of all videos under a bar, but for those that were looked at before."""
+    usable = [video for name in store.names if (video := store.find(name)) is not None]
+    todo = [video for video in usable if not store.file(video, ".changes.npy").is_file()]
+    if todo:
+        with progress_bar() as progress:
+            task = progress.add_task("Looking for cuts", total=len(todo))
+            for video in todo:
+                changes_of(store, video)
+                progress.advance(task)
+
+
+def _of_video(store: FrameStore, video: int, part: int = 500) -> NDArray[np.float32]:
     """A part at a time: long videos take gigabytes."""
-    count = int(cache.frames[video])
+    count = int(store.frames[video])
     found = [np.zeros(1, dtype=np.float32)]
     for first in range(0, count - 1, part):
-        found.append(changes(cache.read(video, np.arange(first, min(first + part + 1, count))))[1:])
+        found.append(changes(store.read(video, np.arange(first, min(first + part + 1, count))))[1:])
     return np.concatenate(found)

@@ -13,20 +13,18 @@ from filelock import FileLock
 
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import WANTED, existing_folder
-from mutoscope.data.frame_cache import FrameCache, FrameSource, prepare_cache
+from mutoscope.data.frame_cache import FrameSource
+from mutoscope.data.frame_store import FrameStore, Keeping, prepare_store
 from mutoscope.data.framing import Fit, Framing
 from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
 from mutoscope.data.video.found_videos import FoundVideo, find_videos, look_at
 from mutoscope.data.video.recorded import RecordedSettings, RecordedVideo, Take
-from mutoscope.data.video.shots import changes_of, cuts
+from mutoscope.data.video.shots import changes_of, cuts, look_for_cuts
 from mutoscope.formats.text import read_text
-from mutoscope.runtime.cache import fingerprint
 from mutoscope.runtime.console import say
 from mutoscope.structures.plain import unknown_name
 
-#: raise whenever other frames are made of the same files
-_PREPARATION = 1
 #: of the only video, for validation
 _END = 0.2
 #: below so many videos what is held out says little
@@ -37,8 +35,9 @@ _FEW = 10
 class VideoFolder(RecordedVideo):
     """Videos of one's own, without labels: everything below a folder that can be decoded, or holds frames.
 
-    Videos are decoded once, at a constant rate, turned as they ask for, see :mod:`mutoscope.data.frame_cache`. What
-    cannot be used is left out and listed in ``skipped.txt`` beside the frames. Clips never go over a cut. Which videos
+    Every video is decoded once, at a constant rate, turned as it asks for, see :mod:`mutoscope.data.frame_store`;
+    another one among them is decoded alone. What cannot be used is left out and listed in ``skipped.txt`` beside the
+    frames. Clips never go over a cut. Which videos
     are held out depends on their names alone; where there is only one, its end is.
 
     Args:
@@ -90,7 +89,7 @@ class VideoFolder(RecordedVideo):
     # --- preparation --------------------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
-        """Look at all videos and decode them, unless that is done; say what was left out.
+        """Look at all videos and decode them, but for those that were; say what was left out.
 
         Raises:
             FileNotFoundError: if the folder or a list is missing.
@@ -114,9 +113,9 @@ class VideoFolder(RecordedVideo):
                 f"{skipped[-1].detail}"
             )
         title = f"Decoding {self.registered_name}"
-        cache = prepare_cache(self._cache_path, usable, self.size, self.cache_workers, title)
+        cache = prepare_store(self._store, usable, self._keeping, self.cache_workers, title)
         with FileLock(self._folder / "lock"):
-            changes_of(cache, self._changes_path)
+            look_for_cuts(cache)
         self._tell(self._folder, [*skipped, *cache.skipped, *self._without_clip(cache)])
         if len(set(cache.names)) - len(cache.skipped) < 1:
             raise ValueError(f"None of the videos below {self._root} can be decoded: {by_reason(cache.skipped)}.")
@@ -127,7 +126,7 @@ class VideoFolder(RecordedVideo):
             return FrameSource(name, path, one.frames, None, Framing(self.fit))
         return FrameSource(name, path, one.room(self.fps), self.fps, Framing(self.fit))
 
-    def _without_clip(self, cache: FrameCache) -> list[Skipped]:
+    def _without_clip(self, cache: FrameStore) -> list[Skipped]:
         span = (min(self.length, self.val_length) - 1) * (min(self.skip, self.val_skip) + 1) + 1
         return [
             Skipped(name, "shorter than a clip", f"{self._root / name} has {frames} frames at {self.fps:g} a second.")
@@ -155,8 +154,7 @@ class VideoFolder(RecordedVideo):
         return takes
 
     def _uncut(self, video: int) -> list[Take]:
-        change = changes_of(self.cache, self._changes_path)[video]
-        at = [] if self.cut_threshold is None else cuts(change, self.cut_threshold)
+        at = [] if self.cut_threshold is None else cuts(changes_of(self.cache, video), self.cut_threshold)
         ends = [0, *at, int(self.cache.frames[video])]
         return [Take(video, first, stop) for first, stop in pairwise(ends)]
 
@@ -212,12 +210,12 @@ class VideoFolder(RecordedVideo):
     # --- files --------------------------------------------------------------------------------------------------------
 
     @property
-    def cache(self) -> FrameCache:
+    def cache(self) -> FrameStore:
         return self._cache
 
     @property
     def fingerprint(self) -> str:
-        settings: list[Any] = [self._files, self.size, self.fit, self.fps, self.cut_threshold, self.fractions]
+        settings: list[Any] = [self._keys, self.size, self.fit, self.fps, self.cut_threshold, self.fractions]
         settings += [self.lists, self.length, self.skip, self.val_length, self.val_skip]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
@@ -233,26 +231,26 @@ class VideoFolder(RecordedVideo):
         return found
 
     @cached_property
-    def _files(self) -> str:
-        names = self._names
-        settings = {"preparation": _PREPARATION, "names": names, "root": os.fspath(self._root.resolve())}
-        return fingerprint(settings, [self._root / name for name in names])
+    def _keys(self) -> dict[str, str]:
+        return {name: self._keeping.key(self._root / name) for name in self._names}
+
+    @property
+    def _keeping(self) -> Keeping:
+        return Keeping(self.size, self.fps, Framing(self.fit))
 
     @property
     def _folder(self) -> Path:
-        return self.cache_dir / f"{self.registered_name}-{self._files}"
+        """Of all that is known of the folder, whatever videos are in it today."""
+        place = hashlib.sha256(os.fspath(self._root.resolve()).encode()).hexdigest()[:16]
+        return self.cache_dir / f"{self.registered_name}-{place}"
 
     @property
-    def _cache_path(self) -> Path:
+    def _store(self) -> Path:
         return self._folder / f"frames-{self.size[0]}x{self.size[1]}-{self.fit}-{self.fps:g}"
 
-    @property
-    def _changes_path(self) -> Path:
-        return self._cache_path.with_name(f"{self._cache_path.name}-changes.npy")
-
     @cached_property
-    def _cache(self) -> FrameCache:
-        return FrameCache(self._cache_path)
+    def _cache(self) -> FrameStore:
+        return FrameStore(self._store, self._keys, self.size)
 
 
 def _too_short(name: str, one: FoundVideo, fps: float) -> Skipped | None:

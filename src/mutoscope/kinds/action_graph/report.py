@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mutoscope.kinds.action_graph.media import save_comparison
-from mutoscope.kinds.report_parts import add_controllability, add_origin, add_results
+from mutoscope.kinds.report_parts import add_origin, add_results
 from mutoscope.kinds.results import Evaluation
 from mutoscope.kinds.tables import Table
 from mutoscope.render.page.charts import Chart
@@ -34,7 +34,7 @@ def write_report(out: Path, evaluation: Evaluation, sample: ActionGraphSample) -
 
     Args:
         out: an existing folder.
-        evaluation: its tables are among ``layouts``, ``frames`` and ``control``.
+        evaluation: its tables are among ``layouts``, ``frames``, ``control``, and those of sets of clips.
         sample: what the model made of held-out clips.
     """
     model, protocol = evaluation.task.model.module, evaluation.protocol
@@ -100,7 +100,7 @@ def write_report(out: Path, evaluation: Evaluation, sample: ActionGraphSample) -
         "paper people judged both.",
         protocol["command"],
     )
-    add_controllability(report, evaluation.tables, protocol)
+    evaluation.add_further(report, "layouts", "frames", "control")
     add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 

@@ -41,8 +41,7 @@ class ActionGraphEvaluation(Evaluation):
         rows = {key: rows_json(self.tables[key]) if key in self.tables else [] for key in ("layouts", "frames")}
         measured = self.tables["control"].protocols if "control" in self.tables else {}
         control = [asdict(row) | {"protocol": measured[row.question].hash} for row in self.control]
-        asked = {key: rows_json(self.tables[key]) for key in ("controllability",) if key in self.tables}
-        return {**rows, "control": control, **asked, "protocol": dict(self.protocol)}
+        return {**super().content(), **rows, "control": control}
 
     def publish(self, out: Path) -> list[Path]:
         """``media/`` with generated clips beside true ones, and ``report.html``, which shows them."""

@@ -12,7 +12,7 @@ from mutoscope.kinds.beside import named
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, real_clips
 from mutoscope.kinds.motion.controllability import motion_control
-from mutoscope.kinds.motion.measure import Recognizers, motion_metrics, named_clips
+from mutoscope.kinds.motion.measure import Recognizers, content_of, motion_metrics, named_clips
 from mutoscope.kinds.motion.results import MotionEvaluation
 from mutoscope.kinds.motion.settings import MotionOptions
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
@@ -59,6 +59,7 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
     for name, note in notes.items():
         caveats[name] = f"{caveats[name]} {note}" if name in caveats else note
     protocol = _protocol(task, recognizers, real, beside)
+    content = content_of(real.reference, info.classes)
     table = Table(
         f"{protocol['clips_per_row']} clips per row, held against {protocol['reference']}",
         rows,
@@ -67,7 +68,8 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
             name: protocol_of(
                 name,
                 metric,
-                dataset=datamodule.fingerprint,
+                # presets are measured as anybody's motions are
+                dataset=content if getattr(metric, "preset", None) else datamodule.fingerprint,
                 info=info,
                 n_fake=len(real.held_out),
                 n_real=len(real.reference),

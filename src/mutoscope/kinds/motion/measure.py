@@ -1,7 +1,8 @@
 """Clips and samples by the names that metrics of motion ask for, and those metrics."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -66,6 +67,15 @@ class Recognizers:
         if key not in self._trained:
             self._trained[key] = recognizer_for(self.datamodule, settings)
         return self._trained[key]
+
+
+def content_of(clips: MotionBatch, classes: Sequence[str]) -> str:
+    """Fingerprint of clips and the names of their classes, wherever they lie and in whatever order."""
+    found = []
+    for joints, label in zip(clips.joints.float(), clips.label.tolist(), strict=True):
+        about = f"{tuple(joints.shape)} {classes[label]}".encode()
+        found.append(hashlib.sha256(about + joints.contiguous().numpy().tobytes()).digest())
+    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
 
 
 def motion_metrics(

@@ -10,6 +10,7 @@ from math import sqrt
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -142,8 +143,8 @@ class SpreadingGraphConv(GraphConv):
         matrices = self.matrices()
         if self.upsampling is not None:
             matrices = self.upsampling.T @ matrices
-        mixing = matrices.permute(2, 1, 0).flatten(1)
-        return mix_joints(mixing, channels.unflatten(3, (parts, c_out)).flatten(2, 3))
+        mixing = rearrange(matrices, "part source target -> target (source part)")
+        return mix_joints(mixing, rearrange(channels, "b t v (part c) -> b t (v part) c", part=parts))
 
 
 class GatheringGraphConv(GraphConv):
