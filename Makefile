@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 unexport PYTHONDONTWRITEBYTECODE
 export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help setup check test test_slow quickstart quickstart_ag2vid quickstart_sa_gcn quickstart_glass pictures bench soak docs \
+.PHONY: help setup check test test_slow test_browser metrics_see quickstart quickstart_ag2vid quickstart_sa_gcn quickstart_glass pictures bench soak docs \
 	test_lowest lock clean
 
 help:
@@ -18,7 +18,9 @@ help:
 	@echo "make quickstart_glass  video that one steers, from unlabelled clips of drawn characters (ten minutes of one core)"
 	@echo "make check       lint, format and types"
 	@echo "make test        the test suite in WORKERS=2 processes; MUTOSCOPE_TEST_PATIENCE=4 waits four times as long"
-	@echo "make test_slow   compiled networks and notebooks"
+	@echo "make test_slow   compiled networks, notebooks, and whole programs that are launched, killed or installed"
+	@echo "make test_browser  reports in Chromium, where there is one"
+	@echo "make metrics_see  which metric sees what, drawn anew for the page on metrics"
 	@echo "make docs        the documentation, build/docs/index.html"
 	@echo "make pictures    the moving pictures of the README, from what the quickstarts left"
 	@echo "make test_lowest before a release: the suite with the lowest versions that pyproject.toml allows"
@@ -88,6 +90,14 @@ bench: setup
 # one per model, from what its quickstart left
 pictures: setup
 	$(BIN)/python docs/pictures.py
+
+# reports in Chromium, which is looked for on the path, or named by CHROMIUM
+test_browser: setup
+	$(BIN)/python -m pytest tests/browser
+
+# which metric sees what, for the page on metrics
+metrics_see: setup
+	$(BIN)/python docs/metrics_see.py
 
 docs: setup
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mutoscope.cli.help import composed
 from mutoscope.cli.main import register
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.data.registry import names_without_import
 from mutoscope.kinds.registry import every
 from mutoscope.kinds.settings import VERBS, declared, names_of, phrases_of

@@ -3,7 +3,7 @@
 import copy
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.golden_dir = Path(given).resolve() if given else SHARED / "golden"
 
 
+#: what takes more than ten seconds of a processor each, beside what is marked as slow or works in two processes
+LONG = (
+    *("test_config.py", "test_ag2vid_runs.py", "test_foreign.py", "test_static.py", "test_evaluate.py"),
+    *(
+        "test_glass_runs.py",
+        "test_toy_blocks.py",
+        "test_ag2vid_evaluation.py",
+        "test_sweeps.py",
+        "test_glass_control.py",
+    ),
+    *("test_glass_halves.py", "test_help.py", "test_face.py", "test_train.py", "test_import.py", "test_cmu_mocap.py"),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, which would otherwise keep one process waiting for the other."""
-    long = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    marked = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in marked, item.path.name not in LONG))
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +90,16 @@ def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_galleries() -> Iterator[None]:
+    """Clips in the galleries of evaluations are drawn small: what is tested of these is that they are there."""
+    from mutoscope.render.sheet import save_motion_gallery
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(save_motion_gallery.__kwdefaults__, "size", (48, 48))
+        yield
+
+
 Compose = Callable[..., dict[str, Any]]
 
 #: seconds instead of hours: few people, narrow networks, one thread, nothing measured or drawn
@@ -100,7 +124,7 @@ TINY = (
 def compose() -> Compose:
     """``compose("key=value", ..., verb="train")``: the resolved config the command line would make, without running."""
     from mutoscope.cli.composed import compose as as_typed
-    from mutoscope.config.nodes import config_dirs
+    from mutoscope.config.choices import config_dirs
 
     made: dict[tuple[str, ...], dict[str, Any]] = {}
 

@@ -10,7 +10,7 @@ import yaml
 from places import ROOT
 
 import mutoscope
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.data.registry import datamodules
 from mutoscope.formats.graph_files import read_action_graph
 from mutoscope.structures import CATER_VOCABULARY

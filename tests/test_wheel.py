@@ -52,6 +52,7 @@ def test_the_wheel_holds_code_and_configs_and_nothing_else(unpacked: Path) -> No
     assert "mutoscope = mutoscope.cli.entry:main" in entry_points.read_text()
 
 
+@pytest.mark.slow
 def test_the_wheel_trains_outside_the_checkout(unpacked: Path, tmp_path: Path) -> None:
     overrides = [
         "trainer=cpu",

@@ -111,7 +111,7 @@ def main() -> None:
         plain_i3d, plain_inception = I3D().eval(), InceptionV3().eval()
         plain_i3d.load_state_dict(torch.load(i3d, weights_only=True), strict=False)
         plain_inception.load_state_dict(torch.load(inception, weights_only=True), strict=False)
-        fvd, fid = FVD(str(i3d)), FID(str(inception))
+        fvd, fid = FVD(weights=str(i3d)), FID(weights=str(inception))
         runs: dict[str, dict[str, Callable[[], object]]] = {
             "FVD": {
                 "common": lambda: common(folders, plain_i3d, asked.batch, clips=True),

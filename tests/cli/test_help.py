@@ -16,7 +16,7 @@ from patience import patience
 from mutoscope.cli import main as cli
 from mutoscope.cli.help import _comments_of_choices, explained, help_text
 from mutoscope.config.assembly import model_class
-from mutoscope.config.nodes import choices, config_dir
+from mutoscope.config.choices import choices, config_dir
 from mutoscope.data.registry import datamodule_class
 from mutoscope.runtime.docstrings import arguments
 
@@ -39,15 +39,18 @@ def fitting() -> list[list[str]]:
     ]
 
 
+def together(*groups: str) -> list[list[str]]:
+    """Every choice of groups that do not depend on one another, one of each at a time."""
+    rows = itertools.zip_longest(*([f"{group}={choice}" for choice in choices(group)] for group in groups))
+    return [[choice for choice in row if choice is not None] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("verb", "overrides"),
     [
         *(("train", chosen) for chosen in fitting()),
-        *(
-            ("train", [f"{group}={choice}"])
-            for group in ("experiment", "logger", "trainer", "callbacks", "recognizer", "metrics")
-            for choice in choices(group)
-        ),
+        *(("train", [f"experiment={choice}"]) for choice in choices("experiment")),
+        *(("train", chosen) for chosen in together("logger", "trainer", "callbacks", "recognizer", "metrics")),
         ("evaluate", []),
         ("evaluate", ["metrics=action_graph", "recognizer=tracks", "dataset=cater"]),
         ("generate", []),
@@ -69,7 +72,10 @@ def test_the_help_shows_groups_values_and_phrases_soon() -> None:
     text = help_text("train", ["model=sa_gcn", "dataset=human36m", "trainer.max_steps=7"])
     assert time.monotonic() - began < patience(5)
     lines = text.splitlines()
-    assert "model: ag2vid, clip_recognizer, glass, kinetic_gan, recognizer, sa_gcn, track_classifier" in lines
+    assert (
+        "model: ag2vid, clip_recognizer, glass, kinetic_gan, movement_recognizer, recognizer, sa_gcn, track_classifier"
+        in lines
+    )
     (steps,) = [line for line in lines if line.startswith("trainer.max_steps=7 ")]
     assert steps.endswith("iterations, one mini-batch each")
     (heads,) = [line for line in lines if line.startswith("model.generator.heads=3 ")]

@@ -18,6 +18,7 @@ from mutoscope.cli.processes import (
     JOB,
     RESULT,
     JobFailedError,
+    Launch,
     launched_externally,
     needs_own_processes,
     read_result,
@@ -167,8 +168,9 @@ def test_no_rank_outlives_the_parent(stub: Stub, tmp_path: Path, blow: signal.Si
         parent.kill()
 
 
-def trainer(devices: int = 1, num_nodes: int = 1) -> dict[str, Any]:
-    return {"devices": devices, "num_nodes": num_nodes, "accelerator": "cpu"}
+def launch(devices: float = 1, num_nodes: int = 1) -> Launch:
+    trainer = {"devices": devices, "num_nodes": num_nodes, "accelerator": "cpu"}
+    return Launch.of({"trainer": trainer, "overwrite": False})
 
 
 @pytest.fixture
@@ -180,19 +182,20 @@ def unlaunched(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_who_starts_the_processes(unlaunched: pytest.MonkeyPatch) -> None:
     assert not launched_externally()
-    assert not needs_own_processes(trainer())
-    assert needs_own_processes(trainer(devices=2))
+    assert not needs_own_processes(launch())
+    assert needs_own_processes(launch(devices=2))
+    assert needs_own_processes(launch(devices=2e0))
     with pytest.raises(ConfigError, match=r"num_nodes is 2.*started alone.*torchrun"):
-        needs_own_processes(trainer(num_nodes=2))
+        needs_own_processes(launch(num_nodes=2))
 
 
 def test_torchrun_started_them(unlaunched: pytest.MonkeyPatch) -> None:
     unlaunched.setenv("TORCHELASTIC_RUN_ID", "none")
     unlaunched.setenv("WORLD_SIZE", "4")
     assert launched_externally()
-    assert not needs_own_processes(trainer(devices=2, num_nodes=2))
+    assert not needs_own_processes(launch(devices=2, num_nodes=2))
     with pytest.raises(ConfigError, match=r"4 processes were started.*ask for 2"):
-        needs_own_processes(trainer(devices=2))
+        needs_own_processes(launch(devices=2))
 
 
 @pytest.mark.parametrize(("name", "started"), [("train", True), ("bash", False), ("interactive", False)])

@@ -18,8 +18,9 @@ from something_tree import write_something_tree
 from mutoscope.cli import main as cli
 from mutoscope.config import nodes
 from mutoscope.config.assembly import check_pair, model_class, prepared
+from mutoscope.config.choices import config_dir
 from mutoscope.config.commands import EvaluateConfig, ExportConfig, GenerateConfig
-from mutoscope.config.nodes import Node, build, build_dataset, check_config, config_dir, plain, settings_from
+from mutoscope.config.nodes import Node, build, build_dataset, check_config, plain, settings_from
 from mutoscope.config.signatures import annotations, needed, parameters
 from mutoscope.config.targets import locate
 from mutoscope.config.training import KEYS, TrainConfig

@@ -453,7 +453,7 @@ def test_weights_of_perceptual_networks_are_not_looked_for_where_a_file_says(
 ) -> None:
     named = changed(checkpoints["ag2vid"], "model.frames.perceptual_weights", "/home/somebody/vgg.pth")
     model, config = load_model(saved(named, tmp_path / "named.ckpt"))
-    assert config["model"]["frames"]["perceptual_weights"] is None
+    assert config.model["frames"]["perceptual_weights"] is None
     assert model.frames.perceptual_weights is None  # type: ignore[attr-defined]
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mutoscope.config.nodes import check_config, load_choice
+from mutoscope.config.choices import load_choice
+from mutoscope.config.nodes import check_config
 from mutoscope.config.presets import preset_names, preset_of, with_presets
 from mutoscope.runtime.errors import ConfigError
 

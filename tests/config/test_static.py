@@ -15,7 +15,7 @@ import pytest
 from patience import patience
 
 from mutoscope.config.assembly import check_pair, model_class
-from mutoscope.config.nodes import choices, config_dir
+from mutoscope.config.choices import choices, config_dir
 from mutoscope.config.sources import class_value, parameters_of
 from mutoscope.config.static import check_pair_statically, check_statically
 from mutoscope.config.training import TrainConfig

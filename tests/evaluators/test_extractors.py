@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from mutoscope.evaluators.inception_v3 import resize_as_tensorflow1
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import DamagedFileError
 from mutoscope.formats.weights import MissingWeightsError
-from mutoscope.metrics.common import TooFewSamplesError
+from mutoscope.metrics.common import MetricWarning, TooFewSamplesError
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,47 @@ def test_i3d_is_that_of_cd_fvd(i3d: Path) -> None:
     assert not torch.allclose(i3d_extractor(i3d, frames=None).features(frames)[0], wanted, rtol=1e-4)
 
 
+def test_fvd_is_that_of_cd_fvd_from_end_to_end(i3d: Path) -> None:
+    """Frames in, distance out: its preprocessing, network, moments and matrix root, on the same weights."""
+    theirs = pytest.importorskip("cdfvd.fvd", reason="cd-fvd is not installed").cdfvd(
+        "i3d", ckpt_path=str(i3d), device="cpu"
+    )
+    sides = clips(6, 9, 48, 40), clips(5, 9, 48, 40, seed=1) // 2
+    metric = FVD(weights=str(i3d), network="i3d_tats", frames=None)
+    metric.update(fake_frames=sides[1])
+    metric.update(real_frames=sides[0])
+    wanted = theirs.compute_fvd(*(side.permute(0, 1, 3, 4, 2).numpy() for side in sides))
+    assert wanted > 1
+    with pytest.warns(MetricWarning, match="biased upward"):
+        assert float(metric.compute()) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_fid_is_that_of_pytorch_fid_from_features_on(inception: Path) -> None:
+    """Its own network and matrix root, on the same weights."""
+    theirs = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
+    score = pytest.importorskip("pytorch_fid.fid_score")
+    sides = clips(2, 3, 64, 48), clips(1, 5, 64, 48, seed=1) // 2
+    network = pytorch_fid_network(theirs, inception)
+    metric = FID(weights=str(inception), resize="bilinear")
+    moments = []
+    for name, frames in zip(("real", "fake"), sides, strict=True):
+        metric.update(**{f"{name}_frames": frames})
+        with torch.no_grad():
+            features = network(frames.flatten(0, 1) / 255)[0].flatten(1).double().numpy()
+        moments += [features.mean(axis=0), np.cov(features, rowvar=False)]
+    wanted = score.calculate_frechet_distance(*moments)
+    assert wanted > 0.1
+    with pytest.warns(MetricWarning, match="biased upward"):
+        assert float(metric.compute()) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def pytorch_fid_network(theirs: Any, inception: Path) -> nn.Module:
+    """Its network with these weights, without fetching its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: torch.load(inception, weights_only=True))
+        return theirs.InceptionV3([3]).eval()
+
+
 def test_i3d_looks_at_the_frames_that_it_was_told(i3d: Path) -> None:
     frames = clips(1, 24, 32, 32)
     found = i3d_extractor(i3d, frames=9, stride=2).features(frames)[0]
@@ -162,7 +204,7 @@ def test_weights_of_something_else_are_refused(inception: Path, i3d: Path, tmp_p
     with pytest.raises(ValueError, match="they hold 'more'"):
         i3d_extractor(tmp_path / "more.pt")
     with pytest.raises(MissingWeightsError, match=r"no file .*nothing\.pt"):
-        FVD(str(tmp_path / "nothing.pt"))
+        FVD(weights=str(tmp_path / "nothing.pt"))
     with pytest.raises(ValueError, match="resize is 'nearest'"):
         inception_extractor(inception, "nearest")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="network is 'c3d'"):
@@ -170,7 +212,7 @@ def test_weights_of_something_else_are_refused(inception: Path, i3d: Path, tmp_p
 
 
 def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fid, kid = FID(str(inception)), KID(str(inception), subsets=None)
+    fid, kid = FID(weights=str(inception)), KID(weights=str(inception), subsets=None)
     assert fid.classifier is kid.classifier
     looked: list[int] = []
     look: Callable[..., Any] = type(fid.classifier)._look  # type: ignore[attr-defined]
@@ -186,7 +228,7 @@ def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: p
 
 
 def test_a_pinned_extractor_stays_where_it_is(i3d: Path) -> None:
-    metric = FVD(str(i3d), frames=9)
+    metric = FVD(weights=str(i3d), frames=9)
     extractor = metric.classifier
     assert isinstance(extractor, Extractor)
     extractor.pin(torch.device("meta"))
@@ -196,7 +238,7 @@ def test_a_pinned_extractor_stays_where_it_is(i3d: Path) -> None:
 
 
 def test_an_extractor_never_trains(i3d: Path) -> None:
-    metric = FVD(str(i3d), frames=9)
+    metric = FVD(weights=str(i3d), frames=9)
     metric.train()
     assert not any(module.training for module in metric.classifier.modules())  # type: ignore[attr-defined]
     assert not [p for p in metric.parameters() if p.requires_grad]

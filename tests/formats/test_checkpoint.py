@@ -43,7 +43,7 @@ def test_a_model_needs_nothing_but_its_checkpoint(path: Path, tmp_path: Path) ->
     shutil.copy(path, alone)
     model, config = load_model(alone)
     assert (model.iterations, model.samples_seen, model.training) == (6, 48, False)
-    assert config["dataset"]["name"] == "toy_motion"
+    assert config.dataset["name"] == "toy_motion"
     assert model.generate(torch.tensor([0, 2])).fake.shape == (2, 16, 25, 3)
 
 
@@ -140,7 +140,7 @@ def test_an_exported_model_generates_bit_by_bit_what_the_checkpoint_does(path: P
     model, config = load_model(exported)
     assert original.ema is not None
     assert model.ema is None
-    assert config["dataset"]["name"] == "toy_motion"
+    assert config.dataset["name"] == "toy_motion"
     labels = torch.tensor([0, 1, 2, 0])
     for options in ({}, {"truncation": 0.9}, {"length": 24}):
         ours, theirs = (m.generate(labels, seed=5, **options).fake for m in (model, original))

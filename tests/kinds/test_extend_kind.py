@@ -16,7 +16,7 @@ from stored import protocols_missing
 import mutoscope as ms
 from mutoscope import kinds
 from mutoscope.cli import main as cli
-from mutoscope.config.nodes import choices
+from mutoscope.config.choices import choices
 from mutoscope.data import registry
 from mutoscope.kinds import registry as kind_registry
 from mutoscope.kinds.registry import DataKind, register

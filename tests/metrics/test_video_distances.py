@@ -1,5 +1,7 @@
 """Distances and fidelity of videos against other people's programs, and against what must come out."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from two_ranks import Colours, every_video_metric, over_one, over_two_ranks
 
 from mutoscope.metrics import ClassifierFID, InceptionScore, TooFewSamplesError
+from mutoscope.metrics.average import RunningAverage, bounded_interval
 from mutoscope.metrics.coverage import PrecisionRecall, share_within
 from mutoscope.metrics.fidelity import PSNR, SSIM
 from mutoscope.metrics.kernel import ClassifierKID, polynomial_mmd2, polynomial_mmd2_interval
@@ -181,8 +184,12 @@ def test_psnr_is_its_formula_and_ssim_ranks_noise_and_blur() -> None:
     psnr, ssim = PSNR(), SSIM()
     psnr.update((real.int() + 5).clamp(max=255).byte(), real)
     off = (real.int() + 5).clamp(max=255) - real
-    by_hand = (10 * torch.log10(255**2 / off.double().square().mean(dim=(2, 3, 4)))).mean()
+    by_hand = (10 * torch.log10(255**2 / off.double().square().mean(dim=(1, 2, 3, 4)))).mean()
     assert float(psnr.compute()) == pytest.approx(float(by_hand), abs=1e-4)
+    by_frame = PSNR(over="frame")
+    by_frame.update((real.int() + 5).clamp(max=255).byte(), real)
+    of_frames = 10 * torch.log10(255**2 / off.double().square().mean(dim=(2, 3, 4)))
+    assert float(by_frame.compute()) == pytest.approx(float(of_frames.mean()), abs=1e-4)
     for metric in (psnr, ssim):
         metric.reset()
         metric.update(real, real)
@@ -196,6 +203,61 @@ def test_psnr_is_its_formula_and_ssim_ranks_noise_and_blur() -> None:
     ssim.reset()
     ssim.update(videos(2, side=32, seed=5), smooth)
     assert float(ssim.compute()) < 0.3 < near < 1
+
+
+def test_equal_frames_do_not_outweigh_wrong_ones() -> None:
+    """Every second frame right and the others anyhow wrong: worse than all frames a little wrong."""
+    real = videos(2, t=8, side=32)
+    half = real.clone()
+    half[:, 1::2] = 255 - half[:, 1::2]
+    near = (real.int() + 20).clamp(max=255).byte()
+
+    def found(fake: Tensor, **how: Any) -> float:
+        metric = PSNR(**how)
+        metric.update(fake, real)
+        return float(metric.compute())
+
+    assert found(half) < found(near)
+    assert found(half, over="frame") > 50 > found(near, over="frame")
+    assert (PSNR().version, PSNR(over="frame").version) == (2, 1)
+    with pytest.raises(ValueError, match="over is 'set', expected clip or frame"):
+        PSNR(over="set")  # type: ignore[arg-type]
+
+
+class Values(RunningAverage):
+    def update(self, values: Tensor) -> None:
+        self._add(values, torch.ones(len(values), dtype=torch.bool))
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 100.0), (0.0, None), (None, None)])
+def test_intervals_stay_inside_the_bounds_of_their_values(bounds: tuple[float | None, float | None]) -> None:
+    low, high = bounds
+    start, width = low or 0.0, (high if high is not None else 3.0) - (low or 0.0)
+    samples = [[0.98, 0.999, 1.0], [0.001, 0.0, 0.02], [0.0, 1.0, 1.0, 1.0], [1.0] * 5, [0.4, 0.5, 0.6], [0.0, 0.0]]
+    for values in samples:
+        metric = Values("value")
+        metric.bounds = bounds
+        metric.update(start + width * torch.tensor(values, dtype=torch.float64))
+        below, above = metric.interval()
+        assert below <= float(metric.compute()) <= above
+        assert low is None or below >= low - 1e-12
+        assert high is None or above <= high + 1e-12
+    # far from the bounds all of them are the normal one; of shares, Wilson's
+    assert bounded_interval(0.5, 0.01, 100, 0.0, 1.0) == pytest.approx((0.4804, 0.5196), abs=1e-4)
+    assert bounded_interval(5.0, 0.1, 100, 0.0, None) == pytest.approx((4.804, 5.196), abs=5e-3)
+    assert bounded_interval(1.0, 0.0, 10, 0.0, 1.0, shares=True) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert bounded_interval(0.9, 0.1, 10, 0.0, 1.0, shares=True) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+
+
+def test_a_bounded_interval_holds_the_true_mean_as_often_as_it_says() -> None:
+    """Values that crowd below 1, as SSIM's do: the normal interval leaves the bound, this one holds the mean."""
+    g, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        x = g.beta(8.0, 0.8, size=40)
+        error = x.std(ddof=1) / len(x) ** 0.5
+        low, high = bounded_interval(float(x.mean()), float(error), len(x), 0.0, 1.0)
+        held += low <= 8.0 / 8.8 <= high
+    assert 0.9 < held / 400 <= 1
 
 
 def test_a_given_first_frame_can_be_left_out() -> None:

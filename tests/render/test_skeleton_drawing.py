@@ -30,6 +30,14 @@ def test_left_is_blue_and_at_the_right_of_a_person_who_faces_us(walk) -> None:
     assert left[:, 1].mean() > 100 > right[:, 1].mean()
 
 
+def test_chosen_frames_are_those_of_the_whole_clip(walk) -> None:
+    clip = walk(6)
+    everything = draw_motion(clip, H36M16, size=(64, 64), trail=2)
+    np.testing.assert_array_equal(
+        draw_motion(clip, H36M16, size=(64, 64), trail=2, shown=[0, 3, 5]), everything[[0, 3, 5]]
+    )
+
+
 def test_left_changes_sides_when_seen_from_behind(walk) -> None:
     picture = draw_motion(walk(1), H36M16, camera=Camera(azimuth=180, elevation=0))[0]
     assert pixels_of("left", picture)[:, 1].mean() < pixels_of("right", picture)[:, 1].mean()

@@ -34,6 +34,10 @@ AG2VID = (
     "model.discriminator.width=4",
     "model.frames.perceptual=discriminator",
 )
+#: typed below SA-GCN's own metrics: their classifier, as small as the models here
+SA_GCN_METRICS = {
+    "accuracy_clip_critic": {"recognizer": {"max_steps": 2, "model": {"widths": [12, 10, 14, 6]}}},
+}
 #: of a tree in CATER's format
 CLIPS = (
     "dataset.cache_workers=1",

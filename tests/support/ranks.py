@@ -83,7 +83,7 @@ def measured_alone(run_dir: Path, cache: Path) -> Mapping[str, float]:
     """What one process measures of a model of motion that several have trained."""
     model, config = load_model(run_dir / "checkpoints" / "last.ckpt")
     # what watched the ranks is no business of the one who measures
-    run = TrainConfig.parse({**config, "callbacks": None})
+    run = TrainConfig.parse({**config.settings, "callbacks": None})
     datamodule = prepared(run.dataset)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUTOSCOPE_CACHE", str(cache))

@@ -1,4 +1,4 @@
-"""Extractors that are made in a moment and see enough for tests: their digests say smoke."""
+"""Extractors that are made in a moment and see enough for tests."""
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +34,11 @@ def _prepared(images: Tensor) -> Tensor:
 
 
 def frames_extractor(*_: object) -> Extractor:
-    return Extractor(_Frames(), _prepared, View("mean, 8x8", "x / 64 - 2"), "frame", 8, 8, "smoke-frames")
+    return Extractor(_Frames(), _prepared, View("mean, 8x8", "x / 64 - 2"), "frame", 8, 8, "tiny-frames")
 
 
 def clips_extractor(
-    _weights: object = None, _network: object = None, frames: int | None = 16, stride: int = 1
+    weights: object = None, network: object = None, frames: int | None = 16, stride: int = 1
 ) -> Extractor:
     view = View("mean, 8x8", "x / 64 - 2", frames, stride)
-    return Extractor(_Clips(), _prepared, view, "clip", 8, 8, "smoke-clips")
+    return Extractor(_Clips(), _prepared, view, "clip", 8, 8, "tiny-clips")

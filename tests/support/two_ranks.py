@@ -47,10 +47,14 @@ def every_video_metric() -> Mapping[str, Metric]:
 
 
 def over_two_ranks(make: Callable[[], Mapping[str, Metric]], parts: Parts) -> dict[str, float]:
-    """What two processes compute; both must agree. ``make`` is of a module's top level."""
+    """What two processes compute; both must agree.
+
+    They are forked, since fresh ones would take long to import what is imported here. They work on one thread each, so
+    they never wait for threads that stayed behind.
+    """
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
-            _rank, (make, parts, folder), nprocs=2, start_method="spawn"
+            _rank, (make, parts, folder), nprocs=2, start_method="fork"
         )
         found = [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert found[0] == found[1]

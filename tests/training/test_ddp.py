@@ -1,4 +1,7 @@
-"""Two processes: a sweep over DDP trainings, and torchrun. They start slowly, so few trainings share many checks."""
+"""Two processes: a sweep over DDP trainings, and torchrun. They start slowly, so few trainings share many checks.
+
+What all models do in two processes is tried faster in ``test_two_ranks.py``.
+"""
 
 import csv
 import json
@@ -72,7 +75,7 @@ def ranks(sweep: "subprocess.CompletedProcess[str]", folder: Path) -> list[dict[
     return notes(folder / "sweep" / "0")
 
 
-pytestmark = pytest.mark.ddp
+pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
 def test_a_failed_job_fails_the_sweep_but_does_not_stop_it(

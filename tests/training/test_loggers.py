@@ -14,7 +14,8 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from PIL import Image
 
 from mutoscope.cli.main import register
-from mutoscope.config.nodes import build, config_dir
+from mutoscope.config.choices import config_dir
+from mutoscope.config.nodes import build
 from mutoscope.formats.video import write_mp4
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.training.loggers import FileLogger, TensorBoardRun, WandbRun, read_metrics

@@ -71,6 +71,7 @@ def uninterrupted(tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return run_dir
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_as_if_nothing_had_happened(tiny: Compose, uninterrupted: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     start_and_kill(config_of(tiny), run_dir, after=14)

@@ -43,9 +43,7 @@ class Run:
     """A weight under one optimiser, trained as the program would train it."""
 
     def __init__(self, optimizer: dict[str, Any], scheduler: dict[str, Any] | None) -> None:
-        self.config = {
-            "model": {"optimizers": {"one": optimizer}, "schedulers": {"one": scheduler} if scheduler else None}
-        }
+        self.node = {"optimizers": {"one": optimizer}, "schedulers": {"one": scheduler} if scheduler else None}
         self.model: Any = SimpleNamespace(
             optimizer_names=["one"],
             optimizer_factories={"one": factory(optimizer)},
@@ -68,7 +66,11 @@ class Run:
     def checkpoint(self, done: int) -> dict[str, Any]:
         return copy.deepcopy(
             {
-                "mutoscope": {"iterations": done, "samples_seen": 8 * done, "config": self.config},
+                "mutoscope": {
+                    "iterations": done,
+                    "samples_seen": 8 * done,
+                    "config": {"model": self.node, "dataset": {}},
+                },
                 "optimizer_states": [self.optimizer.state_dict()],
                 "lr_schedulers": [] if self.scheduler is None else [self.scheduler.state_dict()],
             }
@@ -83,7 +85,7 @@ class Run:
 def resumed(old: Run, new: Run) -> list[str]:
     old.steps(DONE)
     checkpoint = old.checkpoint(DONE)
-    lines = adopt_settings(checkpoint, new.model, new.config)
+    lines = adopt_settings(checkpoint, new.model, new.node)
     new.load(checkpoint)
     return lines
 
@@ -146,7 +148,7 @@ def test_unchanged_settings_go_on_to_the_last_bit_whatever_was_in_the_state() ->
     checkpoint = old.checkpoint(DONE)
     checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] += 1e-17
     untouched = copy.deepcopy(checkpoint)
-    assert adopt_settings(checkpoint, old.model, old.config) == []
+    assert adopt_settings(checkpoint, old.model, old.node) == []
     torch.testing.assert_close(checkpoint["optimizer_states"], untouched["optimizer_states"], rtol=0, atol=0)
     assert checkpoint["optimizer_states"][0]["param_groups"] == untouched["optimizer_states"][0]["param_groups"]
     assert checkpoint["lr_schedulers"] == untouched["lr_schedulers"]
@@ -173,9 +175,10 @@ def test_differences_are_found_at_any_depth() -> None:
 
 
 def test_other_batches_seeds_and_processes_are_said() -> None:
-    config = {"seed": 0, "dataset": {"batch_size": 8, "seed": 0}}
-    own = {"config": config, "samples_seen": 160, "world_size": 2}
-    lines = announce_changes({"seed": 1, "dataset": {"batch_size": 4, "seed": 1}}, {"mutoscope": own}, 1)
+    config = {"seed": 0, "model": {}, "dataset": {"batch_size": 8, "seed": 0}}
+    own = {"config": config, "iterations": 20, "samples_seen": 160, "world_size": 2}
+    changed = {"seed": 1, "model": {}, "dataset": {"batch_size": 4, "seed": 1}}
+    lines = announce_changes(changed, {"mutoscope": own}, 1)
     text = " ".join(lines)
     assert "dataset.batch_size was 8 and is now 4." in lines
     assert "the data go on after the 160 samples that were seen" in text
@@ -266,7 +269,8 @@ def test_fine_tuning_takes_moments_when_asked(tiny: Compose, trained: Path, tmp_
 @pytest.mark.parametrize(("rank", "world", "expected"), [(0, 2, 1.0), (1, 2, 3.0), (0, 1, 2.0), (2, 3, 2.0)])
 def test_each_process_resumes_what_it_logged(rank: int, world: int, expected: float) -> None:
     state = {"iterations": 5, "samples_seen": 40, "latest": [{"loss": torch.tensor(1.0)}, {"loss": torch.tensor(3.0)}]}
-    module = SimpleNamespace(_trainer=SimpleNamespace(global_rank=rank, world_size=world))
+    trainer = SimpleNamespace(global_rank=rank, world_size=world)
+    module = SimpleNamespace(_trainer=trainer, adapt=lambda checkpoint: None)
     IterationModule.on_load_checkpoint(module, {"mutoscope": state})  # type: ignore[arg-type]
     assert float(module.latest["loss"]) == expected
 

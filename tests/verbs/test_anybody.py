@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stored import protocols_missing
 from tiny_extractors import clips_extractor, frames_extractor
 
 import mutoscope as ms
+from mutoscope.config.measures import ClipSettings
 from mutoscope.data.anybody import Cut, Reader, find_clips
+from mutoscope.data.clip_labels import labelled_sides
 from mutoscope.evaluators import distances
 from mutoscope.formats.video import write_mp4
 from mutoscope.runtime.errors import ConfigError
-from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
-from mutoscope.verbs.anybody.results import ClipSettings, SetEvaluation
+from mutoscope.verbs.anybody.measure import evaluate_sets
+from mutoscope.verbs.anybody.results import SetEvaluation
 
 Evaluate = Callable[..., SetEvaluation]
 
@@ -43,17 +46,17 @@ def videos(folder: Path, count: int, *, seed: int = 0, fps: float = 8.0, **how: 
 def evaluate(compose: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
     monkeypatch.setenv("MUTOSCOPE_CACHE", str(tmp_path / "cache"))
     frames, clips = frames_extractor(), {}
-    monkeypatch.setattr(distances, "inception_extractor", lambda *a: frames)
+    monkeypatch.setattr(distances, "inception_extractor", lambda **a: frames)
 
-    def shared(*a: Any) -> Any:
-        return clips.setdefault(a[2:], clips_extractor(*a))
+    def shared(**a: Any) -> Any:
+        return clips.setdefault((a["frames"], a["stride"]), clips_extractor(**a))
 
     monkeypatch.setattr(distances, "i3d_extractor", shared)
 
     def run(real: Path, fake: Path, *typed: str) -> SetEvaluation:
         words = [f"real={real}", f"fake={fake}", f"out={tmp_path / 'out'}", "metrics=clips", *typed]
         config = compose(*words, verb="evaluate")
-        return evaluate_sets({k: v for k, v in config.items() if k in KEYS}, {"metrics": {"": "clips"}})
+        return evaluate_sets(config, {"metrics": {"": "clips"}})
 
     return run
 
@@ -92,10 +95,12 @@ def test_videos_are_measured_with_floors_and_foils(evaluate: Evaluate, real: Pat
     protocol = written["protocols"][written["rows"][0]["protocols"]["fvd"]]
     assert protocol["preset"] == "standard/fvd_16f with frames=9"
     assert (protocol["n_real"], protocol["n_fake"], protocol["ddof"]) == (14, 9, 0)
-    assert (protocol["frames"], protocol["stride"], protocol["extractor"]) == (9, 1, "smoke-clips")
+    assert (protocol["frames"], protocol["stride"], protocol["extractor"]) == (9, 1, "tiny-clips")
     assert protocol["quantisation"].startswith("uint8")
     assert written["rows"][0]["intervals"]["kvd"]
     assert "torch" in written["versions"]
+    assert protocols_missing(written) == []
+    assert "dropped frames" in rows
     limits = next(one for one in found.tables["counts"].rows if one.name == "extrapolated")
     assert limits.values["fid"] < found.tables["counts"].rows[0].values["fid"]
     assert "95 % intervals of fake: kid" in (tmp_path / "out" / "table.md").read_text()
@@ -122,7 +127,7 @@ def test_python_measures_what_the_command_line_does(evaluate: Evaluate, real: Pa
 def test_values_are_those_of_metrics_fed_by_hand(evaluate: Evaluate, real: Path, fake: Path) -> None:
     """One pass over files in batches, through shared networks, changes nothing."""
     row = evaluate(real, fake, *FEW, "clips.foils=0").rows[0]
-    metric = distances.FVD(frames=9)
+    metric = distances.FVD(frames=9, stride=1)
     for side, folder in (("real", real), ("fake", fake)):
         for _, frames in Reader(Cut()).read(find_clips(folder), side):
             metric.update(**{f"{side}_frames": frames[None]})
@@ -187,10 +192,84 @@ def test_folders_and_tables_name_classes(tmp_path: Path) -> None:
     assert [one.name for one in found.clips] == ["run/clip000", "run/clip001", "walk/clip000", "walk/clip001"]
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("name", "label"), *((one.name, "jump") for one in found.clips)])
-    assert find_clips(tmp_path / "set", tmp_path / "labels.csv").classes == ("jump",)
-    (tmp_path / "labels.csv").write_text("name,label\nrun/clip000,jump\n")
-    with pytest.raises(ValueError, match=r"labels\.csv: it has no label for 'run/clip001' \(3 of 4 clips\)"):
-        find_clips(tmp_path / "set", tmp_path / "labels.csv")
+    sides = labelled_sides(tmp_path / "set", tmp_path / "set", tmp_path / "labels.csv")
+    assert [side.classes for side in sides] == [("jump",)] * 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_tables_come_from_spreadsheets(tmp_path: Path, encoding: str) -> None:
+    for name in ("run", "walk"):
+        videos(tmp_path / "set" / name, 1, t=3)
+    videos(tmp_path / "set" / "walk", 2, t=3)
+    lines = ["name;label", "run\\clip000.mp4;läuft", '"walk/clip000";geht', "./clip001.mp4;geht", ";"]
+    (tmp_path / "labels.csv").write_bytes("\r\n".join(lines).encode(encoding))
+    sides = labelled_sides(tmp_path / "set", tmp_path / "set", tmp_path / "labels.csv")
+    assert {clip.name: clip.label for clip in sides[0].clips} == {
+        "run/clip000": "läuft",
+        "walk/clip000": "geht",
+        "walk/clip001": "geht",
+    }
+
+
+def test_what_a_table_of_classes_lacks_is_a_sentence(tmp_path: Path) -> None:
+    for name in ("run", "walk"):
+        videos(tmp_path / "set" / name, 2, t=3)
+    whole = "".join(f"{name}/clip00{i},{name}\n" for name in ("run", "walk") for i in range(2))
+
+    def refused(text: str | bytes, sentence: str) -> None:
+        table = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "labels.csv").write_bytes(table)
+        with pytest.raises(ValueError, match=rf"labels\.csv.*{sentence}"):
+            labelled_sides(tmp_path / "set", tmp_path / "set", tmp_path / "labels.csv")
+
+    refused("name,label\nrun/clip000,jump\n", r"no label for 'run/clip001' \(3 of 4 clips of .*set\)\.")
+    refused("name,label\nclip000,jump\nclip001,jump\n", "several clips are called 'clip000', name them with")
+    refused(f"name,label\n{whole}run/clip9,run\n", r"line 6: it names 'run/clip9' \(1 of 5 names\)")
+    refused(f"name,label\n{whole}run/clip000,walk\n", "line 6: it calls 'run/clip000' walk, and run in line 2")
+    refused(f"name,label\n{whole}run/clip000,\n", "line 6: the cell of the column label is empty")
+    refused(f"file,label\n{whole}", "it has no column name")
+    refused("name,label\n", "no line below the names of its columns")
+    refused(f"name,label\n{whole}".replace("walk\n", "läuft\n").encode("latin-1"), "iconv -f WINDOWS-1252")
+
+
+def test_classes_have_numbers_of_their_own_and_shuffled_ones(evaluate: Evaluate, tmp_path: Path) -> None:
+    """Each class has a brightness of its own, which generated clips share."""
+
+    def side(name: str, seed: int, swapped: bool = False) -> Path:
+        for k, label in enumerate(("dark", "light")):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i in range(6):
+                level = 90 * (1 - k if swapped else k)
+                frames = np.clip(clip(seed + 10 * k + i).astype(int) // 2 + level, 0, 255).astype(np.uint8)
+                np.save(tmp_path / name / label / f"{i}.npy", frames)
+        return tmp_path / name
+
+    real = side("real", 0)
+    rows = {row.name: row for row in evaluate(real, side("fake", 40), *FEW, "clips.foils=0").tables["classes"].rows}
+    assert list(rows) == ["mean over classes", "shuffled labels", "dark", "light"]
+    assert rows["mean over classes"].values["kvd"] == pytest.approx(
+        (rows["dark"].values["kvd"] + rows["light"].values["kvd"]) / 2
+    )
+    assert rows["shuffled labels"].values["kvd"] > 2 * abs(rows["mean over classes"].values["kvd"])
+    swapped = {
+        row.name: row.values
+        for row in evaluate(real, side("other", 40, True), *FEW, "clips.foils=0").tables["classes"].rows
+    }
+    assert swapped["mean over classes"]["kvd"] > swapped["shuffled labels"]["kvd"]
+    other = videos(tmp_path / "plain" / "jump", 4).parent
+    assert "classes" not in evaluate(real, other, *FEW, "clips.foils=0").tables
+
+
+def test_settings_of_models_are_not_taken_for_settings_of_clips(evaluate: Evaluate, real: Path, fake: Path) -> None:
+    for words, name in (
+        ("samples_per_class=3", "samples_per_class"),
+        ("seeds=[1,2]", "seeds"),
+        ("split=test", "split"),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} is a setting of models that are measured"):
+            evaluate(real, fake, words)
+    with pytest.raises(ConfigError, match=r"clips: foils is -1, expected 0 or more"):
+        evaluate(real, fake, "clips.foils=-1")
 
 
 def test_what_cannot_be_measured_is_a_sentence(evaluate: Evaluate, real: Path, tmp_path: Path) -> None:
@@ -218,7 +297,7 @@ def test_what_cannot_be_measured_is_a_sentence(evaluate: Evaluate, real: Path, t
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"pickled\.npy: it cannot be read as an array"):
         evaluate(real, tmp_path / "pickled.npy")
-    with pytest.raises(ConfigError, match=r"clips\.len is not a setting of clips"):
+    with pytest.raises(ConfigError, match=r"clips\.len is not a setting of ClipSettings"):
         evaluate_sets({"real": str(real), "fake": str(real), "clips": {"len": 3}, "seed": 0})
 
 
@@ -259,7 +338,7 @@ def walks(path: Path, count: int, seed: int, jitter: float = 0.0) -> Path:
 
 def motions(compose: Callable[..., dict[str, Any]], real: Path, fake: Path, out: Path, *typed: str) -> SetEvaluation:
     config = compose(f"real={real}", f"fake={fake}", f"out={out}", "metrics=motions", *typed, verb="evaluate")
-    return evaluate_sets({k: v for k, v in config.items() if k in KEYS}, {"metrics": {"": "motions"}})
+    return evaluate_sets(config, {"metrics": {"": "motions"}})
 
 
 def test_motions_are_measured(compose: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
@@ -273,8 +352,9 @@ def test_motions_are_measured(compose: Callable[..., dict[str, Any]], tmp_path: 
     assert found[1]["bone_drift"] > 0.05
     without = motions(compose, real, near, tmp_path / "out")
     assert "clips.skeleton=ntu25" in without.rows[0].absent["bone_drift"]
-    rows = {row.name: row.values for row in without.rows}
-    assert rows["frozen"]["mmd"] > rows["fake"]["mmd"]
+    rows = {row.name: row.values for row in without.tables["foils"].rows}
+    assert rows["frozen first frame"]["mmd"] > rows["real (floor)"]["mmd"]
+    assert {"fake", "shuffled labels", "reversed", "frozen random pose"} <= set(rows)
     with pytest.raises(ConfigError, match="h36m16 has 16 joints, the motions have 25"):
         motions(compose, real, near, tmp_path / "out", "clips.skeleton=h36m16")
     values = np.load(near)

@@ -18,6 +18,7 @@ from mutoscope.config.nodes import build_dataset
 from mutoscope.data.sampling import clips_of
 from mutoscope.formats.checkpoints import CheckpointError
 from mutoscope.kinds.command import evaluation_command, in_grammar
+from mutoscope.kinds.controllability import QUESTIONS
 from mutoscope.kinds.motion.results import MotionEvaluation as Evaluation
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.evaluate import evaluate
@@ -69,7 +70,7 @@ def test_the_table_holds_model_start_and_floor(result: tuple[Evaluation, Path]) 
     ]
     assert [row["role"] for row in written["rows"]] == ["foil", "model"] + ["foil"] * 3 + ["floor"] * 2
     assert [row["clips"] for row in written["rows"]] == [9] * 7
-    assert len(list(numbers(written))) == 42
+    assert len(list(numbers({"rows": written["rows"]}))) == 42
     assert protocols_missing(written) == []
     for row, mine in zip(written["rows"], evaluation.rows, strict=True):
         assert row["metrics"] == mine.values
@@ -87,6 +88,12 @@ def test_the_table_holds_model_start_and_floor(result: tuple[Evaluation, Path]) 
         # as many clips of each class: the mean over classes is the mean over clips
         assert row["accuracy_mean_over_classes"]["accuracy"] == pytest.approx(row["metrics"]["accuracy"])
         assert row["what"].endswith(".")
+    asked = {row["name"]: row for row in written["controllability"]}
+    assert list(asked) == ["trained", "by chance", "real, held out (floor)"]
+    assert asked["trained"]["metrics"].keys() == {column.key for column in QUESTIONS}
+    assert "one class at a time" in asked["trained"]["absent"]["composition"]
+    assert asked["by chance"]["metrics"]["action_swap"] == 0 < asked["by chance"]["metrics"]["locality"] < 1
+    assert "Controllability" in (out / "report.html").read_text()
     untrained, *_, floor = evaluation.rows
     # real people are rigid and alike, noise is not
     assert floor.values["bone_drift"] < untrained.values["bone_drift"]
@@ -100,13 +107,16 @@ def test_the_table_holds_model_start_and_floor(result: tuple[Evaluation, Path]) 
 
 
 def test_rows_can_be_held_against_held_out_clips(run: Callable[..., Evaluation], tmp_path: Path) -> None:
-    evaluation = run("reference=held_out", out=str(tmp_path))
+    evaluation = run("reference=held_out", "controllability=0", out=str(tmp_path))
     assert evaluation.protocol["reference"] == "held-out clips"
+    assert list(evaluation.tables) == ["rows"]
     # four clips of a class are divided between the rows and what they are held against
     assert evaluation.protocol["reference_clips"] == evaluation.protocol["clips_per_row"] == 6
     assert "reference=held_out" in (tmp_path / "report.html").read_text()
     with pytest.raises(ConfigError, match="reference is 'test', expected train or held_out"):
         run("reference=test", out=str(tmp_path))
+    with pytest.raises(ConfigError, match=r"controllability is -1, expected a number of cases, or 0 for none\."):
+        run("controllability=-1", out=str(tmp_path))
 
 
 def test_further_checkpoints_are_rows_of_the_same_table(

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 import mutoscope as ms
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.formats.checkpoints import CheckpointError
 from mutoscope.kinds.motion.settings import MotionRequest
 from mutoscope.kinds.motion.tools import MotionTools

@@ -79,7 +79,7 @@ def test_an_imported_model_draws_what_the_original_networks_draw(
     assert (model.discriminator is not None) == critic
     assert (model.iterations, model.info.frame_size, model.info.fps, model.info.length) == (5000, (64, 64), 8, 16)
     assert model.info.vocabulary == CATER_VOCABULARY
-    assert config["dataset"]["root"] is None
+    assert config.dataset["root"] is None
 
     networks = networks_from_reference(read_reference(path))
     batch = clip(model.info)

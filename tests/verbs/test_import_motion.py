@@ -57,11 +57,12 @@ def test_a_kinetic_gan_makes_what_its_original_makes(
     info = model.info
     assert (info.classes, info.length, info.fps, info.skeleton) == (("walk", "wave", "kick"), 32, 30.0, NTU25)
     assert info.normaliser == Normaliser((0, 1, 0), (2, 2, 2))
-    assert config["model"]["latent"] == 8
+    assert config.model["latent"] == 8
     label = torch.tensor([0, 2])
     sample = model.generate(label, seed=3)
+    weights = model.generator.state_dict()
     for name, value in network.state_dict().items():
-        torch.testing.assert_close(model.generator.state_dict()[name], value)
+        torch.testing.assert_close(weights[name], value)
     with torch.no_grad():
         torch.manual_seed(0)
         z, quiet = torch.randn(2, 8), [torch.zeros(shape) for shape in network.noise_shapes(2)]
@@ -147,7 +148,7 @@ def test_a_sa_gcn_makes_what_its_original_makes(run: Callable[..., Path], tmp_pa
     told = (*(w for w in TOLD[1:3]), "original.normaliser={offset:[0,0],scale:[1,1]}", "original.kept=3")
     alone, _ = load_model(run(path, "format=sa_gcn", *told, "original.length=8", out="alone"))
     model, config = load_model(run(path, "format=sa_gcn", *told, *critics))
-    assert (model.info.length, config["model"]["graph"]["kept"]) == (8, 3)
+    assert (model.info.length, config.model["graph"]["kept"]) == (8, 3)
     inputs = torch.randn(2, 8, 5), torch.tensor([0, 2]), torch.rand(2, 9)
     with torch.no_grad():
         torch.testing.assert_close(model.generator(*inputs), network(*inputs))

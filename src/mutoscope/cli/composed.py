@@ -11,9 +11,9 @@ from omegaconf import DictConfig, open_dict
 
 from mutoscope.cli.early import check_early
 from mutoscope.cli.main import as_added, chosen_settings, register
-from mutoscope.cli.processes import needs_own_processes, run_in_fresh_process
+from mutoscope.cli.processes import Launch, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.typed import readable, typed_values
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.verbs.face import TrainedModel, load
 from mutoscope.verbs.train import train as train_run
 
@@ -60,7 +60,7 @@ def train(*overrides: str, out: str | Path | None = None) -> TrainedModel:
     config, usual = compose("train", overrides)
     check_early(config, "train", typed_values(readable(overrides)[0], "model"))
     run_dir = usual if out is None else Path(out)
-    if needs_own_processes(config["trainer"]):
+    if needs_own_processes(Launch.of(config)):
         run_in_fresh_process(config, run_dir)
     else:
         train_run(config, run_dir)

@@ -2,8 +2,9 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mutoscope
 from mutoscope.config.nodes import check_counts
@@ -12,6 +13,24 @@ from mutoscope.data.folders import WANTED, existing_folder
 from mutoscope.formats.missing import require_checkpoint
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation is of, as it was typed.
+
+    Args:
+        checkpoint: path of a model, or several.
+        clips: whether clips of any program were named.
+    """
+
+    checkpoint: Any
+    clips: bool
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """From a composed config."""
+        return cls(config.get("checkpoint"), any(config.get(side) is not None for side in ("real", "fake")))
 
 
 def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] | None = None) -> None:
@@ -32,8 +51,9 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
     check_statically(config)
     # original code's files are spoken of by their readers
     if verb in ("evaluate", "generate") or (verb == "export" and config.get("format") == "mutoscope"):
-        given = config.get("checkpoint")
-        if verb == "evaluate" and given is None and config.get("real") is None and config.get("fake") is None:
+        measured = Measured.of(config)
+        given = measured.checkpoint
+        if verb == "evaluate" and given is None and not measured.clips:
             raise ConfigError(
                 "There is nothing to measure: add checkpoint=<path>, or real=<folder> fake=<folder> for clips of any "
                 "program."

@@ -17,7 +17,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from mutoscope.config.nodes import choices, config_dir
+from mutoscope.config.choices import choices, config_dir
 from mutoscope.data.registry import datamodule_class, names_without_import, source_of
 from mutoscope.kinds import DataKind, every
 from mutoscope.kinds.settings import VERBS, declared, default_of, phrases_of

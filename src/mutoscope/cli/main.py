@@ -22,9 +22,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mutoscope.cli.commands import COMMANDS, run_command
-from mutoscope.cli.early import check_early
+from mutoscope.cli.early import Measured, check_early
 from mutoscope.cli.help import help_text
-from mutoscope.cli.processes import launched_externally, needs_own_processes, run_in_fresh_process
+from mutoscope.cli.processes import Launch, launched_externally, needs_own_processes, run_in_fresh_process
 from mutoscope.cli.sweeps import (
     LAUNCHERS,
     SweepRefused,
@@ -36,8 +36,9 @@ from mutoscope.cli.sweeps import (
     sweep_id,
 )
 from mutoscope.cli.typed import hint, readable, typed_values
+from mutoscope.config.choices import config_dir, config_dirs
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS, config_dir, config_dirs
+from mutoscope.config.nodes import RECOGNIZER_SETTINGS
 from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
@@ -294,38 +295,33 @@ def _train(cfg: DictConfig) -> float | None:
         number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
 
         def job(began: bool) -> float | None:
-            return run_in_fresh_process(_job(cfg, overrides, run_dir, began), run_dir)
+            launch = Launch.of(_plain(cfg, "train", overrides))
+            # where an earlier attempt was stopped
+            return run_in_fresh_process((launch.going_on(run_dir) if began else launch).config, run_dir)
 
         return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
-    config = _plain(cfg, "train", hydra_config.overrides.task)
-    if needs_own_processes(config["trainer"]):
-        return run_in_fresh_process(config, run_dir)
+    launch = Launch.of(_plain(cfg, "train", hydra_config.overrides.task))
+    if needs_own_processes(launch):
+        return run_in_fresh_process(launch.config, run_dir)
     from mutoscope.verbs.train import train
 
-    return train(config, run_dir)
-
-
-def _job(cfg: DictConfig, overrides: Sequence[str], run_dir: Path, began: bool) -> dict[str, Any]:
-    """The config of a job, which goes on where an earlier attempt was stopped."""
-    config = _plain(cfg, "train", overrides)
-    if began and not config["overwrite"] and (run_dir / "checkpoints" / "last.ckpt").is_file():
-        config["ckpt"] = "last"
-    return config
+    return train(launch.config, run_dir)
 
 
 def _evaluate(cfg: DictConfig) -> None:
     config = _plain(cfg, "evaluate")
     explicit = {group: _explicit(group) for group in ("dataset", "metrics", "recognizer")}
-    if config["real"] is None and config["fake"] is None:
+    measured = Measured.of(config)
+    if not measured.clips:
         from mutoscope.verbs.evaluate import evaluate
 
         evaluate(config, explicit)
         return
-    if config["checkpoint"] is not None:
+    if measured.checkpoint is not None:
         raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
-    from mutoscope.verbs.anybody.measure import KEYS, evaluate_sets
+    from mutoscope.verbs.anybody.measure import evaluate_sets
 
-    evaluate_sets({key: value for key, value in config.items() if key in KEYS}, explicit)
+    evaluate_sets(config, explicit)
 
 
 def _generate(cfg: DictConfig) -> None:

@@ -12,8 +12,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -50,23 +51,55 @@ def launched_externally() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ or slurm
 
 
-def needs_own_processes(trainer: Mapping[str, Any]) -> bool:
-    """Whether the processes a trainer config asks for are still to be started.
+@dataclass(frozen=True)
+class Launch:
+    """What of a training's config decides how it is started, before anything slow is imported to check the rest.
+
+    Args:
+        config: all of it, resolved, plain.
+        accelerator, devices, num_nodes: of the trainer.
+        overwrite: whether to start anew in a directory that holds a run.
+    """
+
+    config: Mapping[str, Any]
+    accelerator: str
+    devices: int | str
+    num_nodes: int
+    overwrite: bool
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """From a composed config."""
+        trainer = config["trainer"]
+        # 2e0 is as good as 2
+        devices, nodes = (
+            int(count) if isinstance(count, float) and count.is_integer() else count
+            for count in (trainer["devices"], trainer["num_nodes"])
+        )
+        return cls(config, trainer["accelerator"], devices, nodes, config["overwrite"])
+
+    def going_on(self, run_dir: Path) -> Self:
+        """The same from the last checkpoint in its directory, where there is one that may stay."""
+        if self.overwrite or not (run_dir / "checkpoints" / "last.ckpt").is_file():
+            return self
+        return replace(self, config={**self.config, "ckpt": "last"})
+
+
+def needs_own_processes(launch: Launch) -> bool:
+    """Whether the processes that a training asks for are still to be started.
 
     Raises:
         ConfigError: if torchrun or SLURM started another number of processes, or if several machines are asked for
             and nobody started the processes on them.
     """
-    # 2e0 is as good as 2
-    counts = (trainer["devices"], trainer["num_nodes"])
-    devices, nodes = (int(count) if isinstance(count, float) and count.is_integer() else count for count in counts)
+    devices, nodes = launch.devices, launch.num_nodes
     if isinstance(devices, int):
         world = devices * nodes
     else:
         # asks torch for the GPUs, so it is imported only where they must be counted
         from mutoscope.training.trainer import processes
 
-        world = processes(devices, trainer["accelerator"], nodes)
+        world = processes(devices, launch.accelerator, nodes)
     if launched_externally():
         started = int(os.environ.get("WORLD_SIZE") or os.environ["SLURM_NTASKS"])
         if started != world:

@@ -9,12 +9,12 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -266,22 +266,41 @@ def report_sweep(sweep_dir: Path, stopped: bool = False) -> bool:
     rows = rows_of(jobs)
     with replacing(sweep_dir / TABLE) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
-    config = _config_of(jobs)
-    _print(jobs, sweep_dir, str(config.get("objective", "objective")))
+    sweep = _Sweep.of(jobs)
+    _print(jobs, sweep_dir, sweep.objective)
     if stopped:
         again = typed_again(("hydra.sweep.dir",), [f"hydra.sweep.dir={sweep_dir}"])
         say(f"Stopped. The same command runs what is missing:\n  {again}")
         return False
     _write_about_sweep(sweep_dir, _about_sweep(sweep_dir).get("command"), ended=True)
-    if (config.get("logger") or {}).get("wandb") is not None:
-        _show_on_wandb(config, sweep_dir, jobs)
+    if sweep.wandb is not None:
+        _show_on_wandb(sweep, sweep.wandb, sweep_dir, jobs)
     return all(job.error is None for job in jobs)
 
 
-def _config_of(jobs: Sequence[SweepJob]) -> dict[str, Any]:
-    """The config of the first job that got so far as to have one."""
-    paths = (job.folder / "config.yaml" for job in jobs)
-    return next((yaml.safe_load(path.read_text()) for path in paths if path.is_file()), {})
+@dataclass(frozen=True)
+class _Sweep:
+    """What the jobs of a sweep have in common.
+
+    Args:
+        name: of the run.
+        sweep: its id.
+        objective: name of the value that is compared.
+        wandb: node of that logger, where there is one.
+    """
+
+    name: str | None = None
+    sweep: str | None = None
+    objective: str = "objective"
+    wandb: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, jobs: Sequence[SweepJob]) -> Self:
+        """From the config of the first job that got so far as to have one."""
+        paths = (job.folder / "config.yaml" for job in jobs)
+        config: Mapping[str, Any] = next((yaml.safe_load(path.read_text()) for path in paths if path.is_file()), {})
+        said = {key: config[key] for key in ("name", "sweep", "objective") if config.get(key) is not None}
+        return cls(**said, wandb=(config.get("logger") or {}).get("wandb"))
 
 
 def _print(jobs: Sequence[SweepJob], sweep_dir: Path, objective: str) -> None:
@@ -322,13 +341,13 @@ def _text(value: str) -> Any:
     return Text(value)
 
 
-def _show_on_wandb(config: dict[str, Any], sweep_dir: Path, jobs: Sequence[SweepJob]) -> None:
+def _show_on_wandb(sweep: _Sweep, logger: Mapping[str, Any], sweep_dir: Path, jobs: Sequence[SweepJob]) -> None:
     from mutoscope.config.nodes import build
 
     best = best_of(jobs)
     summary = {} if best is None else {"best_job": best.number, "best_objective": best.objective}
-    about = {"name": f"{config['name']} sweep", "sweep": config["sweep"], "objective": config["objective"]}
-    node = {**config["logger"]["wandb"], "job_type": "sweep"}
+    about = {"name": f"{sweep.name} sweep", "sweep": sweep.sweep, "objective": sweep.objective}
+    node = {**logger, "job_type": "sweep"}
     try:
         run = build(node, "logger.wandb", run_dir=sweep_dir, config=about)
         run.log_table("jobs", COLUMNS, rows_of(jobs), summary)

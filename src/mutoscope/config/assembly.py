@@ -12,6 +12,7 @@ from mutoscope.config.static import mismatch
 from mutoscope.config.targets import locate
 from mutoscope.data.datamodule import DataModule
 from mutoscope.data.registry import datamodule_class, datamodules
+from mutoscope.formats.about import About, TrainedConfig
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint, read_exported
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
@@ -92,7 +93,7 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
+def load_model(checkpoint: Path) -> tuple[GenerativeModule, TrainedConfig]:
     """A trained model from a checkpoint or an exported folder alone, in evaluation mode, and its training's config.
 
     Whoever wrote the file, nothing in it is resolved or run, and no more memory is taken than its weights need.
@@ -104,23 +105,24 @@ def load_model(checkpoint: Path) -> tuple[GenerativeModule, dict[str, Any]]:
     """
     data = read_exported(checkpoint) if checkpoint.is_dir() else read_checkpoint(checkpoint)
     with from_file(checkpoint):
-        if (part := data["mutoscope"].get("part")) is not None:
+        about = About.of(data)
+        if (part := about.part) is not None:
             raise ConfigError(
                 f"it holds {part} alone, which generates nothing; start a training from it: "
                 f"model.start_from.{part}={checkpoint}."
             )
-        config = dict(data["mutoscope"]["config"])
-        config["model"] = portable_model(config["model"])
-        cls = model_class(config["model"], foreign=True)
+        node = portable_model(about.config.model)
+        cls = model_class(node, foreign=True)
         if not issubclass(cls, GenerativeModule):
             raise ConfigError(f"it holds a {cls.__name__}, which generates nothing.")
         info = checkpoint_info(data, "the description of its data")
         with as_large_as(data["state_dict"]):
-            model: GenerativeModule = build(config["model"], "model", foreign=True, info=info)
+            model: GenerativeModule = build(node, "model", foreign=True, info=info)
+        model.adapt(data)
         check_weights(model, data["state_dict"], "its weights")
         model.load_state_dict(data["state_dict"])
         model.on_load_checkpoint(data)
-    return model.eval(), config
+    return model.eval(), TrainedConfig.of({**about.config.settings, "model": node})
 
 
 def check_weights(model: IterationModule, weights: Mapping[str, Tensor], whose: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from mutoscope.config.measures import ClipSettings, SetSettings
 from mutoscope.config.names import check_known
 from mutoscope.config.nodes import check_config, settings_from
 from mutoscope.models.originals import Told
@@ -22,12 +23,14 @@ class EvaluateConfig:
         out: the folder to write; beside the checkpoints by default.
         split: that is held out.
         samples_per_class: that are generated and held against real clips.
+        controllability: cases of every question whether the model does what is asked; 0 leaves them out.
         seed: of latents and of which real clips are drawn.
         seeds: of latents alone, several.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         weights: ``fetch``: published weights that are not here are fetched.
         debug: let errors of metrics through.
-        real, fake, clips: of an evaluation of clips without a model, see :mod:`mutoscope.verbs.anybody`.
+        real, fake: of an evaluation of clips without a model, see :class:`ClipsConfig`.
+        clips: of what is told beside distances between sets of clips; a model's clips are those of its dataset.
         options: by name, what was chosen of the settings of single kinds.
     """
 
@@ -38,6 +41,7 @@ class EvaluateConfig:
     out: str | None = None
     split: str = "val"
     samples_per_class: int = 100
+    controllability: int = 24
     seed: int = 1234
     seeds: Any = None
     accelerator: str = "auto"
@@ -45,7 +49,7 @@ class EvaluateConfig:
     debug: bool = False
     real: str | None = None
     fake: str | None = None
-    clips: Any = None
+    clips: ClipSettings = field(default_factory=ClipSettings)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -64,8 +68,18 @@ class EvaluateConfig:
         checked = check_config(others, [*_names(cls), *options])
         shared, own = _divided(cls, {**checked, "metrics": config.get("metrics")})
         asked = settings_from({**shared, "options": own}, cls, "")
+        if asked.controllability < 0:
+            raise ConfigError(f"controllability is {asked.controllability}, expected a number of cases, or 0 for none.")
         if asked.seeds is not None:
             _check_seeds(asked.seeds)
+        told = {one.name for one in fields(SetSettings)}
+        if further := [
+            word for word in asked.clips.typed() if word.partition("=")[0].removeprefix("clips.") not in told
+        ]:
+            raise ConfigError(
+                f"{further[0]} is for clips without a model (real=... fake=...); those of a checkpoint are cut as its "
+                "dataset says: dataset.<name>=<value>."
+            )
         return asked
 
     def listed_seeds(self) -> list[int] | None:
@@ -74,7 +88,54 @@ class EvaluateConfig:
 
     def settings(self) -> dict[str, Any]:
         """All that was chosen, by name."""
-        return {**{name: getattr(self, name) for name in _names(type(self))}, **self.options}
+        own = {name: getattr(self, name) for name in _names(type(self))}
+        return {**own, "clips": vars(self.clips), **self.options}
+
+
+@dataclass(frozen=True)
+class ClipsConfig:
+    """What an evaluation of clips is asked for that no model of this house has made.
+
+    Args:
+        real, fake: folders or files.
+        clips: what is taken of them.
+        metrics: a group, with whatever was chosen of it; what the clips hold chooses the rest.
+        out: the folder to write.
+        seed: of draws.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        weights: ``fetch``: published weights that are not here are fetched.
+        debug: let errors of metrics through.
+    """
+
+    real: str
+    fake: str
+    clips: ClipSettings = field(default_factory=ClipSettings)
+    metrics: Mapping[str, Any] | None = None
+    out: str | None = None
+    seed: int = 1234
+    accelerator: str = "auto"
+    weights: Literal["fetch"] | None = None
+    debug: bool = False
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> Self:
+        """From a resolved config of ``evaluate``; metrics are left for later.
+
+        Raises:
+            ConfigError: for one side alone, and for what is no setting, or one of models.
+        """
+        if config.get("real") is None or config.get("fake") is None:
+            raise ConfigError(
+                "Clips are held against real ones: give both, real=<folder or file> fake=<folder or file>."
+            )
+        of_models = {one.name: one.default for one in fields(EvaluateConfig) if one.name not in _names(cls)}
+        for name, default in of_models.items():
+            # a dataset or recogniser that nobody chose is an empty group
+            if name != "options" and (value := config.get(name)) != default and value:
+                raise ConfigError(f"{name} is a setting of models that are measured; clips are measured as they lie.")
+        own = {key: value for key, value in config.items() if key not in of_models}
+        checked = check_config({key: value for key, value in own.items() if key != "metrics"}, _names(cls))
+        return settings_from({**checked, "metrics": config.get("metrics")}, cls, "")
 
 
 def _check_seeds(seeds: Any) -> None:

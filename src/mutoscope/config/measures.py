@@ -1,7 +1,7 @@
 """How a model is measured: the parts of configs that ``train`` and ``evaluate`` share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from mutoscope.config.nodes import Node, check_config, plain, settings_from
@@ -52,3 +52,50 @@ class RecognizerConfig:
         """As it stands in a config; trained networks are kept by it."""
         settings: dict[str, Any] = plain(vars(self))
         return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetSettings:
+    """What is told of two sets of clips beside the numbers themselves.
+
+    Args:
+        foils: clips of the table of floors and foils at most; 0 for no such table
+        curve: also show how the distances depend on the number of clips
+    """
+
+    foils: int = 64
+    curve: bool = False
+
+    def __post_init__(self) -> None:
+        if self.foils < 0:
+            raise ValueError(f"foils is {self.foils}, expected 0 or more clips.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSettings(SetSettings):
+    """What is taken of the clips of both sides.
+
+    Args:
+        length: frames of every clip, from the first one on; null if all have as many
+        stride: from one frame to the next
+        size: pixels to which frames are resized, square; null if all are alike
+        fps: rate at which frames are taken of videos, and that of arrays and folders; null if all have the same
+        labels: CSV with the columns name and label, of both sides; sub-folders are classes otherwise
+        skeleton: of motions, by name: ntu25, h36m16, h36m15, cmu31
+        skip_broken: leave out what cannot be read, aloud, instead of ending
+        foils, curve: see :class:`SetSettings`
+    """
+
+    length: int | None = None
+    stride: int = 1
+    size: int | None = None
+    fps: float | None = None
+    labels: str | None = None
+    skeleton: str | None = None
+    skip_broken: bool = False
+
+    def typed(self) -> list[str]:
+        """What somebody chose, as it is typed."""
+        return [
+            f"clips.{one.name}={value}" for one in fields(self) if (value := getattr(self, one.name)) != one.default
+        ]

@@ -1,21 +1,18 @@
-"""Configs: where they lie, how their nodes are compared with the code, once, and what is built from them."""
+"""Nodes of configs: how they are compared with the code, once, and what is built from them."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from inspect import Parameter
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
-
+from mutoscope.config.choices import settings_of
 from mutoscope.config.names import check_known, closest
 from mutoscope.config.roles import SCHEDULER, check_schedule, complaint, role_of
 from mutoscope.config.signatures import annotations, needed, parameters
 from mutoscope.config.targets import locate
 from mutoscope.config.values import MisfitError, fit, settings_class
-from mutoscope.data.registry import datamodule_class, plugin_packages
+from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.plain_files import shown
 from mutoscope.runtime.errors import ConfigError
 
@@ -45,28 +42,6 @@ def plain(config: Any) -> Any:
     if isinstance(config, Mapping):
         return {key: plain(value) for key, value in config.items()}
     return [plain(value) for value in config] if isinstance(config, list | tuple) else config
-
-
-def config_dir() -> Path:
-    """The folder of configs: inside the installed package, or ``conf/`` of the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "conf", package.parents[1] / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise ConfigError(f"The configs are missing: neither {package / 'conf'} nor {package.parents[1] / 'conf'} exists.")
-
-
-def config_dirs() -> list[Path]:
-    """:func:`config_dir`, then the folder ``conf`` of every package of other people that has one."""
-    found = [config_dir()]
-    for name in plugin_packages():
-        try:
-            spec = find_spec(name)
-        except (ImportError, ValueError):
-            continue
-        places = () if spec is None else spec.submodule_search_locations or ()
-        found += [Path(place) / "conf" for place in places if (Path(place) / "conf").is_dir()]
-    return found
 
 
 def _check_keys(target: Any, keys: Iterable[str], where: str, supplied: Iterable[str] = ()) -> None:
@@ -105,9 +80,9 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> dict[st
     """
     check_known(config, known_top, "", "a setting here")
     for name, keys in _PLAIN.items():
-        check_known(_node(config, name), keys, name, f"a setting of {name}")
+        check_known(settings_of(config, name), keys, name, f"a setting of {name}")
     for group in _GROUPS:
-        nodes = _node(config, group)
+        nodes = settings_of(config, group)
         known = [name for name, node in nodes.items() if isinstance(node, Mapping) and "_target_" in node]
         for name, node in nodes.items():
             if node is not None and name not in known:
@@ -117,13 +92,6 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> dict[st
                 )
     checked: dict[str, Any] = _checked(_with_counts(config), "")
     return checked
-
-
-def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    node = config.get(name)
-    if node is not None and not isinstance(node, Mapping):
-        raise ConfigError(f"{name} is '{node}', expected settings {name}.<key>=<value>.")
-    return node or {}
 
 
 #: constructor arguments that the program itself supplies
@@ -140,59 +108,6 @@ LATE = (
     "callbacks",
     "loggers",
 )
-
-
-def with_groups(
-    config: Mapping[str, Any], groups: Mapping[str, str], explicit: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """A config in which the groups that nobody chose are those named in ``groups``, with the settings that are there.
-
-    Args:
-        config: resolved; a group that nobody chose holds single settings at most.
-        groups: choice by group, files ``<group>/<choice>.yaml``.
-        explicit: by group, the settings typed one by one; an entry ``""`` marks a group that was chosen itself.
-    """
-    chosen: dict[str, Any] = dict(config)
-    for group, choice in groups.items():
-        typed = explicit.get(group, {})
-        if "" not in typed:
-            own = [OmegaConf.create(dict(settings)) for settings in (_node(config, group), typed)]
-            chosen[group] = OmegaConf.to_container(OmegaConf.merge(load_choice(group, choice), *own), resolve=True)
-    return chosen
-
-
-def choices(group: str) -> list[str]:
-    """The choices of a config group, those of other people's packages included."""
-    return sorted({path.stem for folder in config_dirs() for path in (folder / group).glob("*.yaml")})
-
-
-def load_choice(group: str, choice: str) -> dict[str, Any]:
-    """A config file on top of what its own defaults list names.
-
-    That is other choices of its group (``- choice``) and what goes below one of its keys (``- /group@key: choice``).
-
-    Raises:
-        ConfigError: if there is no such choice.
-    """
-    places = [folder / group / f"{choice}.yaml" for folder in config_dirs()]
-    path = next((path for path in places if path.is_file()), None)
-    if path is None:
-        known = choices(group)
-        near = f"; did you mean '{closest(choice, known)}'? Choices: {', '.join(known)}." if known else "."
-        raise ConfigError(f"There is no {group} '{choice}'{near}")
-    loaded = OmegaConf.load(path)
-    assert isinstance(loaded, DictConfig)
-    below: Any = OmegaConf.create()
-    for entry in loaded.pop("defaults", []):
-        if isinstance(entry, str):
-            below = OmegaConf.merge(below, load_choice(group, entry))
-            continue
-        ((where, name),) = entry.items()
-        other, _, key = where.removeprefix("/").partition("@")
-        OmegaConf.update(below, key, load_choice(other, name), force_add=True)
-    merged = OmegaConf.to_container(OmegaConf.merge(below, loaded))
-    assert isinstance(merged, dict)
-    return {str(key): value for key, value in merged.items()}
 
 
 def _checked(node: Any, where: str, *, foreign: bool = False) -> Any:
@@ -242,7 +157,7 @@ def _fit_settings(node: Mapping[str, Any], target: Any, where: str) -> dict[str,
 
 #: whole numbers in nodes that are read by their keys; the first are those of the verbs themselves
 _COUNTS = {
-    "": ("seed", "samples_per_class"),
+    "": ("seed", "samples_per_class", "controllability"),
     "measure": ("every_n_steps", "samples_per_class", "seed"),
     "recognizer": ("max_steps", "batch_size"),
 }

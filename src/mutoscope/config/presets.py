@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mutoscope.config.choices import config_dirs, load_choice
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import config_dirs, load_choice
 from mutoscope.runtime.errors import ConfigError
 
 _GROUP = "preset"

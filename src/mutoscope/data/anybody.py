@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +17,13 @@ from torch import Tensor
 from mutoscope.formats.frame_folders import folder_frames
 from mutoscope.formats.pictures import PICTURES
 from mutoscope.formats.sources import FileError, reason
-from mutoscope.formats.text import read_table
-from mutoscope.formats.video import read_video
+from mutoscope.formats.video import read_frames
 from mutoscope.runtime.console import progress_bar
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.parallel import usable_cores
 
 VIDEOS = (".mp4", ".webm", ".avi", ".mov", ".mkv", ".gif", ".m4v", ".mpg", ".mpeg", ".ogv", ".webp", ".apng")
-_ARRAYS = (".npy", ".npz")
+ARRAYS = (".npy", ".npz")
 #: rates that differ by less are written differently, not filmed differently
 _SAME_RATE = 1e-3
 
@@ -78,6 +77,11 @@ class ClipSet:
         """Names of the classes, in order."""
         return tuple(sorted({clip.label for clip in self.clips if clip.label is not None}))
 
+    @property
+    def labelled(self) -> bool:
+        """Whether every clip has a class."""
+        return all(clip.label is not None for clip in self.clips)
+
     def chosen(self, index: Sequence[int]) -> "ClipSet":
         """Some of the clips."""
         return replace(self, clips=tuple(self.clips[i] for i in index))
@@ -91,7 +95,7 @@ class Cut:
         length: frames, from the first one on; ``None`` if all clips have the same number.
         stride: from one to the next.
         size: height and width of frames, to which they are resized with antialiasing; ``None`` if all are alike.
-        fps: at which frames are taken of videos; ``None`` if all have the same rate.
+        fps: at which frames are taken of videos; ``None`` if all have the same rate. Arrays and folders have none.
     """
 
     length: int | None = None
@@ -126,16 +130,15 @@ class Cut:
         return np.round(np.arange(self.length or there) * step).astype(np.int64)
 
 
-def find_clips(root: str | Path, labels: str | Path | None = None) -> ClipSet:
+def find_clips(root: str | Path) -> ClipSet:
     """The clips in a folder or file: videos, folders of frames, ``.npy`` or ``.npz``.
 
-    A folder in the folder that holds clips is a class; ``labels`` names classes instead. Arrays of uint8 are videos,
+    A folder in the folder that holds clips is a class. Arrays of uint8 are videos,
     ``[n, t, h, w, 3]`` or one ``[t, h, w, 3]``; arrays of floats are motions, ``[n, t, v, c]`` or one ``[t, v, c]``,
     with 2 or 3 coordinates.
 
     Args:
         root: the folder or file.
-        labels: a CSV file with the columns ``name`` and ``label``.
 
     Raises:
         ConfigError: if there are no clips, or several kinds of them.
@@ -159,10 +162,8 @@ def find_clips(root: str | Path, labels: str | Path | None = None) -> ClipSet:
     if twice:
         same = " and ".join(str(clip) for clip in found if clip.name == twice[0])
         raise ConfigError(f"{same} are the same clip in two forms; name the files of one form, or another folder.")
-    if labels is not None:
-        found = _labelled(found, Path(labels))
     found.sort(key=lambda clip: (clip.row if clip.row is not None else -1, clip.name))
-    arrays = {clip.source for clip in found if clip.source.suffix.lower() in _ARRAYS}
+    arrays = {clip.source for clip in found if clip.source.suffix.lower() in ARRAYS}
     if arrays and len({clip.source for clip in found}) > len(arrays):
         raise ConfigError(f"{path} holds videos and arrays; name the files of one form.")
     kinds = {_array(source).dtype.kind for source in arrays}
@@ -194,12 +195,12 @@ def _below(entry: Path, root: Path) -> Iterator[Clip]:
 
 
 def _is_clip(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in (*VIDEOS, *_ARRAYS) and path.suffix.lower() not in PICTURES
+    return path.is_file() and path.suffix.lower() in (*VIDEOS, *ARRAYS) and path.suffix.lower() not in PICTURES
 
 
 def _of_file(path: Path, root: Path, label: str | None) -> list[Clip]:
     suffix, name = path.suffix.lower(), path.relative_to(root).with_suffix("").as_posix()
-    if suffix in _ARRAYS:
+    if suffix in ARRAYS:
         array = _array(path)
         whole = array.ndim == (4 if array.dtype == np.uint8 else 3)
         return (
@@ -242,15 +243,6 @@ def _checked_array(path: Path, _changed: int) -> NDArray[Any]:
     return array
 
 
-def _labelled(clips: Sequence[Clip], path: Path) -> list[Clip]:
-    rows = read_table(path, ("name", "label"))
-    known = {row.cells["name"]: row.cells["label"] for row in rows}
-    lacking = [clip.name for clip in clips if clip.name not in known and Path(clip.name).name not in known]
-    if lacking:
-        raise ClipError(path, f"it has no label for '{lacking[0]}' ({len(lacking)} of {len(clips)} clips).")
-    return [replace(clip, label=known.get(clip.name) or known[Path(clip.name).name]) for clip in clips]
-
-
 def read_clip(clip: Clip, cut: Cut) -> tuple[Tensor, float | None]:
     """A clip as it is measured: ``[t, 3, h, w]`` uint8 of a video, ``[t, v, c]`` float32 of a motion; its frame rate.
 
@@ -260,12 +252,13 @@ def read_clip(clip: Clip, cut: Cut) -> tuple[Tensor, float | None]:
     fps: float | None = None
     if clip.source.is_dir():
         values: NDArray[Any] = np.stack(list(folder_frames(clip.source)))
-    elif clip.source.suffix.lower() in _ARRAYS:
+        taken = values[cut.frames(clip, len(values), None)]
+    elif clip.source.suffix.lower() in ARRAYS:
         array = _array(clip.source)
         values = np.asarray(array if clip.row is None else array[clip.row])
+        taken = values[cut.frames(clip, len(values), None)]
     else:
-        values, fps = read_video(clip.source)
-    taken = values[cut.frames(clip, len(values), fps)]
+        taken, fps = read_frames(clip.source, partial(cut.frames, clip))
     if taken.dtype != np.uint8:
         if not np.isfinite(taken).all():
             raise ClipError(clip.source, f"{'it' if clip.row is None else f'clip {clip.row}'} holds NaN or infinities.")

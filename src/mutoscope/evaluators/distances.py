@@ -6,7 +6,7 @@ Without the network's weights none can be made: ``MissingWeightsError`` says whe
 """
 
 import warnings
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,31 @@ from mutoscope.metrics.motion import MotionMetric
 from mutoscope.structures import Normaliser
 
 
+class InceptionSettings(TypedDict, total=False):
+    """How metrics of frames look, see :func:`~mutoscope.evaluators.extractors.inception_extractor`.
+
+    ``weights``: a file, or ``None`` to look where published ones lie; ``resize``: ``tensorflow1`` as the original and
+    torch-fidelity, ``bilinear`` as pytorch-fid.
+    """
+
+    weights: str | None
+    resize: Resize
+
+
+class I3DSettings(TypedDict, total=False):
+    """How metrics of clips look, see :func:`~mutoscope.evaluators.extractors.i3d_extractor`.
+
+    ``weights``: a file, or ``None`` to look where published ones lie; ``network``: whose they are, ``i3d_tats`` is
+    measured as cd-fvd, TATS and VideoGPT do; ``frames`` of every clip from its first one, ``None`` for all, ``stride``
+    apart.
+    """
+
+    weights: str | None
+    network: I3DWeights
+    frames: int | None
+    stride: int
+
+
 class FID(ClassifierFID):
     """Fréchet Inception distance of frames (Heusel et al. 2017).
 
@@ -31,36 +56,34 @@ class FID(ClassifierFID):
     Biased upward at few samples, and no number of frames of a few clips helps: they are alike. It does not see time.
 
     Args:
-        weights: a file; ``None`` looks where published weights lie.
-        resize: ``tensorflow1`` as the original and torch-fidelity, ``bilinear`` as pytorch-fid.
         ddof: 1 divides covariances by ``n - 1``, 0 by ``n``.
+        network: see :class:`InceptionSettings`.
     """
 
     meaning = "Fréchet distance of Inception features of frames, real against generated; squared feature units"
 
-    def __init__(self, weights: str | None = None, resize: Resize = "tensorflow1", ddof: int = 1) -> None:
-        super().__init__(inception_extractor(weights, resize), ddof)
+    def __init__(self, ddof: int = 1, **network: Unpack[InceptionSettings]) -> None:
+        super().__init__(inception_extractor(**network), ddof)
 
 
 class KID(ClassifierKID):
     """Kernel Inception distance of frames (Binkowski et al. 2018), unbiased at any number of samples.
 
     Args:
-        weights, resize: see :class:`FID`.
         subsets: drawn from both sides, of whose distances the mean is taken; ``None`` for all samples at once.
         subset_size: samples of each side in one; with fewer there is no value.
         seed: of the draw.
+        network: see :class:`InceptionSettings`.
     """
 
     def __init__(
         self,
-        weights: str | None = None,
-        resize: Resize = "tensorflow1",
         subsets: int | None = 100,
         subset_size: int = 1000,
         seed: int = 0,
+        **network: Unpack[InceptionSettings],
     ) -> None:
-        super().__init__(inception_extractor(weights, resize), subsets, subset_size, seed)
+        super().__init__(inception_extractor(**network), subsets, subset_size, seed)
 
 
 class FrameInceptionScore(InceptionScore):
@@ -70,15 +93,13 @@ class FrameInceptionScore(InceptionScore):
     real frames: a set of one perfect frame per class of ImageNet would win.
 
     Args:
-        weights, resize: see :class:`FID`.
         splits: of whose scores the mean is taken.
         of: which side to look at.
+        network: see :class:`InceptionSettings`.
     """
 
-    def __init__(
-        self, weights: str | None = None, resize: Resize = "tensorflow1", splits: int = 10, of: Side = "fake"
-    ) -> None:
-        super().__init__(inception_extractor(weights, resize), splits, of)
+    def __init__(self, splits: int = 10, of: Side = "fake", **network: Unpack[InceptionSettings]) -> None:
+        super().__init__(inception_extractor(**network), splits, of)
 
 
 class FramePrecisionRecall(PrecisionRecall):
@@ -87,19 +108,15 @@ class FramePrecisionRecall(PrecisionRecall):
     The paper looks through VGG-16; here it is the network of FID, so that both look through it once.
 
     Args:
-        weights, resize: see :class:`FID`.
         question: ``precision`` or ``recall``.
         neighbours: out to which balls reach.
+        network: see :class:`InceptionSettings`.
     """
 
     def __init__(
-        self,
-        weights: str | None = None,
-        resize: Resize = "tensorflow1",
-        question: Question = "precision",
-        neighbours: int = 3,
+        self, question: Question = "precision", neighbours: int = 3, **network: Unpack[InceptionSettings]
     ) -> None:
-        super().__init__(inception_extractor(weights, resize), question, neighbours)
+        super().__init__(inception_extractor(**network), question, neighbours)
 
 
 class FVD(ClassifierFID):
@@ -110,25 +127,15 @@ class FVD(ClassifierFID):
     singular and the number far too high. It sees single frames better than motion.
 
     Args:
-        weights: a file; ``None`` looks where published weights lie.
-        network: whose weights; ``i3d_tats`` is measured as cd-fvd, TATS and VideoGPT do.
-        frames, stride: which frames; ``frames=None`` for all.
         ddof: 0 divides covariances by ``n`` (StyleGAN-V, cd-fvd), 1 by ``n - 1``.
         samples: clips of either side that the protocol asks for; another number is warned of.
+        look: see :class:`I3DSettings`.
     """
 
     meaning = "Fréchet distance of I3D's logits of clips, real against generated; squared logits"
 
-    def __init__(
-        self,
-        weights: str | None = None,
-        network: I3DWeights = "i3d_torchscript",
-        frames: int | None = 16,
-        stride: int = 1,
-        ddof: int = 0,
-        samples: int | None = None,
-    ) -> None:
-        super().__init__(i3d_extractor(weights, network, frames, stride), ddof)
+    def __init__(self, ddof: int = 0, samples: int | None = None, **look: Unpack[I3DSettings]) -> None:
+        super().__init__(i3d_extractor(**look), ddof)
         self.samples = samples
 
     def compute(self) -> Tensor:
@@ -207,14 +214,8 @@ class KVD(ClassifierKID):
     Unbiased, so that a few dozen clips say something, within its interval.
 
     Args:
-        weights, network, frames, stride: see :class:`FVD`.
+        look: see :class:`I3DSettings`.
     """
 
-    def __init__(
-        self,
-        weights: str | None = None,
-        network: I3DWeights = "i3d_torchscript",
-        frames: int | None = 16,
-        stride: int = 1,
-    ) -> None:
-        super().__init__(i3d_extractor(weights, network, frames, stride))
+    def __init__(self, **look: Unpack[I3DSettings]) -> None:
+        super().__init__(i3d_extractor(**look))

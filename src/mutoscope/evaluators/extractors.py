@@ -16,6 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from mutoscope.evaluators import i3d, inception_v3
 from mutoscope.evaluators.i3d import I3D, from_torchscript
 from mutoscope.evaluators.inception_v3 import InceptionV3, resize_as_tensorflow1
+from mutoscope.evaluators.smoke import SMOKE, drawn_weights, smoke_digest
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.formats.weights import find_weights
@@ -163,7 +164,8 @@ def inception_extractor(weights: str | Path | None = None, resize: Resize = "ten
     """Inception-v3 in the form of published FIDs, frame by frame.
 
     Args:
-        weights: a file; ``None`` looks where published weights lie.
+        weights: a file; ``None`` looks where published weights lie; ``smoke`` draws them, see
+            :mod:`~mutoscope.evaluators.smoke`.
         resize: ``tensorflow1`` is the original's rule with input ``(x - 128) / 128`` (torch-fidelity); ``bilinear`` is
             torch's, without antialiasing, with ``x / 127.5 - 1`` (pytorch-fid).
 
@@ -173,11 +175,19 @@ def inception_extractor(weights: str | Path | None = None, resize: Resize = "ten
     """
     if resize not in get_args(Resize):
         raise ValueError(f"resize is '{resize}', expected one of {', '.join(get_args(Resize))}.")
+    if weights == SMOKE:
+        state = drawn_weights(InceptionV3)
+        return _shared(("inception", SMOKE, resize), lambda: _inception(state, resize, smoke_digest(state)))
     path = find_weights("inception_v3_fid", weights)
-    return _shared(("inception", path, resize), lambda: _inception(named_tensors(read_plain(path), f"{path}"), resize))
+
+    def read() -> Extractor:
+        state = named_tensors(read_plain(path), f"{path}")
+        return _inception(state, resize, state_hash(state))
+
+    return _shared(("inception", path, resize), read)
 
 
-def _inception(state: Mapping[str, Tensor], resize: Resize) -> Extractor:
+def _inception(state: Mapping[str, Tensor], resize: Resize, digest: str) -> Extractor:
     size = (inception_v3.SIDE, inception_v3.SIDE)
 
     def as_tensorflow(images: Tensor) -> Tensor:
@@ -197,7 +207,7 @@ def _inception(state: Mapping[str, Tensor], resize: Resize) -> Extractor:
     # convolutions in two dimensions are faster with channels last, those in three are not
     network = network.to(memory_format=torch.channels_last)
     prepare = as_tensorflow if tensorflow else as_torch
-    return Extractor(network, prepare, view, "frame", 2048, 1008, state_hash(state))
+    return Extractor(network, prepare, view, "frame", 2048, 1008, digest)
 
 
 def i3d_extractor(
@@ -209,7 +219,8 @@ def i3d_extractor(
     """I3D, clip by clip; features are its 400 logits.
 
     Args:
-        weights: a file, a state dictionary or a TorchScript archive; ``None`` looks where published weights lie.
+        weights: a file, a state dictionary or a TorchScript archive; ``None`` looks where published weights lie;
+            ``smoke`` draws them.
         network: whose weights these are. With ``i3d_tats`` batch normalisation has the constant of cd-fvd, TATS and
             VideoGPT (1e-5), otherwise TensorFlow's (1e-3).
         frames: of a clip, from its first one; ``None`` for all.
@@ -225,9 +236,18 @@ def i3d_extractor(
         raise ValueError(
             f"frames is {frames} and stride {stride}, expected at least {i3d.SHORTEST} frames and a stride of 1."
         )
-    path = find_weights(network, weights)
     eps = 1e-5 if network == "i3d_tats" else 1e-3
-    return _shared(("i3d", path, eps, frames, stride), lambda: _i3d(i3d_weights(path), eps, frames, stride))
+    if weights == SMOKE:
+        state = drawn_weights(I3D)
+        digest = smoke_digest({**state, "eps": torch.tensor(eps)})
+        return _shared(("i3d", SMOKE, eps, frames, stride), lambda: _i3d(state, eps, frames, stride, digest))
+    path = find_weights(network, weights)
+
+    def read() -> Extractor:
+        state = i3d_weights(path)
+        return _i3d(state, eps, frames, stride, state_hash({**state, "eps": torch.tensor(eps)}))
+
+    return _shared(("i3d", path, eps, frames, stride), read)
 
 
 def i3d_weights(path: Path) -> dict[str, Tensor]:
@@ -240,7 +260,7 @@ def i3d_weights(path: Path) -> dict[str, Tensor]:
     return from_torchscript(named_tensors(read_plain(path), f"{path}") if state is None else state)
 
 
-def _i3d(state: Mapping[str, Tensor], eps: float, frames: int | None, stride: int) -> Extractor:
+def _i3d(state: Mapping[str, Tensor], eps: float, frames: int | None, stride: int, digest: str) -> Extractor:
     size = (i3d.SIDE, i3d.SIDE)
 
     def prepare(images: Tensor) -> Tensor:
@@ -248,7 +268,6 @@ def _i3d(state: Mapping[str, Tensor], eps: float, frames: int | None, stride: in
 
     view = View("bilinear, not antialiased, 224x224", "x / 127.5 - 1", frames, stride)
     network = _filled(I3D(eps), state, "I3D")
-    digest = state_hash({**state, "eps": torch.tensor(eps)})
     return Extractor(_fused(network), prepare, view, "clip", I3D.num_features, I3D.num_features, digest)
 
 
@@ -281,9 +300,8 @@ _extractors: WeakValueDictionary[tuple[object, ...], Extractor] = WeakValueDicti
 
 def _shared(key: tuple[object, ...], make: Callable[[], Extractor]) -> Extractor:
     """One extractor for all metrics that look in the same way through the same file."""
-    path = next(part for part in key if isinstance(part, Path))
-    stat = path.stat()
-    full = (*key, stat.st_mtime_ns, stat.st_size)
+    stats = [part.stat() for part in key if isinstance(part, Path)]
+    full = (*key, *((stat.st_mtime_ns, stat.st_size) for stat in stats))
     found = _extractors.get(full)
     if found is None:
         found = _extractors[full] = make()

@@ -7,9 +7,10 @@ from typing import Any
 from torchmetrics import Metric
 
 from mutoscope.config.nodes import build
-from mutoscope.config.presets import preset_of
+from mutoscope.config.presets import KEY, preset_of
 from mutoscope.config.signatures import parameters
 from mutoscope.config.targets import locate
+from mutoscope.evaluators.smoke import SMOKE, is_smoke
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.metrics.common import AbsentMetric
 from mutoscope.runtime.console import say
@@ -86,10 +87,19 @@ class Provided:
         return self._made[name]
 
 
+def _called(name: str, node: Mapping[str, Any], metric: Metric, others: Mapping[str, Metric]) -> str:
+    """The name of a metric in tables, files and logs: numbers through weights that were drawn say so."""
+    if not is_smoke(metric):
+        return name
+    smoke = f"{SMOKE}/{node.get(KEY, name)}"
+    return smoke if smoke not in others else f"{smoke} ({name})"
+
+
 def build_metrics(nodes: Mapping[str, Any], provided: Provided) -> dict[str, Metric]:
     """The metrics of a config, each given what it asks for; those that make no sense here are left out, aloud.
 
     One whose weights are not on this machine is absent: it has no value, and its reason stands in tables and reports.
+    One that looks through drawn weights, which somebody must have asked for, is called ``smoke/<preset>``.
 
     Args:
         nodes: by name.
@@ -109,8 +119,9 @@ def build_metrics(nodes: Mapping[str, Any], provided: Provided) -> dict[str, Met
             say(f"The metric {name} is left out: it needs three dimensions, and '{info.name}' has two.")
             continue
         try:
-            metrics[name] = build(provided.settings(node), where, **provided.for_node(node, where))
-            metrics[name].preset = preset_of(node)
+            metric = build(provided.settings(node), where, **provided.for_node(node, where))
+            metric.preset = preset_of(node)
+            metrics[_called(name, node, metric, metrics)] = metric
         except MissingWeightsError as missing:
             if missing.named:
                 raise

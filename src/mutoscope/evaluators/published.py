@@ -1,13 +1,16 @@
 """Metrics that look through published weights, which lie in files: nothing is downloaded, nothing left random."""
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from mutoscope.evaluators.smoke import SMOKE, drawn_weights, smoke_digest
 from mutoscope.formats.backbones import backbone_weights
 from mutoscope.metrics.lpips import LPIPS, TOWERS, Backbone, LPIPSNetwork
+from mutoscope.nn.feature_tower import PREFIX, layers_of
 
 
 class PretrainedLPIPS(LPIPS):
@@ -15,7 +18,7 @@ class PretrainedLPIPS(LPIPS):
 
     Args:
         net: ``alex`` (the paper's), ``squeeze`` or ``vgg``; values of different backbones cannot be compared.
-        weights: file of the backbone; ``None`` looks where torchvision keeps downloads.
+        weights: file of the backbone; ``None`` looks where torchvision keeps downloads; ``smoke`` draws them.
         skip_first, chunk: see :class:`~mutoscope.metrics.lpips.LPIPS`.
 
     Raises:
@@ -33,6 +36,12 @@ def lpips_network(net: Backbone, weights: str | Path | None = None) -> LPIPSNetw
     """The network of :class:`PretrainedLPIPS`, which see."""
     if net not in TOWERS:
         raise ValueError(f"net is '{net}', expected one of {', '.join(TOWERS)}.")
+    if weights == SMOKE:
+        tower = TOWERS[net]
+        state = drawn_weights(partial(layers_of, tower.model, tower.taps[-1]))
+        network = LPIPSNetwork(net, {f"{PREFIX}{key}": value for key, value in state.items()}, _channel_weights(net))
+        network.digest = smoke_digest(state)
+        return network
     return LPIPSNetwork(net, backbone_weights(TOWERS[net].model, weights), _channel_weights(net))
 
 

@@ -13,11 +13,13 @@ from torchmetrics import Metric
 
 from mutoscope.evaluators.extractors import Extractor
 from mutoscope.formats.state_dicts import DamagedFileError, read_safetensors
-from mutoscope.metrics.common import TooFewSamplesError
+from mutoscope.metrics.common import AbsentMetric, TooFewSamplesError
 from mutoscope.runtime.console import say
 from mutoscope.runtime.files import replacing
 
 Side = Literal["real", "fake"]
+#: by these names metrics are handed frames
+_FRAMES = ("fake_frames", "real_frames")
 #: bytes of features that are kept on disk at most
 _KEPT = 2**29
 
@@ -30,8 +32,24 @@ def extractor_of(metric: Metric) -> Extractor | None:
 
 def compares_pairs(metric: Metric) -> bool:
     """Whether a metric needs a real clip for every generated one."""
-    taken = signature(type(metric).update).parameters
-    return all(name in taken and taken[name].default is Parameter.empty for name in ("fake_frames", "real_frames"))
+    taken = _taken(metric)
+    return all(name in taken and taken[name].default is Parameter.empty for name in _FRAMES)
+
+
+def looks_at_frames_alone(metric: Metric) -> bool:
+    """Whether a metric, or the one in whose place it stands, asks for nothing but frames."""
+    taken = set(_taken(metric)) - {"self"}
+    return bool(taken) and taken <= set(_FRAMES)
+
+
+def takes(metric: Metric, name: str) -> bool:
+    """Whether a metric, or the one in whose place it stands, is handed something of this name."""
+    return name in _taken(metric)
+
+
+def _taken(metric: Metric) -> Mapping[str, Parameter]:
+    there = metric.like if isinstance(metric, AbsentMetric) else None
+    return signature((there or type(metric)).update).parameters
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from mutoscope.formats.about import ExportedConfig
 from mutoscope.formats.missing import CheckpointError as CheckpointError
 from mutoscope.formats.missing import require_checkpoint
 from mutoscope.formats.plain_files import PlainFileError, check_extent, parse_json, read_bytes, shown
@@ -74,8 +75,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 #: the two files of an exported model
 EXPORT_CONFIG = "config.json"
 EXPORT_WEIGHTS = "model.safetensors"
-#: value of ``format`` in ``config.json``
-EXPORT_FORMAT = "mutoscope-1"
 
 
 def read_exported(folder: Path) -> dict[str, Any]:
@@ -90,25 +89,21 @@ def read_exported(folder: Path) -> dict[str, Any]:
         hint = f"name the checkpoint inside, {runs[0]}" if runs else "name a checkpoint or a folder made by export"
         raise CheckpointError(f"{folder} is a folder without {EXPORT_CONFIG} and {EXPORT_WEIGHTS}; {hint}.")
     try:
-        config = parse_json(read_bytes(path).decode("utf-8-sig"), f"{path} is not readable as JSON")
+        content = parse_json(read_bytes(path).decode("utf-8-sig"), f"{path} is not readable as JSON")
     except (PlainFileError, UnicodeDecodeError) as error:
         raise CheckpointError(str(error) if isinstance(error, PlainFileError) else f"{path}: {error}.") from error
-    if not isinstance(config, dict) or config.get("format") != EXPORT_FORMAT:
-        found = config.get("format") if isinstance(config, dict) else None
-        raise CheckpointError(
-            f"{path} has the format '{shown(found)}', expected '{EXPORT_FORMAT}'; export the model anew."
-        )
-    if lacking := [key for key in ("model", "dataset", *_ABOUT) if key not in config]:
-        raise CheckpointError(f"{path} lacks '{lacking[0]}'; export the model anew.")
+    exported = ExportedConfig.parse(content, str(path))
     try:
         state = read_safetensors(weights)
     except DamagedFileError as error:
         raise CheckpointError(str(error)) from error
-    own = {"config": {"model": config["model"], "dataset": config["dataset"]}, **{key: config[key] for key in _ABOUT}}
-    _check(own, state, config.get(DIGEST), path)
+    own: dict[str, Any] = {
+        "config": {"model": exported.model, "dataset": exported.dataset},
+        **{key: getattr(exported, key) for key in _ABOUT},
+        "part": exported.part,
+    }
+    _check(own, state, exported.sha256, path)
     own["config"] = upgraded(own["config"])
-    # of an export of a part alone
-    own["part"] = None if config.get("part") is None else shown(config["part"])
     return {"mutoscope": own, "state_dict": state}
 
 

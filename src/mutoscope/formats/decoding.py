@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -118,16 +118,26 @@ def timed_frames(path: Path, threads: int = 0, square: bool = False) -> Iterator
     Raises:
         FileNotFoundError, VideoError: see :func:`open_video`.
     """
+    for picture, moment in some_frames(path, None, threads, square):
+        assert picture is not None
+        yield TimedPicture(picture, moment)
+
+
+def some_frames(
+    path: Path, wanted: Container[int] | None, threads: int = 0, square: bool = False
+) -> Iterator[tuple[Picture | None, float | None]]:
+    """As :func:`timed_frames`, but only ``wanted`` frames, by number, are made pictures of; the others are ``None``."""
     with open_video(path, threads) as (container, stream):
         ratio = _pixel_ratio(stream, path) if square else Fraction(1)
         converter, turn = VideoReformatter(), None
-        begun = time.monotonic()
+        begun, number = time.monotonic(), 0
         for packet in container.demux(stream):
             for frame in packet.decode():
                 # asking a frame for its side data keeps it and the converter's threads alive: only the first is asked
                 turn = turn or _display(frame, path)
-                yield TimedPicture(turn.of(_stretched(_rgb(frame, converter), ratio)), frame.time)
-                begun = time.monotonic()
+                shown = wanted is None or number in wanted
+                yield turn.of(_stretched(_rgb(frame, converter), ratio)) if shown else None, frame.time
+                begun, number = time.monotonic(), number + 1
             if time.monotonic() - begun > _PATIENCE:
                 raise VideoError(path, f"no frame came out of it for {_PATIENCE:g} seconds; write it again.")
 

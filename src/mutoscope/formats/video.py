@@ -1,6 +1,7 @@
 """Video files: MP4 and GIF out, anything that PyAV decodes in. Frames are ``uint8 [t, h, w, 3]`` RGB throughout."""
 
 import logging
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 from PIL import Image
 
-from mutoscope.formats.decoding import VideoError, at_constant_rate, open_video, timed_frames
+from mutoscope.formats.decoding import VideoError, at_constant_rate, open_video, some_frames, timed_frames
 from mutoscope.formats.sources import size_of
 from mutoscope.runtime.files import replacing
 
@@ -144,6 +145,47 @@ def read_video(path: str | Path) -> tuple[Frames, float]:
             f"its {max(promised, len(frames))} or more frames take more memory than there is, or than the "
             f"{size_of(_MOST_BYTES)} that a video may; cut it or make it smaller.",
         ) from None
+
+
+def read_frames(path: str | Path, choose: Callable[[int, float], NDArray[np.int64]]) -> tuple[Frames, float]:
+    """The frames of a video that somebody chooses, in rising order; as :func:`read_video` would give them.
+
+    Nothing is decoded after the last of them, and pictures are made of no others, which is most of the work where few
+    frames of long videos are wanted. A file that does not promise how many frames it has, or does not show all of them
+    equally long, is read as a whole.
+
+    Args:
+        path: see :func:`read_video`.
+        choose: from the number of frames and frames per second to the numbers of frames that are wanted; may raise.
+
+    Raises:
+        FileNotFoundError, VideoError: see :func:`read_video`; what comes after the last frame is not looked at.
+    """
+    path = Path(path)
+    with open_video(path, 1) as (_, stream):
+        promised, rate = stream.frames, stream.average_rate
+    if promised and rate:
+        wanted = choose(promised, float(rate))
+        kept: dict[int, NDArray[np.uint8]] = {}
+        times: list[float | None] = []
+        for picture, moment in some_frames(path, set(wanted.tolist()), 1, square=True):
+            times.append(moment)
+            if picture is not None:
+                kept[len(times) - 1] = picture
+            if len(times) > wanted[-1]:
+                break
+        if len(times) > wanted[-1] and _steady(times, float(rate)) and len({x.shape for x in kept.values()}) == 1:
+            return np.stack([kept[number] for number in wanted.tolist()]), float(rate)
+    frames, fps = read_video(path)
+    return frames[choose(len(frames), fps)], fps
+
+
+def _steady(times: list[float | None], rate: float) -> bool:
+    """Whether frames come as often as the whole file says."""
+    if at_constant_rate(times, rate)[0] is not None:
+        return False
+    first, last = times[0], times[-1]
+    return len(times) < 3 or first is None or last is None or abs((last - first) * rate - len(times) + 1) < 0.5
 
 
 def _rate(fps: float) -> Fraction:

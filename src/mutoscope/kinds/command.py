@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 
 #: groups of which only what was chosen or typed is repeated
 _GROUPS = ("dataset", "metrics", "recognizer")
@@ -34,6 +34,10 @@ def evaluation_command(config: Mapping[str, Any], explicit: Mapping[str, Mapping
         words += [f"{group}.{path}={in_grammar(value)}" for path, value in _leaves(typed)]
     for key, default in defaults.items():
         value = config.get(key, default)
+        if isinstance(default, Mapping) and isinstance(value, Mapping):
+            changed = {name: one for name, one in value.items() if one != default.get(name)}
+            words += [f"{key}.{path}={in_grammar(one)}" for path, one in _leaves(changed)]
+            continue
         # nothing beside is the same as an empty list of them
         if value != default and (value or default) and key != "debug":
             words.append(f"{key}={in_grammar(value)}")

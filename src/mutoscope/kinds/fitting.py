@@ -6,8 +6,8 @@ from typing import Any
 
 from mutoscope import kinds
 from mutoscope.config.assembly import model_class
+from mutoscope.config.choices import choices, load_choice
 from mutoscope.config.measures import Metrics, RecognizerConfig
-from mutoscope.config.nodes import choices, load_choice
 from mutoscope.config.targets import locate
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule

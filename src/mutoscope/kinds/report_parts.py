@@ -27,6 +27,22 @@ def add_results(report: Report, title: str, table: Table, *, note: str, command:
     )
 
 
+def add_controllability(report: Report, tables: Mapping[str, Table], protocol: Mapping[str, Any]) -> None:
+    """The table of controllability, where the models were asked."""
+    if "controllability" not in tables:
+        return
+    table, asked = tables["controllability"], protocol["controllability"]
+    explained = " ".join(f"{column.key}: {column.explain}." for column in table.columns)
+    add_results(
+        report,
+        "Controllability",
+        table,
+        note=f"The same questions to all kinds of data, {asked['cases']} cases at most. {explained} "
+        f"Who judges: {asked['judge']}.",
+        command=protocol["command"],
+    )
+
+
 def add_origin(
     report: Report, checkpoint: Path, charts: Iterable[Chart], protocol: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> None:

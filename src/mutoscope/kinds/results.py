@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.report_parts import add_controllability, add_origin, add_results
 from mutoscope.kinds.tables import Row, Table, as_markdown, for_terminal, rows_json, write_results
 from mutoscope.kinds.task import EvaluationTask
 from mutoscope.metrics.protocol import Protocol
@@ -126,13 +126,19 @@ class Evaluation:
                 "mutoscope": facts["versions"]["mutoscope"],
             }
         )
-        for table in self.tables.values():
-            note = " ".join(f"{row.name}: {row.what}" for row in table.rows)
-            add_results(report, table.title, table, note=note, command=self.task.settings.command)
-        for text, names in self.by_caveat().items():
-            report.add_text(f"To bear in mind with {', '.join(names)}", text)
+        self.add_further(report)
         add_origin(report, model.path, (), self.protocol, facts)
         return [report.write(out / "report.html")]
+
+    def add_further(self, report: Report, *told: str) -> None:
+        """Add to a page the tables that were not ``told`` of there, and what to bear in mind."""
+        for name, table in self.tables.items():
+            if name not in (*told, "controllability"):
+                note = " ".join(f"{row.name}: {row.what}" for row in table.rows)
+                add_results(report, table.title, table, note=note, command=self.task.settings.command)
+        add_controllability(report, self.tables, self.protocol)
+        for text, names in self.by_caveat().items():
+            report.add_text(f"To bear in mind with {', '.join(names)}", text)
 
     def write(self, out: str | Path) -> list[Path]:
         """Write ``metrics.json``, ``table.csv|md|tex``, ``report.html`` and media to the folder ``out``, and say so."""

@@ -1,16 +1,17 @@
 """What the work of a kind starts from: a model that was loaded, and what an evaluation is asked to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from mutoscope.config.assembly import load_model, same_data
-from mutoscope.config.measures import Metrics, RecognizerConfig
+from mutoscope.config.measures import Metrics, RecognizerConfig, SetSettings
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
+from mutoscope.formats.about import TrainedConfig
 from mutoscope.formats.checkpoints import find_checkpoint
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.seeding import seeded
@@ -24,13 +25,13 @@ class LoadedModel:
 
     Args:
         module: in evaluation mode.
-        config: of its training: the nodes ``model`` and ``dataset``, and for a run's checkpoint all others.
+        config: of its training: ``model``, ``dataset``, and for a run's checkpoint all other ``settings``.
         path: of the checkpoint file or the exported folder.
         device: where it works.
     """
 
     module: GenerativeModule
-    config: Mapping[str, Any]
+    config: TrainedConfig
     path: Path
     device: torch.device
 
@@ -58,8 +59,7 @@ class LoadedModel:
     @property
     def trained_on(self) -> Mapping[str, Any]:
         """Settings of the dataset that it was trained on, as its file has them; nothing in them was checked."""
-        node: Mapping[str, Any] = self.config["dataset"]
-        return node
+        return self.config.dataset
 
     @property
     def kind(self) -> str:
@@ -77,8 +77,10 @@ class EvaluationSettings:
         options: those of the kind.
         split: that is held out.
         samples_per_class: that are generated.
+        controllability: cases of every question of :mod:`mutoscope.kinds.controllability`; 0 for none.
         seed: of the draw of real clips, and of what is generated unless there are ``seeds``.
         seeds: of what is generated; rows of models are over all of them.
+        sets: what is told of sets of clips beside their distances.
         strict: let errors of metrics through, for finding their cause.
         command: that repeats the evaluation.
     """
@@ -88,10 +90,12 @@ class EvaluationSettings:
     options: Any
     split: str
     samples_per_class: int
+    controllability: int
     seed: int
     seeds: Sequence[int]
     strict: bool
     command: str
+    sets: SetSettings = field(default_factory=SetSettings)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class EvaluationTask:
     def untrained(self) -> GenerativeModule:
         """The model before its first iteration, with weights of the evaluation's seed."""
         with seeded(self.settings.seed, torch.device("cpu")):
-            module: GenerativeModule = build(self.model.config["model"], "model", info=self.info)
+            module: GenerativeModule = build(self.model.config.model, "model", info=self.info)
         return module.eval().to(self.device)
 
     def beside(self, checkpoints: Mapping[str, Sequence[Any]]) -> dict[str, list[LoadedModel]]:

@@ -78,6 +78,7 @@ class ComposedAccuracy(RunningAverage):
     """
 
     higher_is_better = True
+    bounds = (0.0, 1.0)
     #: what the number is, and its unit, in one line for reports
     meaning: str
 

@@ -8,7 +8,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from mutoscope.metrics.common import TooFewSamplesError
 from mutoscope.metrics.mmd import MULTIPLES, mmd2
-from mutoscope.metrics.motion import MotionMetric
+from mutoscope.metrics.motion import SEES_POSES, MotionMetric
 from mutoscope.structures import DatasetInfo, Normaliser
 
 
@@ -91,6 +91,7 @@ class ClipMMD(ClipSets):
         "squared maximum mean discrepancy of whole clips within each class, mean over classes, unbiased (0 when alike, "
         "also below); no unit"
     )
+    caveat = SEES_POSES
 
     def __init__(self, info: DatasetInfo, multiples: Sequence[float] = MULTIPLES) -> None:
         super().__init__(info.need_normaliser())

@@ -24,7 +24,7 @@ class AbsentMetric(Metric):
 
     Args:
         reason: a sentence.
-        like: the metric's class.
+        like: that metric's class.
     """
 
     full_state_update = False
@@ -34,12 +34,12 @@ class AbsentMetric(Metric):
     def __init__(self, reason: str, like: type[Metric] | None = None) -> None:
         super().__init__()
         self.reason = reason
-        self._better: bool | None = getattr(like, "higher_is_better", None)
+        self.like: type[Metric] | None = like
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
         """That of the metric it stands for."""
-        return self._better
+        return getattr(self.like, "higher_is_better", None)
 
     def update(self) -> None:
         """Look at nothing."""

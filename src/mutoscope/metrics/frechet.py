@@ -222,7 +222,9 @@ def _moments(total: Tensor, outer: Tensor, n: int, ddof: int) -> tuple[Tensor, T
 def _covariance_term(sigma1: Tensor, sigma2: Tensor) -> tuple[Tensor, Tensor]:
     """``tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2))``, not below 0, and the eigenvalues ``[d]`` of ``S1``."""
     values, vectors = torch.linalg.eigh(sigma1)
-    factor = vectors * values.clamp(min=0).sqrt()
+    # of fewer samples than features most eigenvalues are 0 up to rounding, whose roots would only add it up
+    seen = values > len(values) * torch.finfo(values.dtype).eps * values[-1].clamp(min=0)
+    factor = vectors[:, seen] * values[seen].sqrt()
     root = torch.linalg.eigvalsh(factor.T @ sigma2 @ factor).clamp(min=0).sqrt().sum()
     return (sigma1.trace() + sigma2.trace() - 2 * root).clamp(min=0), values
 

@@ -65,6 +65,7 @@ class LayoutIoU(RunningAverage):
     """
 
     higher_is_better = True
+    bounds = (0.0, 1.0)
 
     def __init__(self, statistic: Statistic = "miou", threshold: float = 0.5, moving_only: bool = False) -> None:
         super().__init__("moving object" if moving_only else "object")

@@ -47,6 +47,8 @@ class LPIPSNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    #: what protocols name in place of a hash of the weights, where it is set
+    digest: str | None = None
 
     def __init__(self, net: Backbone, backbone: dict[str, Tensor], heads: dict[str, Tensor]) -> None:
         super().__init__()
@@ -91,6 +93,7 @@ class LPIPS(RunningAverage):
     """
 
     higher_is_better = False
+    bounds = (0.0, None)
 
     def __init__(self, network: LPIPSNetwork, skip_first: bool = False, chunk: int = 64) -> None:
         super().__init__("video")

@@ -32,6 +32,13 @@ _CHUNK = 2**22
 _SHORTEST_BONE = 1e-6
 
 
+#: of metrics that know a motion by its poses first
+SEES_POSES = (
+    "It sees poses before movement: clips that stand still in the right poses may score like clips that move, as the "
+    "frozen rows show. movement and standard/movement_fid tell them apart."
+)
+
+
 class MotionMetric(Metric):
     """Base of motion metrics: checks what comes in, then hands it to ``_take``."""
 
@@ -41,7 +48,7 @@ class MotionMetric(Metric):
     #: what the number is, and its unit, in one line for reports
     meaning: ClassVar[str]
     #: what to bear in mind with its numbers, in sentences; printed with them
-    caveat: ClassVar[str] = ""
+    caveat: str = ""
     #: whether it means something in three dimensions only
     spatial: ClassVar[bool] = False
 
@@ -93,6 +100,11 @@ class _Featured(MotionMetric):
 
     recognizer: Recognizer
 
+    @property
+    def _caveat(self) -> str:
+        """That of distances between features, unless the recogniser sees velocities alone."""
+        return "" if getattr(self.recognizer, "inputs", None) == "velocities" else SEES_POSES
+
     def _embed(self, joints: Tensor) -> Tensor:
         self.recognizer.eval()
         with torch.autocast(joints.device.type, enabled=False):
@@ -114,6 +126,7 @@ class MotionFID(_Featured, FeatureMoments):
     def __init__(self, recognizer: Recognizer, ddof: int = 1) -> None:
         super().__init__(recognizer.num_features, ddof)
         self.recognizer = recognizer
+        self.caveat = self._caveat
 
     def _take(self, joints: Tensor, label: Tensor, mask: Tensor, real: bool) -> None:
         self._add(self._embed(joints), real)
@@ -132,6 +145,7 @@ class MotionMMD(_Featured, FeatureSets):
     def __init__(self, recognizer: Recognizer, multiples: tuple[float, ...] = MULTIPLES) -> None:
         super().__init__(multiples)
         self.recognizer = recognizer
+        self.caveat = self._caveat
 
     def _take(self, joints: Tensor, label: Tensor, mask: Tensor, real: bool) -> None:
         self._add(self._embed(joints), real)

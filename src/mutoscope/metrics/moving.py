@@ -56,6 +56,7 @@ class MovingMSE(_WhereItMoves):
     """Squared error weighted by motion, of values in [0, 1]."""
 
     higher_is_better = False
+    bounds = (0.0, 1.0)
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,6 +70,7 @@ class MovingPSNR(MovingMSE):
     """Peak signal-to-noise ratio of that error in decibels, clip by clip; 1e-8 inside the logarithm, as released."""
 
     higher_is_better = True
+    bounds = (0.0, 80.0)
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,6 +88,7 @@ class MovingSSIM(_WhereItMoves):
     """
 
     higher_is_better = True
+    bounds = (-1.0, 1.0)
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from torch import Tensor
 from mutoscope.metrics.clip_sets import ClipSets
 from mutoscope.metrics.common import TooFewSamplesError, double
 from mutoscope.metrics.mmd import squared_distances
+from mutoscope.metrics.motion import SEES_POSES
 from mutoscope.structures import DatasetInfo, Normaliser, scalar_range
 
 Mode = Literal["a", "s"]
@@ -231,6 +232,7 @@ class KineticGANMMD(ClipSets):
     """
 
     meaning = "maximum mean discrepancy as Kinetic-GAN released it (best of 14 bandwidths; biased); no unit"
+    caveat = SEES_POSES
 
     def __init__(
         self,

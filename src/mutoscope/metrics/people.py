@@ -25,6 +25,7 @@ class _Detections(RunningAverage):
     """
 
     higher_is_better = False
+    bounds: tuple[float | None, float | None] = (0.0, None)
 
     def __init__(self, seen: str, detector: PersonDetector, chunk: int = 16) -> None:
         super().__init__(seen)
@@ -79,6 +80,7 @@ class MissedDetections(_Detections):
         if unit not in ("percent", "fraction"):
             raise ValueError(f"unit is '{unit}', expected percent or fraction.")
         self.scale = 100.0 if unit == "percent" else 1.0
+        self.bounds = (0.0, self.scale)
         self.meaning = f"frames whose person is lost, of those that have one in the real clip; {unit}"
 
     def update(self, fake_frames: Tensor, real_frames: Tensor) -> None:

@@ -158,6 +158,7 @@ def protocol_of(
         length=info.length,
         fps=info.fps,
         seed=seed,
+        version=getattr(metric, "version", 1),
         preset=getattr(metric, "preset", None),
         resize=getattr(view, "resize", None),
         quantisation=None if view is None else f"uint8, {view.scale}",
@@ -207,3 +208,24 @@ def bootstrap_interval(
     values = torch.stack([statistic(samples[pick]).to(torch.float64) for pick in picks])
     low, high = values.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).to(values)).tolist()
     return low, high
+
+
+def ratio_interval(parts: Tensor) -> tuple[float, float] | None:
+    """95 % interval of a ratio of sums over independent cases: Wilson's for shares, a bootstrap over cases for others.
+
+    Args:
+        parts: ``[m, 2]`` numerators and denominators; of shares whole numbers, 0 or 1.
+
+    Returns:
+        Its ends; ``None`` with fewer than two cases that count.
+    """
+    counted = parts[parts[:, 1] > 0]
+    if len(counted) < 2:
+        return None
+    if not counted.is_floating_point():
+        # slow to import, and few who import metrics ask for intervals of shares
+        from scipy.stats import binomtest
+
+        low, high = binomtest(int(counted[:, 0].sum()), len(counted)).proportion_ci(0.95, method="wilson")
+        return float(low), float(high)
+    return bootstrap_interval(counted.double(), lambda drawn: drawn[:, 0].sum() / drawn[:, 1].sum())

@@ -37,6 +37,7 @@ class MaskIoU(RunningAverage):
     """
 
     higher_is_better = True
+    bounds = (0.0, 1.0)
     meaning = "soft overlap of the predicted mask with the true one, mean over frames; from 0 to 1"
 
     def __init__(self) -> None:
@@ -66,6 +67,7 @@ class DrawnMaskIoU(RunningAverage):
     """
 
     higher_is_better = True
+    bounds = (0.0, 1.0)
     meaning = "soft overlap of the mask seen in generated frames with the true one, mean over frames; from 0 to 1"
 
     def __init__(self) -> None:
@@ -167,6 +169,7 @@ class ShiftAngleAccuracy(RunningAverage):
     """
 
     higher_is_better = True
+    bounds = (0.0, 1.0)
 
     def __init__(self, layer: Layer = "foreground") -> None:
         super().__init__("transition in which something moves")

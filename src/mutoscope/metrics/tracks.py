@@ -207,6 +207,7 @@ class DestinationError(RunningAverage):
     """
 
     higher_is_better = False
+    bounds = (0.0, None)
 
     def __init__(self, info: DatasetInfo, of: Literal["fake", "real", "first"] = "fake") -> None:
         super().__init__("edge with a destination that ends inside its clip")

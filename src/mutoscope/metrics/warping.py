@@ -51,6 +51,7 @@ class WarpingError(RunningAverage):
     """
 
     higher_is_better = None
+    bounds = (0.0, 255.0)
 
     def __init__(self, of: Side = "fake", tile: int = 32) -> None:
         super().__init__("video")

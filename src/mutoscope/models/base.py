@@ -245,7 +245,11 @@ class IterationModule(LightningModule):
         torch.distributed.all_gather_object(everyone, mine)
         return everyone
 
+    def adapt(self, checkpoint: dict[str, Any]) -> None:
+        """Give a checkpoint of before, in place, the tensors that this model has; called before they are compared."""
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.adapt(checkpoint)
         state = checkpoint["mutoscope"]
         self.iterations, self.samples_seen = state["iterations"], state["samples_seen"]
         self.samples_before = state.get("samples_before", 0)

@@ -79,12 +79,12 @@ def contact_sheet(
             draw.text((gap, y + 6), fit_text(row.title, gutter - 2 * gap, 15), INK, font(15))
         if row.source:
             draw.text((gap, y + 26), row.source, MUTED, font(12))
-        video = draw_motion(
-            row.clip, skeleton, size=size, camera=camera, bounds=bounds, source=row.source, framed=False
+        shown = key_frames(len(row.clip), frames)
+        pictures = draw_motion(
+            row.clip, skeleton, size=size, camera=camera, bounds=bounds, source=row.source, framed=False, shown=shown
         )
-        shown = key_frames(len(video), frames)
-        for column, frame in enumerate(shown):
-            page.paste(Image.fromarray(video[frame]), (gutter + column * w, y))
+        for column, (frame, picture) in enumerate(zip(shown, pictures, strict=True)):
+            page.paste(Image.fromarray(picture), (gutter + column * w, y))
             draw.text((gutter + column * w + 4, y + h + 1), f"{frame / fps:.2f} s", MUTED, font(11))
         if strobe:
             # A following camera would put all poses in one place, so this cell stands still at a scale of its own.
@@ -103,7 +103,7 @@ def save_png(path: str | Path, picture: Frames) -> Path:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
         raise ValueError(f"A picture has shape {list(picture.shape)} of {picture.dtype}, expected [h, w, 3] of uint8.")
     with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, "PNG", optimize=True)
+        Image.fromarray(picture).save(temporary, "PNG")
     return Path(path)
 
 

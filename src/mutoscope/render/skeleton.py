@@ -43,6 +43,7 @@ def draw_motion(
     source: Source | None = None,
     framed: bool = True,
     trail: int = 0,
+    shown: Sequence[int] | None = None,
 ) -> Frames:
     """Draw a clip: left limbs blue, right limbs orange, the middle grey; what is nearer is darker and in front.
 
@@ -57,6 +58,7 @@ def draw_motion(
             generated clips) and the word itself.
         framed: see ``source``.
         trail: how many past frames of the paths of hands, feet and head are drawn.
+        shown: numbers of the frames that are drawn, ``t`` in the result; all by default.
 
     Returns:
         ``[t, h, w, 3]`` uint8.
@@ -65,7 +67,7 @@ def draw_motion(
         ValueError: clip of wrong shape or not finite, picture smaller than 32 pixels.
     """
     stage = _Stage.build(joints, skeleton, size, camera, bounds, title, source, framed)
-    return np.stack([stage.frame([i], trail) for i in range(len(stage.points))])
+    return np.stack([stage.frame([i], trail) for i in (range(len(stage.points)) if shown is None else shown)])
 
 
 def draw_strobe(

@@ -6,14 +6,17 @@ settings differ stands where a run with the new ones would stand at this iterati
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mutoscope.config.nodes import plain
 from mutoscope.config.training import TrainConfig
+from mutoscope.formats.about import About
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.runtime.console import say
@@ -45,16 +48,16 @@ def announce_changes(new: Mapping[str, Any], checkpoint: Mapping[str, Any], worl
         checkpoint: the one it goes on from.
         world: processes now.
     """
-    own = checkpoint["mutoscope"]
-    changed = differences(new, own["config"])
+    own = About.of(checkpoint)
+    changed = differences(new, own.config.settings)
     lines = [f"{key} was {_said(before)} and is now {_said(after)}." for key, before, after in changed]
     keys = {key for key, _, _ in changed}
-    position = f"the data go on after the {own['samples_seen']:,} samples that were seen"
+    position = f"the data go on after the {own.samples_seen:,} samples that were seen"
     if "dataset.batch_size" in keys:
         lines.append(f"With another batch size {position}; an iteration now stands for another number of them.")
     if keys & {"seed", "dataset.seed", "model.seed"}:
         lines.append("With another seed, the order of the data and all noise are others from here on.")
-    if (before := own.get("world_size", world)) != world:
+    if (before := own.world_size or world) != world:
         lines.append(
             f"The checkpoint is of {_processes(before)}, the run goes on with {_processes(world)}: {position}, a "
             f"mini-batch is {world} instead of {before} times dataset.batch_size, noise is drawn anew, and losses that"
@@ -71,36 +74,49 @@ def _processes(count: int) -> str:
     return "1 process" if count == 1 else f"{count} processes"
 
 
-def adopt_settings(checkpoint: dict[str, Any], model: IterationModule, config: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class _Optimisation:
+    """How a model's weights move: nodes of its optimisers and of their schedules, by name, as files take them."""
+
+    optimizers: Mapping[str, Any]
+    schedulers: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, model: Mapping[str, Any]) -> Self:
+        nodes = (model.get(name) for name in ("optimizers", "schedulers"))
+        return cls(*(plain(node) if isinstance(node, Mapping) else {} for node in nodes))
+
+
+def adopt_settings(checkpoint: dict[str, Any], model: IterationModule, node: Mapping[str, Any]) -> list[str]:
     """Let the optimisers and schedules in a checkpoint have this run's settings, in place.
 
     Args:
         checkpoint: of the same run.
-        model: built from ``config``.
-        config: of the run in hand, resolved.
+        model: of the run in hand.
+        node: that it was built from.
 
     Returns:
         What was made of the changes beyond new values, a sentence for each.
     """
-    own = checkpoint["mutoscope"]
-    old, new = own["config"]["model"], config["model"]
-    done = own["iterations"]
+    own = About.of(checkpoint)
+    old, new = _Optimisation.of(own.config.model), _Optimisation.of(node)
+    done = own.iterations
     names = model.optimizer_names
     stored = dict(zip(names, checkpoint["optimizer_states"], strict=True))
-    had = [name for name in names if (old.get("schedulers") or {}).get(name) is not None]
+    had = [name for name in names if old.schedulers.get(name) is not None]
     schedules = dict(zip(had, checkpoint["lr_schedulers"], strict=True))
     lines = []
     for name in names:
-        same_optimizer = old["optimizers"].get(name) == new["optimizers"].get(name)
+        same_optimizer = old.optimizers.get(name) == new.optimizers.get(name)
         scheduled = name in model.scheduler_factories
         same_schedule = scheduled == (name in schedules) and (
-            not scheduled or old["schedulers"][name] == new["schedulers"][name]
+            not scheduled or old.schedulers[name] == new.schedulers[name]
         )
         if same_optimizer and same_schedule:
             continue
         fresh, schedule = _at(model, name, done)
         before, after = stored[name]["param_groups"][0]["lr"], fresh.param_groups[0]["lr"]
-        if not _carry_over(stored[name], fresh, old["optimizers"].get(name), new["optimizers"].get(name)):
+        if not _carry_over(stored[name], fresh, old.optimizers.get(name), new.optimizers.get(name)):
             lines.append(
                 f"The moments of the optimiser {name} start anew: the stored ones are not what "
                 f"{type(fresh).__name__} with these settings keeps."
@@ -225,16 +241,16 @@ def fine_tuning_from(
         ConfigError: if moments are asked for which the checkpoint does not hold or this run's optimisers do not keep.
     """
     model.load_state_dict(checkpoint["state_dict"])
-    own = checkpoint["mutoscope"]
+    own = About.of(checkpoint)
     # the average goes on from theirs as slowly as after all those samples
-    model.samples_before = own["samples_seen"] + own.get("samples_before", 0)
+    model.samples_before = own.samples_seen + own.samples_before
     if not run.moments:
         return {}
     _check_moments(checkpoint, model, whose)
     moments = dict(zip(model.optimizer_names, checkpoint["optimizer_states"], strict=True))
     for name, stored in moments.items():
         fresh, _ = _at(model, name, 0)
-        before, now = (node["optimizers"].get(name) for node in (own["config"]["model"], run.model))
+        before, now = (_Optimisation.of(node).optimizers.get(name) for node in (own.config.model, run.model))
         if not _carry_over(stored, fresh, before, now):
             raise ConfigError(
                 f"moments=true asks for the moments of the optimiser {name} in {whose}, but {type(fresh).__name__} "
@@ -247,15 +263,15 @@ class AdoptSettings(Callback):
     """Let what a checkpoint of the same run restores have this run's settings, and say what that changes.
 
     Args:
-        config: of the run in hand, resolved.
+        node: that this run's model was built from.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
+    def __init__(self, node: Mapping[str, Any]) -> None:
+        self.node = node
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, IterationModule)
-        for line in adopt_settings(checkpoint, pl_module, self.config):
+        for line in adopt_settings(checkpoint, pl_module, self.node):
             say(line)
 
 

@@ -1,9 +1,7 @@
 """The card of an exported model: what it is, what it was trained on, how to use it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from mutoscope import kinds
+from mutoscope.formats.about import ExportedConfig
 from mutoscope.models.generative import GenerativeModule
 
 #: what must be said wherever something made from a dataset is shown
@@ -13,32 +11,29 @@ ACKNOWLEDGEMENTS = {
 }
 
 
-def card(
-    model: GenerativeModule, config: Mapping[str, Any], name: str, averaged: bool, origin: str | None = None
-) -> str:
+def card(model: GenerativeModule, config: ExportedConfig, name: str, averaged: bool) -> str:
     """Markdown for people.
 
     Args:
         model: what is exported.
-        config: content of the export's ``config.json``.
+        config: what its ``config.json`` says.
         name: of the folder.
         averaged: whether the generator's weights are an average over training.
-        origin: where the weights come from, if not from a training with this package.
     """
     info = model.info
     kind = type(model).__name__
     parameters = sum(p.numel() for p in model.generator.parameters())
     # folders of this machine were left out of the config
-    data = f" dataset.root=path/to/{info.name}" if "root" in config["dataset"] else ""
+    data = f" dataset.root=path/to/{info.name}" if "root" in config.dataset else ""
     text = kinds.tools(info.kind).card(model, name, f"mutoscope evaluate checkpoint={name}{data}")
-    facts = {"Origin": origin} if origin is not None else {}
+    facts = {"Origin": config.origin} if config.origin is not None else {}
     seen = f", {model.samples_seen:,} clips seen" if model.samples_seen else ""
     facts |= {
         "Dataset": info.name,
         "Clips": text.clips,
         "Iterations": f"{model.iterations:,} mini-batches{seen}",
         "Generator": f"{parameters:,} parameters" + (", averaged over training" if averaged else ""),
-        "Versions": ", ".join(f"{package} {number}" for package, number in config["versions"].items()),
+        "Versions": ", ".join(f"{package} {number}" for package, number in config.versions.items()),
         **text.facts,
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())

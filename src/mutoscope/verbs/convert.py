@@ -9,9 +9,11 @@ import torch
 from omegaconf import OmegaConf
 
 from mutoscope.config.assembly import check_weights, model_class
-from mutoscope.config.nodes import build, build_dataset, config_dir
+from mutoscope.config.choices import config_dir
+from mutoscope.config.nodes import build, build_dataset
 from mutoscope.data.action_graph.clips import ActionGraphDataModule
 from mutoscope.data.registry import datamodule_class
+from mutoscope.formats.about import TrainedConfig
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.originals import Original, Told
 from mutoscope.models.registry import importers
@@ -27,12 +29,12 @@ class ConvertedModel:
 
     Args:
         model: in evaluation mode.
-        config: nodes ``model`` and ``dataset``, as in the config of a training.
+        config: as a training's.
         key_map: which tensor of the original became which, a line each.
     """
 
     model: GenerativeModule
-    config: dict[str, Any]
+    config: TrainedConfig
     key_map: str
 
 
@@ -121,7 +123,8 @@ def convert(name: str, path: Path, dataset: Mapping[str, Any], typed: Mapping[st
     model.load_state_dict(weights)
     model.iterations = original.iterations
     _report(path, original)
-    return ConvertedModel(model.eval(), {"model": node, "dataset": data.node or _unnamed(original)}, original.key_map)
+    config = TrainedConfig.of({"model": node, "dataset": data.node or _unnamed(original)})
+    return ConvertedModel(model.eval(), config, original.key_map)
 
 
 def _unnamed(original: Original) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from typing import Any
 
 from mutoscope import kinds
 from mutoscope.config.assembly import prepared, same_data
+from mutoscope.config.choices import with_groups
 from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.measures import RecognizerConfig
-from mutoscope.config.nodes import check_config, with_groups
+from mutoscope.config.nodes import check_config
 from mutoscope.config.presets import with_presets
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.weights import fetching
@@ -86,10 +87,12 @@ def settings_for(model: LoadedModel, asked: EvaluateConfig, explicit: Explicit) 
         options=options,
         split=asked.split,
         samples_per_class=asked.samples_per_class,
+        controllability=asked.controllability,
         seed=asked.seed,
         seeds=seeds or [asked.seed],
         strict=asked.debug,
         command=command,
+        sets=asked.clips,
     )
 
 

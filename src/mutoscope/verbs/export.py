@@ -13,7 +13,8 @@ from mutoscope.config.assembly import load_model
 from mutoscope.config.commands import ExportConfig
 from mutoscope.config.foreign import is_place
 from mutoscope.config.names import closest
-from mutoscope.formats.checkpoints import DIGEST, EXPORT_CONFIG, EXPORT_FORMAT, EXPORT_WEIGHTS, find_checkpoint
+from mutoscope.formats.about import ExportedConfig, TrainedConfig
+from mutoscope.formats.checkpoints import EXPORT_CONFIG, EXPORT_WEIGHTS, find_checkpoint
 from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.originals import Told
@@ -142,7 +143,7 @@ def _check_free(out: Path) -> None:
 def _write(
     out: Path,
     model: GenerativeModule,
-    trained: Mapping[str, Any],
+    trained: TrainedConfig,
     *,
     averaged: bool = False,
     origin: str | None = None,
@@ -156,26 +157,24 @@ def _write(
         for name, value in model.state_dict().items()
         if name.startswith(prefix)
     }
-    config = {
-        "format": EXPORT_FORMAT,
-        "model": {**trained["model"], "ema_half_life": None},
+    config = ExportedConfig(
+        model={**trained.model, "ema_half_life": None},
         # settings that name a place on this machine mean nothing elsewhere
-        "dataset": {name: None if is_place(value) else value for name, value in trained["dataset"].items()},
-        "info": model.info.to_dict(),
-        "iterations": model.iterations,
-        "samples_seen": model.samples_seen,
-        DIGEST: digest(weights),
-        "versions": run_facts()["versions"],
-    }
-    texts = {_CARD: card(model, config, out.name, averaged, origin)}
+        dataset={name: None if is_place(value) else value for name, value in trained.dataset.items()},
+        info=model.info.to_dict(),
+        iterations=model.iterations,
+        samples_seen=model.samples_seen,
+        sha256=digest(weights),
+        versions=run_facts()["versions"],
+        part=part,
+        origin=origin,
+    )
+    texts = {_CARD: card(model, config, out.name, averaged)}
     if part is not None:
-        config["part"] = part
         texts[_CARD] = _PART.format(part=part, model=type(model).__name__, out=out.name)
-    if origin is not None:
-        config["origin"] = origin
     if key_map is not None:
         texts[_KEY_MAP] = key_map + "\n"
-    texts[EXPORT_CONFIG] = json.dumps(config, indent=2)
+    texts[EXPORT_CONFIG] = json.dumps(config.content(), indent=2)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     temporary.mkdir()

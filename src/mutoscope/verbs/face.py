@@ -10,11 +10,12 @@ from torchmetrics import Metric
 
 from mutoscope import kinds
 from mutoscope.config.assembly import prepared
+from mutoscope.config.choices import choices, config_dirs, load_choice
 from mutoscope.config.commands import EvaluateConfig
 from mutoscope.config.foreign import taken_dataset
 from mutoscope.config.measures import RecognizerConfig
 from mutoscope.config.names import closest
-from mutoscope.config.nodes import build, check_config, choices, config_dirs, load_choice
+from mutoscope.config.nodes import build, check_config
 from mutoscope.config.signatures import needed
 from mutoscope.config.targets import locate
 from mutoscope.data.datamodule import DataModule
@@ -111,6 +112,7 @@ def evaluate(
     recognizer: str | Mapping[str, Any] | None = None,
     split: str = "val",
     samples_per_class: int = 100,
+    controllability: int = 24,
     seed: int = 1234,
     seeds: Sequence[int] | None = None,
     accelerator: str = "auto",
@@ -128,6 +130,7 @@ def evaluate(
         recognizer: name of a choice of ``conf/recognizer``, or settings such as ``{"max_steps": 100}``.
         split: ``val``, or ``test`` where the data have one.
         samples_per_class: that are generated and held against real clips.
+        controllability: cases of every question whether the model does what is asked; 0 leaves them out.
         seed: of latents and of which real clips are drawn.
         seeds: of latents alone, several: rows of models are then means over them.
         accelerator: for models that are loaded here.
@@ -144,6 +147,7 @@ def evaluate(
         "checkpoint": models if len(models) > 1 else models[0],
         "split": split,
         "samples_per_class": samples_per_class,
+        "controllability": controllability,
         "seed": seed,
         "seeds": None if seeds is None else list(seeds),
         "debug": strict,

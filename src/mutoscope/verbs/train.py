@@ -16,6 +16,7 @@ from mutoscope import kinds
 from mutoscope.config.assembly import check_pair, check_weights, model_class, prepared, same_data
 from mutoscope.config.nodes import build
 from mutoscope.config.training import TrainConfig
+from mutoscope.formats.about import About
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
 from mutoscope.formats.weights import fetching
 from mutoscope.kinds.fitting import check_measures
@@ -120,28 +121,29 @@ def _train(run: TrainConfig, run_dir: Path, account: Account) -> float | None:
     started_from = None
     if start is not None:
         checkpoint = read_checkpoint(start.path)
-        own = checkpoint["mutoscope"]
+        about = About.of(checkpoint)
         same_data(datamodule.info, checkpoint_info(checkpoint), str(start.path))
+        model.adapt(checkpoint)
         if not start.own:
             checkpoint["state_dict"] = with_average(checkpoint["state_dict"], model, str(start.path))
         check_weights(model, checkpoint["state_dict"], str(start.path))
         if start.own:
             check_resumable(checkpoint, model, str(start.path))
-            done, started_from = own["iterations"], own.get("started_from")
+            done, started_from = about.iterations, about.started_from
             owed = GenerationMetrics.owed_in(checkpoint)
             account.found = done if start.path.resolve() == account.last.resolve() else None
-            datamodule.start_sample = own["samples_seen"]
+            datamodule.start_sample = about.samples_seen
             say(f"Resuming from {start.path} at iteration {done}.")
-            begin = [AdoptSettings(run.resolved)]
+            begin = [AdoptSettings(run.model)]
         else:
             moments = fine_tuning_from(checkpoint, model, run, str(start.path))
             started_from = {
                 "checkpoint": str(start.path),
-                "iterations": own["iterations"],
+                "iterations": about.iterations,
                 "moments": run.moments,
             }
             begin = [TakeMoments(moments)]
-            say(_fine_tuning(start.path, own["iterations"], run.moments))
+            say(_fine_tuning(start.path, about.iterations, run.moments))
     steps = run.pace.max_steps
     if done > steps or (done == steps and not owed):
         say(f"{run_dir} has its {done} iterations already; raise trainer.max_steps to train on.")

@@ -149,7 +149,7 @@ def test_all_actions_happen_and_several_at_once() -> None:
         assert len(set(play.blocks)) == len(play.blocks)
 
 
-@pytest.mark.parametrize("play", PLAYS, ids=str)
+@pytest.mark.parametrize("play", PLAYS, ids=range(len(PLAYS)))
 def test_movements_say_what_happens(play: Play) -> None:
     moved = (play.places[1:] != play.places[:-1]).any(-1) | (play.turns[1:] != play.turns[:-1]).any((-1, -2))
     told = np.zeros_like(moved)
@@ -175,7 +175,7 @@ def test_movements_say_what_happens(play: Play) -> None:
     assert not (moved & ~told).any()
 
 
-@pytest.mark.parametrize("play", PLAYS, ids=str)
+@pytest.mark.parametrize("play", PLAYS, ids=range(len(PLAYS)))
 def test_cones_hide_smaller_things_and_carry_them(play: Play) -> None:
     covers = [(i, other, last) for i, action, other, _, last in movements(play) if action == "_contain"]
     hidden = np.zeros_like(play.hidden)
@@ -197,7 +197,7 @@ def test_cones_hide_smaller_things_and_carry_them(play: Play) -> None:
     assert (hidden == play.hidden).all()
 
 
-@pytest.mark.parametrize("play", PLAYS[:6], ids=str)
+@pytest.mark.parametrize("play", PLAYS[:6], ids=range(6))
 def test_nothing_runs_into_anything(play: Play) -> None:
     for frame in range(0, 301, 5):
         places, turns = play.places[frame], play.turns[frame]

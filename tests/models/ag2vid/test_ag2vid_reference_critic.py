@@ -41,9 +41,9 @@ def test_keys_and_shapes_are_those_of_released_checkpoints() -> None:
 
 
 def test_sizes_are_read_from_the_shapes_and_weights_kept(critic: ActionDiscriminator, state: dict[str, Tensor]) -> None:
-    found = critic_from_reference(state)
+    found = critic_from_reference(state).state_dict()
     for name, value in critic.state_dict().items():
-        assert torch.equal(found.state_dict()[name], value), name
+        assert torch.equal(found[name], value), name
 
 
 def test_one_attribute_has_no_mixing_layer() -> None:

@@ -309,7 +309,8 @@ def test_a_run_with_the_settings_of_before_loads_generates_and_resumes(
     path = run_dir / "checkpoints" / "last.ckpt"
     old, _ = load_model(path)
     now, _ = load_model(trained_ag2vid / "checkpoints" / "last.ckpt")
-    assert all(torch.equal(x, now.state_dict()[name]) for name, x in old.state_dict().items())
+    weights = now.state_dict()
+    assert all(torch.equal(x, weights[name]) for name, x in old.state_dict().items())
     assert old.layouts == now.layouts  # type: ignore[attr-defined]
     train(small("trainer.max_steps=5", "model.layout.rivals=[rnn]", "model.ema_half_life=2", "ckpt=last"), run_dir)
     assert last(run_dir)["mutoscope"]["iterations"] == 5

@@ -123,8 +123,9 @@ def test_two_optimisers_do_what_one_does(fit: Callable[..., Glass]) -> None:
     total = weighted(of_global, module.global_weights) + weighted(of_local, module.local_weights)
     total.backward()
     optimizer.step()
+    together = module.network.state_dict()
     for name, value in alone.state_dict().items():
-        torch.testing.assert_close(module.network.state_dict()[name], value, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(together[name], value, atol=1e-6, rtol=1e-5)
 
 
 def test_schedules_reach_the_networks(fit: Callable[..., Glass], monkeypatch: pytest.MonkeyPatch) -> None:

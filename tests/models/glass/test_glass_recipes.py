@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train

@@ -215,8 +215,9 @@ def test_autocast_keeps_the_shape_and_roughly_the_values() -> None:
 def test_loads_what_it_exports() -> None:
     one, two = small(), Generator(NTU25, 3, 5, latent=12, mapping_depth=2, widths=WIDTHS)
     load_reference(two, export_reference(one))
+    loaded = two.state_dict()
     for name, x in one.state_dict().items():
-        assert two.state_dict()[name].equal(x), name
+        assert loaded[name].equal(x), name
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mutoscope.config.choices import load_choice
 from mutoscope.metrics import MotionFID, RecognitionAccuracy
 from mutoscope.models.recognizer import RecognizerNet
 from mutoscope.models.recognizer.network import GraphTemporalBlock
@@ -127,3 +128,58 @@ def test_wrong_input_is_refused() -> None:
         RecognizerNet(NTU25, 3, 0)
     with pytest.raises(ValueError, match="2 coordinates, expected 3"):
         RecognizerNet(NTU25, 3, 4, normaliser=Normaliser((0.0, 0.0), (1.0, 1.0)))
+
+
+def test_what_it_looks_at_can_be_chosen() -> None:
+    """A pose added to all frames is seen by positions alone; velocities take all that stands still for the same."""
+    joints, _ = waving(6, 2)
+    pose = 0.3 * torch.randn(6, 1, 25, 3, generator=torch.Generator().manual_seed(3))
+    torch.manual_seed(0)
+    nets = {inputs: RecognizerNet(NTU25, 3, 4, inputs=inputs).eval() for inputs in ("both", "positions", "velocities")}  # type: ignore[arg-type]
+    with torch.no_grad():
+        moved = {name: net.features(joints + pose) - net.features(joints) for name, net in nets.items()}
+        still = nets["velocities"].features(joints[:, :1].expand(-1, 32, -1, -1))
+        # a velocity that stays is a position that goes: only where both are looked at is the first frame alike
+        assert nets["positions"].features(joints[:, :1]).shape == (6, 64)
+    assert moved["velocities"].abs().max() < 1e-4 < moved["positions"].abs().max()
+    assert moved["both"].abs().max() > 1e-4
+    torch.testing.assert_close(still, still[:1].expand_as(still))
+    with pytest.raises(ValueError, match="inputs is 'speed', expected one of both, positions, velocities"):
+        RecognizerNet(NTU25, 3, 4, inputs="speed")  # type: ignore[arg-type]
+
+
+def test_recognisers_that_were_trained_before_there_was_a_choice_are_found_and_loaded() -> None:
+    """They are kept under their settings, of which none may be added; their weights are those of both."""
+    assert set(load_choice("recognizer", "st_gcn")["model"]) == {
+        "_target_", "width", "dropout", "jitter", "micro_batches", "clip_norm", "compile_networks", "seed",
+        "optimizers", "schedulers",
+    }  # fmt: skip
+    state = RecognizerNet(NTU25, 3, 4).state_dict()
+    assert state["input_norm.weight"].shape == (25 * 2 * 3,)
+    assert state["blocks.0.taps"].shape == (3, 4 * 3)
+
+
+def test_through_velocities_clips_that_stand_still_are_farther_from_real_ones_than_those_that_move() -> None:
+    torch.manual_seed(0)
+    (joints, label), (unseen, _), (model, _) = waving(512, 0), waving(300, 1), waving(300, 4)
+    net = RecognizerNet(NTU25, 3, 4, inputs="velocities")
+    optimiser = torch.optim.AdamW(net.parameters(), 5e-3)
+    for _ in range(60):
+        batch = torch.randint(0, 512, (64,))
+        optimiser.zero_grad()
+        F.cross_entropy(net(joints[batch]), label[batch]).backward()
+        optimiser.step()
+    metric = MotionFID(net)
+    assert metric.caveat == ""
+    assert "stand still" in MotionFID(RecognizerNet(NTU25, 3, 4)).caveat
+
+    def distance(fake: Tensor) -> float:
+        metric.reset()
+        metric.update(joints, label, real=True)
+        metric.update(fake, torch.zeros(len(fake), dtype=torch.long), real=False)
+        return float(metric.compute())
+
+    # a model that moves half as far, in poses that are nobody's
+    middling = 0.5 * (model - model.mean(dim=1, keepdim=True)) + 0.2 * torch.randn(300, 1, 25, 3)
+    frozen = distance(unseen[:, :1].expand(-1, 32, -1, -1).contiguous())
+    assert distance(unseen) < 0.2 * distance(middling) < 0.5 * frozen

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from narrow import SA_GCN_METRICS
 
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import read_checkpoint, save_atomically
@@ -70,9 +71,9 @@ def test_a_run_of_before_loads_evaluates_generates_and_resumes(
     model, config = load_model(last)
     weights = torch.load(last, weights_only=True)["state_dict"]
     assert all(torch.equal(x, weights[name]) for name, x in model.state_dict().items())
-    assert config["model"]["frame_critic"]["frames"] == 5
+    assert config.model["frame_critic"]["frames"] == 5
     typed = (f"checkpoint={last}", f"out={tmp_path / 'out'}", "samples_per_class=2", "recognizer.max_steps=2")
-    evaluate(compose(*typed, verb="evaluate"), {"recognizer": {"max_steps": 2}})
+    evaluate(compose(*typed, verb="evaluate"), {"recognizer": {"max_steps": 2}, "metrics": SA_GCN_METRICS})
     assert (tmp_path / "out" / "metrics.json").is_file()
     generate(compose(f"checkpoint={old_run}", f"out={tmp_path / 'samples'}", "n=1", verb="generate"))
     assert list((tmp_path / "samples").glob("*.npy"))

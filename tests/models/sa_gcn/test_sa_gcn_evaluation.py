@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from narrow import SA_GCN_METRICS
 from stored import numbers, protocols_missing
 
 from mutoscope.config.assembly import load_model, prepared
@@ -44,8 +45,6 @@ TINY = (
     "metrics=none",
     "callbacks=none",
 )
-#: typed below the metric: the paper's classifier, as small as the models here
-QUICK = {"accuracy_clip_critic": {"recognizer": {"max_steps": 2, "model": {"widths": [12, 10, 14, 6]}}}}
 METRICS = {
     "motion_fid",
     "motion_mmd",
@@ -73,7 +72,7 @@ def result(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUTOSCOPE_CACHE", str(folder / "cache"))
         patch.setattr(results, "say", said.append)
-        evaluation = evaluate(config, {"metrics": QUICK})
+        evaluation = evaluate(config, {"metrics": SA_GCN_METRICS})
     return evaluation, folder / "run", said
 
 
@@ -100,7 +99,7 @@ def test_the_numbers_are_those_of_the_formulas_on_the_same_clips(
 ) -> None:
     evaluation, run, _ = result
     model, config = load_model(run / "checkpoints" / "last.ckpt")
-    data = prepared(config["dataset"])
+    data = prepared(config.dataset)
     real = real_clips(data, "val", 9, "train", 1234)
     fake = model.generate(real.held_out, seed=1234).fake
     assert torch.equal(evaluation.fake, fake)
@@ -141,12 +140,13 @@ def test_two_recognisers_count_class_by_class(result: tuple[Evaluation, Path, li
 def test_what_to_bear_in_mind_comes_with_the_numbers(result: tuple[Evaluation, Path, list[Any]]) -> None:
     evaluation, run, said = result
     papers = [name for name in evaluation.rows[0].values if name.startswith("paper/")]
-    assert set(evaluation.caveats) == {*papers, "motion_fid", "movement"}
+    assert set(evaluation.caveats) == {*papers, "motion_fid", "motion_mmd", "standard/mmd", "movement"}
     said_of = {tuple(names): text for text, names in evaluation.by_caveat().items()}
-    assert set(said_of) == {tuple(papers), ("motion_fid",), ("movement",)}
+    assert set(said_of) == {tuple(papers), ("motion_fid",), ("motion_mmd", "standard/mmd"), ("movement",)}
     text = said_of[tuple(papers)]
     assert "is biased upward" in said_of["motion_fid",]
     assert "not at poses" in said_of["movement",]
+    assert all("frozen rows" in said_of[names] for names in (("motion_fid",), ("motion_mmd", "standard/mmd")))
     for part in ("equal numbers", "barely sees motion", "rewards repeating"):
         assert part in text
     # said once for the metrics it concerns

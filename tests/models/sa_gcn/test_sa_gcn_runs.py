@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mutoscope.config.nodes import config_dir
+from mutoscope.config.choices import config_dir
 from mutoscope.formats.checkpoints import read_checkpoint
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from inspect import signature
 from typing import Any, Protocol, cast, runtime_checkable
 
 from torch import Tensor
@@ -10,7 +9,7 @@ from torchmetrics import Metric
 
 from mutoscope.data.sampling import clips_of
 from mutoscope.evaluators.metrics import Provided, build_metrics
-from mutoscope.evaluators.sets import pin_extractors
+from mutoscope.evaluators.sets import takes
 from mutoscope.evaluators.trained import track_classifier_for
 from mutoscope.kinds.action_graph.control import (
     ControlRow,
@@ -19,13 +18,14 @@ from mutoscope.kinds.action_graph.control import (
     control_over_runs,
     timing_rows,
 )
+from mutoscope.kinds.action_graph.controllability import graph_control
 from mutoscope.kinds.action_graph.measure import CHUNK, chunks, named_layout, named_sample, need_recognizer
 from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
 from mutoscope.kinds.measuring import Measuring, reason_of
+from mutoscope.kinds.set_measuring import of_sets
+from mutoscope.kinds.set_tables import sample_tables
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
-from mutoscope.metrics.feature_tables import FeatureTables
-from mutoscope.metrics.frechet import FeatureMoments
 from mutoscope.metrics.protocol import Protocol as MetricProtocol
 from mutoscope.metrics.protocol import protocol_of, state_hash
 from mutoscope.models.generative import GeneratesFromGraphs, GenerativeModule
@@ -71,8 +71,9 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     model = task.model.module
     classifier = track_classifier_for(datamodule, need_recognizer(settings.recognizer))
     metrics = build_metrics(settings.metrics, Provided(info, {"track_classifier": lambda: classifier.network}))
-    of_layouts = {n: m for n, m in metrics.items() if "fake_frames" not in signature(type(m).update).parameters}
-    of_frames = {n: m for n, m in metrics.items() if n not in of_layouts}
+    sets = of_sets(metrics)
+    of_layouts = {n: m for n, m in metrics.items() if not takes(m, "fake_frames")}
+    of_frames = {n: m for n, m in metrics.items() if n not in of_layouts and n not in sets}
     limit = settings.samples_per_class * info.num_classes
     clips: ActionGraphBatch = clips_of(datamodule, settings.split, limit=limit, seed=settings.seed)
 
@@ -89,8 +90,13 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
     sample = samples[0]
     if sample.drawn:
         rows = _frame_rows(task, runs, clips, samples, of_frames)
+        assert clips.frames is not None
+        made = {"trained": ("The model.", [one.fake for one in samples])}
+        of_clips, caveats = sample_tables(sets, clips.frames, made, settings, task.device, info.fps)
     else:
-        rows, left_out = [], f" {', '.join(of_frames)} are left out, and" if of_frames else ""
+        lost = ", ".join([*of_frames, *sets])
+        rows, left_out = [], f" {lost} are left out, and" if lost else ""
+        of_clips, caveats = {}, {}
         say(f"The model lays out boxes and draws no frames:{left_out} pictures show boxes on the first frame.")
 
     say("Asking for single actions early and late, and for composed actions ...")
@@ -118,9 +124,13 @@ def evaluate_action_graphs(task: EvaluationTask) -> ActionGraphEvaluation:
         "command": settings.command,
     }
     judge = state_hash(classifier.network.state_dict())
-    tables = _tables(task, layouts, rows, control, metrics, len(clips), judge)
+    tables = {**_tables(task, layouts, rows, control, metrics, len(clips), judge), **of_clips}
+    if settings.controllability:
+        tables["controllability"], protocol["controllability"] = graph_control(
+            task, classifier, clips, lambda one, asked, seed: _generate(one, asked, None, seed)
+        )
     return ActionGraphEvaluation(
-        task=task, protocol=protocol, tables=tables, control=control, sample=sample, clips=clips
+        task=task, protocol=protocol, tables=tables, caveats=caveats, control=control, sample=sample, clips=clips
     )
 
 
@@ -221,20 +231,11 @@ def _frame_rows(
     assert clips.frames is not None
     still, truth = clips.frames[:, :1].expand_as(clips.frames), clips.frames
     given = {"real_frames": truth, **named_layout(clips, clips.boxes)}
-    pin_extractors(metrics, task.device)
     measured = Measuring(metrics, strict=task.settings.strict)
-    # the real clips against themselves would be no floor of a distance between sets: it is 0 whatever the clips
-    of_sets = {key: metric for key, metric in metrics.items() if isinstance(metric, FeatureMoments | FeatureTables)}
-    of_pairs = Measuring(
-        {key: metric for key, metric in metrics.items() if key not in of_sets}, strict=task.settings.strict
-    )
 
-    def row(name: str, role: Role, what: str, named: Mapping[str, Any], by: Measuring = measured) -> Row:
-        found = by.row(name, [named])
-        itself = {key: "it would hold the real clips against themselves." for key in of_sets if by is of_pairs}
-        values = {key: found.values.get(key) for key in metrics}
-        absent = {**found.absent, **itself}
-        return Row(name, role, what, len(clips), values, absent=absent, intervals=found.intervals)
+    def row(name: str, role: Role, what: str, named: Mapping[str, Any]) -> Row:
+        found = measured.row(name, [named])
+        return Row(name, role, what, len(clips), found.values, absent=found.absent, intervals=found.intervals)
 
     def generated(name: str, role: Role, what: str, candidate: GenerativeModule, layout: str | None, seed: int) -> Row:
         say(f"Generating {len(clips)} clips: {name} ...")
@@ -251,7 +252,7 @@ def _frame_rows(
             ]
         ),
         row("copy first frame", "foil", "Nothing moves.", {"fake_frames": still, **given}),
-        row("real (floor)", "floor", "The true frames.", {"fake_frames": truth, **given}, of_pairs),
+        row("real (floor)", "floor", "The true frames.", {"fake_frames": truth, **given}),
     ]
 
 

@@ -34,7 +34,7 @@ def write_report(out: Path, evaluation: Evaluation, sample: ActionGraphSample) -
 
     Args:
         out: an existing folder.
-        evaluation: its tables are among ``layouts``, ``frames`` and ``control``.
+        evaluation: its tables are among ``layouts``, ``frames``, ``control``, and those of sets of clips.
         sample: what the model made of held-out clips.
     """
     model, protocol = evaluation.task.model.module, evaluation.protocol
@@ -100,6 +100,7 @@ def write_report(out: Path, evaluation: Evaluation, sample: ActionGraphSample) -
         "paper people judged both.",
         protocol["command"],
     )
+    evaluation.add_further(report, "layouts", "frames", "control")
     add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 

@@ -41,7 +41,7 @@ class ActionGraphEvaluation(Evaluation):
         rows = {key: rows_json(self.tables[key]) if key in self.tables else [] for key in ("layouts", "frames")}
         measured = self.tables["control"].protocols if "control" in self.tables else {}
         control = [asdict(row) | {"protocol": measured[row.question].hash} for row in self.control]
-        return {**rows, "control": control, "protocol": dict(self.protocol)}
+        return {**super().content(), **rows, "control": control}
 
     def publish(self, out: Path) -> list[Path]:
         """``media/`` with generated clips beside true ones, and ``report.html``, which shows them."""

@@ -11,7 +11,8 @@ from mutoscope.evaluators.trained import TrainedRecognizer
 from mutoscope.kinds.beside import named
 from mutoscope.kinds.measuring import Measuring
 from mutoscope.kinds.motion.baselines import Candidate, RealClips, foils, real_clips
-from mutoscope.kinds.motion.measure import motion_metrics, named_clips
+from mutoscope.kinds.motion.controllability import motion_control
+from mutoscope.kinds.motion.measure import Recognizers, content_of, motion_metrics, named_clips
 from mutoscope.kinds.motion.results import MotionEvaluation
 from mutoscope.kinds.motion.settings import MotionOptions
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
@@ -42,7 +43,8 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
     if taken := {"untrained", "trained", *(foil.name for foil in below)} & set(others):
         raise ConfigError(f"beside names a checkpoint '{taken.pop()}', which is a row already; give it another name.")
     beside = task.beside(others)
-    metrics, recognizers = motion_metrics(datamodule, settings.metrics, settings.recognizer, real.all_training.joints)
+    known = Recognizers(datamodule, settings.recognizer)
+    metrics, recognizers = motion_metrics(settings.metrics, known, real.all_training.joints)
 
     fakes: dict[str, Tensor] = {}
     candidates = _generated(
@@ -57,6 +59,7 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
     for name, note in notes.items():
         caveats[name] = f"{caveats[name]} {note}" if name in caveats else note
     protocol = _protocol(task, recognizers, real, beside)
+    content = content_of(real.reference, info.classes)
     table = Table(
         f"{protocol['clips_per_row']} clips per row, held against {protocol['reference']}",
         rows,
@@ -65,7 +68,8 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
             name: protocol_of(
                 name,
                 metric,
-                dataset=datamodule.fingerprint,
+                # presets are measured as anybody's motions are
+                dataset=content if getattr(metric, "preset", None) else datamodule.fingerprint,
                 info=info,
                 n_fake=len(real.held_out),
                 n_real=len(real.reference),
@@ -74,10 +78,13 @@ def evaluate_motion(task: EvaluationTask) -> MotionEvaluation:
             for name, metric in metrics.items()
         },
     )
+    tables = {"rows": table}
+    if settings.controllability:
+        tables["controllability"], protocol["controllability"] = motion_control(task, real, known)
     return MotionEvaluation(
         task=task,
         protocol=protocol,
-        tables={"rows": table},
+        tables=tables,
         caveats=caveats,
         fake=fakes["trained"],
         real=real.held_out,

@@ -1,7 +1,8 @@
 """Clips and samples by the names that metrics of motion ask for, and those metrics."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,32 +42,59 @@ def named_clips(batch: MotionBatch) -> dict[str, Any]:
     return {"joints": batch.joints, "label": batch.label, "mask": batch.mask, "real": True}
 
 
+class Recognizers:
+    """The recognisers of a dataset, each opened or trained once.
+
+    Args:
+        datamodule: set up.
+        usual: how that is trained which is asked for by nobody's settings; ``None`` for none.
+    """
+
+    def __init__(self, datamodule: DataModule, usual: RecognizerConfig | None) -> None:
+        self.datamodule, self.usual = datamodule, usual
+        self._trained: dict[str, TrainedRecognizer] = {}
+
+    def __call__(self, own: Mapping[str, Any] | None = None) -> TrainedRecognizer:
+        """The usual one, or one with settings of its own.
+
+        Raises:
+            ConfigError: if there is no usual one.
+        """
+        settings = RecognizerConfig.parse(own) if own else self.usual
+        if settings is None:
+            raise ConfigError("A metric asks for a recogniser, but recognizer is null; choose one: recognizer=st_gcn.")
+        key = json.dumps(settings.plain(), sort_keys=True)
+        if key not in self._trained:
+            self._trained[key] = recognizer_for(self.datamodule, settings)
+        return self._trained[key]
+
+
+def content_of(clips: MotionBatch, classes: Sequence[str]) -> str:
+    """Fingerprint of clips and the names of their classes, wherever they lie and in whatever order."""
+    found = []
+    for joints, label in zip(clips.joints.float(), clips.label.tolist(), strict=True):
+        about = f"{tuple(joints.shape)} {classes[label]}".encode()
+        found.append(hashlib.sha256(about + joints.contiguous().numpy().tobytes()).digest())
+    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
+
+
 def motion_metrics(
-    datamodule: DataModule,
-    nodes: Metrics,
-    recognizer: RecognizerConfig | None,
-    training: Tensor | None = None,
+    nodes: Metrics, recognizers: Recognizers, training: Tensor | None = None
 ) -> tuple[dict[str, Metric], dict[str, TrainedRecognizer]]:
     """The metrics of a config with what they look through; recognisers are trained only if a metric asks for one.
 
     Args:
-        datamodule: set up.
         nodes: of the metrics, by name. A metric may say in ``recognizer`` how one of its own is trained.
-        recognizer: how that of all others is trained.
+        recognizers: of the data.
         training: joints of all training clips; taken from the data where they are not at hand.
 
     Returns:
         Metrics by name, and by the same names the recognisers of those that count what is recognised.
     """
-    trained: dict[str, TrainedRecognizer] = {}
+    datamodule = recognizers.datamodule
 
     def network(own: Mapping[str, Any] | None) -> Recognizer:
-        settings = RecognizerConfig.parse(own) if own else recognizer
-        if settings is None:
-            raise ConfigError("A metric asks for a recogniser, but recognizer is null; choose one: recognizer=st_gcn.")
-        if (key := _key(settings)) not in trained:
-            trained[key] = recognizer_for(datamodule, settings)
-        return trained[key].network
+        return recognizers(own).network
 
     def reference() -> Tensor:
         joints: Tensor = clips_of(datamodule, "train").joints if training is None else training
@@ -75,9 +103,4 @@ def motion_metrics(
     metrics = build_metrics(nodes, Provided(datamodule.info, {"reference": reference}, {"recognizer": network}))
     counting = [name for name, metric in metrics.items() if isinstance(metric, RecognitionAccuracy)]
     own = {name: node.get("recognizer") for name, node in nodes.items() if node is not None and name in counting}
-    seen = {name: RecognizerConfig.parse(node) if node else recognizer for name, node in own.items()}
-    return metrics, {name: trained[_key(settings)] for name, settings in seen.items() if settings is not None}
-
-
-def _key(settings: RecognizerConfig) -> str:
-    return json.dumps(settings.plain(), sort_keys=True)
+    return metrics, {name: recognizers(node) for name, node in own.items()}

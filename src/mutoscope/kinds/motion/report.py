@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mutoscope.kinds.report_parts import add_origin, add_results
+from mutoscope.kinds.report_parts import add_controllability, add_origin, add_results
 from mutoscope.kinds.results import Evaluation
 from mutoscope.render.page.charts import Chart
 from mutoscope.render.page.report import Report
@@ -111,6 +111,7 @@ def write_report(
         report.add_text("What to bear in mind", "\n\n".join(f"{', '.join(names)}: {text}" for text, names in shared))
     for key, recognizer in protocol["recognizers"].items():
         _add_classes(report, evaluation, key, recognizer)
+    add_controllability(report, evaluation.tables, protocol)
     add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 

@@ -14,6 +14,7 @@ from mutoscope.kinds.base import CardText, Measurement
 from mutoscope.kinds.motion.measure import (
     CHUNK,
     REFERENCE_CLIPS,
+    Recognizers,
     class_labels,
     motion_metrics,
     named_clips,
@@ -56,7 +57,7 @@ class MotionTools:
     def measurement(
         self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None, samples: int
     ) -> Measurement:
-        metrics, _ = motion_metrics(datamodule, nodes, recognizer)
+        metrics, _ = motion_metrics(nodes, Recognizers(datamodule, recognizer))
         labels = class_labels(datamodule.info.num_classes, samples)
         reference = named_clips(clips_of(datamodule, "train", limit=REFERENCE_CLIPS))
         return Measurement(metrics, labels.split(CHUNK), named_sample, reference)
@@ -75,7 +76,7 @@ class MotionTools:
         return evaluate_motion(task)
 
     def metrics(self, datamodule: DataModule, nodes: Metrics, recognizer: RecognizerConfig | None) -> dict[str, Metric]:
-        return motion_metrics(datamodule, nodes, recognizer)[0]
+        return motion_metrics(nodes, Recognizers(datamodule, recognizer))[0]
 
     def card(self, model: GenerativeModule, name: str, evaluate: str) -> CardText:
         from mutoscope.kinds.motion.card import motion_card

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from mutoscope.data.sampling import clips_of
-from mutoscope.evaluators.sets import pin_extractors
 from mutoscope.kinds.measuring import Measuring
+from mutoscope.kinds.set_measuring import of_sets
+from mutoscope.kinds.set_tables import sample_tables
 from mutoscope.kinds.tables import Role, Row, Table, metric_column, over_runs
 from mutoscope.kinds.task import EvaluationTask
+from mutoscope.kinds.video.controllability import video_control
 from mutoscope.kinds.video.generation import on_host, steerable
 from mutoscope.kinds.video.measure import chunks, named_sample, video_metrics
 from mutoscope.kinds.video.obedience import obedience
@@ -33,8 +35,10 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
     metrics = video_metrics(datamodule, settings.metrics, model.local_actions)
     limit = settings.samples_per_class * max(1, info.num_classes)
     clips: VideoBatch = clips_of(datamodule, settings.split, limit=limit, seed=settings.seed)
-    pin_extractors(metrics, task.device)
+    sets = of_sets(metrics)
+    metrics = {name: metric for name, metric in metrics.items() if name not in sets}
     measured = Measuring(metrics, strict=settings.strict)
+    made: dict[str, tuple[str, list[Tensor]]] = {}
 
     def row(name: str, role: Role, what: str, parts: Sequence[Mapping[str, Any]]) -> Row:
         found = measured.row(name, parts)
@@ -44,6 +48,8 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
         say(f"Generating {len(clips)} clips: {name} ...")
         able = steerable(model).to(task.device)
         parts = [named_sample(seen_again(able, able.generate(part, unroll=unroll))) for part in chunks(clips)]
+        if role == "model" and sets:
+            made.setdefault(name, (what, []))[1].append(torch.cat([part["fake_frames"].cpu() for part in parts]))
         return row(name, role, what, parts)
 
     alone = "Clips drawn from their first frames, with the motion found in the real ones."
@@ -70,9 +76,11 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
     }
     columns = [metric_column(name, metric, "px") for name, metric in metrics.items()]
     tables = {"rows": Table(f"{len(clips)} held-out clips", rows, columns, numbers)}
+    of_clips, caveats = sample_tables(sets, clips.frames, made, settings, task.device, info.fps)
+    tables |= of_clips
     say("Asking for shifts and actions, and looking whether they come back ...")
     tables["control"] = obedience(model, clips, settings.seed)
-    protocol = {
+    protocol: dict[str, Any] = {
         "dataset": info.name,
         "dataset_fingerprint": datamodule.fingerprint,
         "split": settings.split,
@@ -85,8 +93,12 @@ def evaluate_video(task: EvaluationTask) -> VideoEvaluation:
         "checkpoint": task.paths,
         "command": settings.command,
     }
+    if settings.controllability:
+        tables["controllability"], protocol["controllability"] = video_control(task, clips)
     shown = clips.select(range(min(_SHOWN, len(clips))))
-    return VideoEvaluation(task=task, protocol=protocol, tables=tables, shown=_shown(model, shown), clips=shown)
+    return VideoEvaluation(
+        task=task, protocol=protocol, tables=tables, caveats=caveats, shown=_shown(model, shown), clips=shown
+    )
 
 
 def seen_again(model: SteerableVideo, sample: VideoSample) -> VideoSample:

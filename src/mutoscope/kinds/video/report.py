@@ -35,7 +35,7 @@ def write_report(out: Path, evaluation: Evaluation, shown: Mapping[str, VideoSam
 
     Args:
         out: an existing folder.
-        evaluation: its tables are ``rows`` and ``control``.
+        evaluation: its tables are ``rows`` and ``control``, and those of sets of clips where presets ask for them.
         shown: what the model made of ``clips``, by what it was given.
         clips: real ones.
     """
@@ -80,8 +80,7 @@ def write_report(out: Path, evaluation: Evaluation, shown: Mapping[str, VideoSam
         "asked is found again in what was drawn.",
         command=protocol["command"],
     )
-    for text, names in evaluation.by_caveat().items():
-        report.add_text(f"To bear in mind with {', '.join(names)}", text)
+    evaluation.add_further(report, "rows", "control")
     add_origin(report, evaluation.task.model.path, _CHARTS, protocol, facts)
     return report.write(out / "report.html")
 

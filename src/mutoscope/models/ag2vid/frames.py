@@ -76,8 +76,13 @@ class FrameGeneratingFunction(nn.Module):
         settings: see there.
         width: of the descriptors of the graph network ``E``.
         recomputed: see :class:`~mutoscope.nn.spade.SpadeGenerator`.
-        residual: add what the SPADE generator draws; without it the frames are the warped ones (Table 2, first row).
+        residual: add what the SPADE generator draws; without it there is none, and the frames are the warped ones
+            (Table 2, first row).
     """
+
+    #: what draws; absent without a residual
+    fuse: ConvNorm
+    generator: SpadeGenerator
 
     def __init__(
         self,
@@ -93,10 +98,11 @@ class FrameGeneratingFunction(nn.Module):
         self.width, self.residual = width, residual
         self.attributes = AttributeEmbedding(sizes, settings.attribute_width or 3 * width // len(sizes))
         vectors = self.attributes.width + width
-        segmap = settings.segmap_channels or len(sizes) * width
         self.flow = FlowNetwork(vectors, settings.flow)
-        self.fuse = ConvNorm(LayoutConv2d(vectors, segmap))
-        self.generator = SpadeGenerator(segmap, settings.spade, recomputed)
+        if residual:
+            segmap = settings.segmap_channels or len(sizes) * width
+            self.fuse = ConvNorm(LayoutConv2d(vectors, segmap))
+            self.generator = SpadeGenerator(segmap, settings.spade, recomputed)
         self.cutouts = Cutouts(self.attributes.width, vectors) if settings.carry_objects else None
 
     def check_statistics(self, images: int, size: tuple[int, int]) -> None:

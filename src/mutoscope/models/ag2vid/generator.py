@@ -172,7 +172,8 @@ class Generator(LayoutGenerator):
         layers before them would learn nothing at first.
         """
         super().stand_still()
-        for layer in (self.frames.flow.flow, self.frames.generator.last):
+        last = [self.frames.flow.flow, *([self.frames.generator.last] if self.frames.residual else [])]
+        for layer in last:
             for parameter in layer.parameters():
                 parameter.mul_(0.1)
 

@@ -24,6 +24,7 @@ from mutoscope.models.ag2vid.losses import (
     flow_loss,
     generator_adversarial_loss,
 )
+from mutoscope.models.ag2vid.older import without_undrawn
 from mutoscope.models.ag2vid.reference.original import read_original
 from mutoscope.models.ag2vid.settings import (
     UNLEARNED,
@@ -162,6 +163,10 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
         if any(True for _ in self._generator.layouts.parameters()):
             networks["layout"] = [self._generator.layouts]
         return networks
+
+    def adapt(self, checkpoint: dict[str, Any]) -> None:
+        if isinstance(self._generator, Generator) and not self._generator.frames.residual:
+            without_undrawn(checkpoint, self._generator, self.optimizer_names.index("generator"))
 
     def setup(self, stage: str) -> None:
         """Load the network behind the perceptual loss.

@@ -1,6 +1,6 @@
 """Kinetic-GAN's generator: a latent point and an action class become a motion, from one joint to the whole body."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -12,6 +12,7 @@ from mutoscope.models.kinetic_gan.graph_layers import (
     ChannelNorm,
     SpreadingGraphConv,
     TemporalConv,
+    interpolate_time,
     mix_joints,
     resize_time,
 )
@@ -19,11 +20,15 @@ from mutoscope.models.kinetic_gan.pyramid import GraphPyramid, pyramid_for
 from mutoscope.structures import Skeleton
 
 Centre = Literal["reference", "class", "latent"]
+#: how blocks make more frames
+Upsampling = Literal["nearest", "linear"]
 
 #: (pyramid level, divisor of the length) of each block; the first block makes one frame.
 _PLAN: tuple[tuple[int, int | None], ...] = ((3, None), (3, 16), (2, 16), (2, 8), (1, 4), (1, 2), (0, 1))
 MIN_LENGTH = 16
 _CENTRE_POINTS = 1000
+Resize = Callable[[Tensor, int], Tensor]
+_RESIZE: Mapping[Upsampling, Resize] = {"nearest": resize_time, "linear": interpolate_time}
 
 
 class MappingNetwork(nn.Sequential):
@@ -51,10 +56,12 @@ class Skip(nn.Module):
     Args:
         c_in: input channels.
         c_out: output channels.
+        resize: makes a sequence longer.
     """
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_out: int, resize: Resize = resize_time) -> None:
         super().__init__()
+        self.resize = resize
         bound = c_in**-0.5
         self.weight = nn.Parameter(torch.empty(c_out, c_in).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(c_out).uniform_(-bound, bound))
@@ -64,7 +71,7 @@ class Skip(nn.Module):
         y = F.linear(x, self.weight)
         if upsampling is not None:
             y = mix_joints(upsampling, y)
-        return self.norm(resize_time(y + self.bias, length))
+        return self.norm(self.resize(y + self.bias, length))
 
 
 class GeneratorBlock(nn.Module):
@@ -81,6 +88,7 @@ class GeneratorBlock(nn.Module):
         skip: add a skip branch, 1x1 or identity.
         noise: add noise with a learned weight per channel.
         last: tanh instead of LeakyReLU.
+        resize: makes a sequence longer.
     """
 
     def __init__(
@@ -94,26 +102,28 @@ class GeneratorBlock(nn.Module):
         skip: bool,
         noise: bool,
         last: bool,
+        resize: Resize = resize_time,
     ) -> None:
         super().__init__()
+        self.resize = resize
         self.graph = SpreadingGraphConv(c_in, c_out, adjacency, upsampling)
         self.temporal = TemporalConv(c_out)
         self.norm = ChannelNorm(c_out) if norm else None
-        self.skip = Skip(c_in, c_out) if skip and c_in != c_out else None
+        self.skip = Skip(c_in, c_out, resize) if skip and c_in != c_out else None
         self.identity = skip and c_in == c_out
         self.noise_weight = nn.Parameter(torch.zeros(c_out)) if noise else None
         self.last = last
         self.num_joints = adjacency.shape[-1]
 
     def forward(self, x: Tensor, length: int, noise: Tensor | None = None) -> Tensor:
-        y = self.temporal(resize_time(self.graph(x), length))
+        y = self.temporal(self.resize(self.graph(x), length))
         if self.norm is not None:
             y = self.norm(y)
         if self.skip is not None:
             y = y + self.skip(x, self.graph.upsampling, length)
         elif self.identity:
             up = self.graph.upsampling
-            y = y + resize_time(x if up is None else mix_joints(up, x), length)
+            y = y + self.resize(x if up is None else mix_joints(up, x), length)
         if self.noise_weight is not None:
             if noise is None:
                 noise = torch.randn(*y.shape[:3], 1, device=y.device, dtype=y.dtype)
@@ -140,6 +150,7 @@ class Generator(nn.Module):
         norm_blocks: blocks with batch norm on the temporal convolution (table 1: A and B all seven, C to E 1, 3, 5).
         use_skip: skip branches (table 1: off in B).
         use_noise: noise injection (table 1: D and E).
+        upsampling: over time; the paper's repeats frames (``nearest``), ours may interpolate between them (``linear``).
 
     Raises:
         ValueError: where an argument is out of range or the pyramid has not four levels.
@@ -159,6 +170,7 @@ class Generator(nn.Module):
         norm_blocks: Sequence[int] = (1, 3, 5),
         use_skip: bool = True,
         use_noise: bool = True,
+        upsampling: Upsampling = "nearest",
     ) -> None:
         super().__init__()
         self.pyramid = check_pyramid(skeleton)
@@ -166,6 +178,8 @@ class Generator(nn.Module):
         check_length(length)
         if mapping_depth < 0:
             raise ValueError(f"mapping_depth is {mapping_depth}, expected 0 (no mapping network) or more.")
+        if upsampling not in _RESIZE:
+            raise ValueError(f"upsampling is '{upsampling}', expected one of {', '.join(_RESIZE)}.")
         if bad := [block for block in norm_blocks if block not in range(len(_PLAN))]:
             raise ValueError(f"norm_blocks names block {bad[0]}, but the generator's blocks are 0..{len(_PLAN) - 1}.")
         self.channels, self.classes, self.latent, self.length = channels, classes, latent, length
@@ -186,6 +200,7 @@ class Generator(nn.Module):
                     skip=use_skip and number > 0,
                     noise=use_noise,
                     last=number == len(_PLAN) - 1,
+                    resize=_RESIZE[upsampling],
                 )
             )
             before = level

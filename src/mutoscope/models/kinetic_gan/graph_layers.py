@@ -10,6 +10,7 @@ from math import sqrt
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +33,21 @@ def resize_time(x: Tensor, length: int) -> Tensor:
     if length % source == 0:
         return x.repeat_interleave(length // source, dim=1)
     return x.index_select(1, frame_index(source, length, x.device))
+
+
+def interpolate_time(x: Tensor, length: int) -> Tensor:
+    """Linear interpolation over time: ``[b, t, v, c] -> [b, length, v, c]``.
+
+    Frames stand for the middles of equal parts of the clip. Where nearest neighbours (:func:`resize_time`) stand still
+    and jump, motion is steady.
+    """
+    source = x.shape[1]
+    if source == 1 or source == length:
+        return resize_time(x, length)
+    frame = torch.arange(length, device=x.device, dtype=x.dtype)
+    place = ((frame + 0.5) * (source / length) - 0.5).clamp(0, source - 1)
+    weights = (1 - (place[:, None] - torch.arange(source, device=x.device)).abs()).clamp(min=0)
+    return (weights @ x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def mix_joints(matrix: Tensor, x: Tensor) -> Tensor:
@@ -127,8 +143,8 @@ class SpreadingGraphConv(GraphConv):
         matrices = self.matrices()
         if self.upsampling is not None:
             matrices = self.upsampling.T @ matrices
-        mixing = matrices.permute(2, 1, 0).flatten(1)
-        return mix_joints(mixing, channels.unflatten(3, (parts, c_out)).flatten(2, 3))
+        mixing = rearrange(matrices, "part source target -> target (source part)")
+        return mix_joints(mixing, rearrange(channels, "b t v (part c) -> b t (v part) c", part=parts))
 
 
 class GatheringGraphConv(GraphConv):

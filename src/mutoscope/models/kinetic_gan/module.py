@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 from mutoscope.models.kinetic_gan.discriminator import Discriminator
-from mutoscope.models.kinetic_gan.generator import Generator
+from mutoscope.models.kinetic_gan.generator import Generator, Upsampling
 from mutoscope.models.kinetic_gan.losses import critic_loss, generator_loss
 from mutoscope.models.kinetic_gan.reference import read_original
 from mutoscope.models.originals import Original, OriginalData
@@ -37,6 +37,8 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
         norm_blocks: generator blocks with batch norm on the temporal convolution.
         use_skip: generator blocks have skip branches (off: Table 1, B).
         use_noise: generator blocks add noise (off: Table 1, A-C).
+        upsampling: how the generator makes more frames of few: the paper repeats them (``nearest``), which leaves steps
+            of 2, 4 and 8 frames in the motion that look like trembling; ``linear`` interpolates between them.
         n_critic: critic updates for one generator update.
         restart_every: count ``n_critic`` anew after so many iterations, as released after every epoch; ``None``: count
             over the whole run.
@@ -66,6 +68,7 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
         norm_blocks: Sequence[int] = (1, 3, 5),
         use_skip: bool = True,
         use_noise: bool = True,
+        upsampling: Upsampling = "nearest",
         n_critic: int = 5,
         restart_every: int | None = None,
         penalty_weight: float = 10.0,
@@ -94,6 +97,7 @@ class KineticGAN(GenerativeModule[MotionBatch | Tensor, MotionSample]):
             norm_blocks=tuple(norm_blocks),
             use_skip=use_skip,
             use_noise=use_noise,
+            upsampling=upsampling,
         )
         self.features = MotionFeatures.of(info, critic_streams)
         self.critic = Discriminator(

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.recognizer.clip_network import ClipRecognizerNet
-from mutoscope.models.recognizer.network import RecognizerNet
+from mutoscope.models.recognizer.network import Inputs, RecognizerNet
 from mutoscope.structures import DatasetInfo, Kind, MotionBatch
 
 
@@ -28,7 +28,7 @@ class ActionClassifier(IterationModule):
 
     takes: ClassVar[Kind] = "motion"
     #: what it is called in reports
-    title: ClassVar[str]
+    title: str
     network: nn.Module
 
     def __init__(
@@ -64,11 +64,12 @@ class Recognizer(ActionClassifier):
         width: channels of the first block.
         dropout: before the classifier.
         jitter: standard deviation of the noise added to joints in training, in dataset units.
+        inputs: what it looks at: ``positions``, ``velocities`` or ``both``.
         optimizers: one factory, named ``recognizer``.
         schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
     """
 
-    title: ClassVar[str] = "ST-GCN recogniser"
+    title = "ST-GCN recogniser"
     network: RecognizerNet
 
     def __init__(
@@ -78,9 +79,12 @@ class Recognizer(ActionClassifier):
         width: int = 32,
         dropout: float = 0.1,
         jitter: float = 0.05,
+        inputs: Inputs = "both",
         **training: Unpack[TrainingSettings],
     ) -> None:
         super().__init__(info, jitter=jitter, **training)
+        if inputs != "both":
+            self.title = f"{type(self).title} of {inputs} alone"
         self.network = RecognizerNet(
             info.need_skeleton(),
             info.channels,
@@ -88,6 +92,7 @@ class Recognizer(ActionClassifier):
             width=width,
             dropout=dropout,
             normaliser=info.need_normaliser(),
+            inputs=inputs,
         )
         self.ready()
 
@@ -104,7 +109,7 @@ class ClipRecognizer(ActionClassifier):
         schedulers, micro_batches, clip_norm, compile_networks, seed: see :class:`IterationModule`.
     """
 
-    title: ClassVar[str] = "recogniser with the clip critic's trunk"
+    title = "recogniser with the clip critic's trunk"
     network: ClipRecognizerNet
 
     def __init__(

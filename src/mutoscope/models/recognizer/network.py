@@ -1,6 +1,7 @@
 """A small action recogniser on skeleton clips; metrics look at motion through its features."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from mutoscope.structures import Normaliser, Skeleton, partition_adjacency
 
+#: what a recogniser looks at
+Inputs = Literal["both", "positions", "velocities"]
 #: frames that a temporal convolution sees
 _TAPS = 3
 
@@ -57,7 +60,7 @@ def sum_of_taps(padded: Tensor, taps: Tensor, stride: int, frames: int) -> Tenso
 
 
 class RecognizerNet(nn.Module):
-    """ST-GCN on joints relative to the root, the path of the root, and velocities.
+    """ST-GCN on joints relative to the root, the path of the root, and velocities, or on either alone.
 
     Takes dataset units: the offset and scale of the dataset are buffers, so a state dict needs nothing beside it.
     In evaluation mode every clip is judged by itself, whatever the batch.
@@ -71,6 +74,8 @@ class RecognizerNet(nn.Module):
         dropout: probability of dropping a feature before the classifier.
         normaliser: of the dataset; ``None`` keeps dataset units (until a state dict brings others). One that scales
             joints by themselves is pooled: the network takes differences of joints, which need one measure.
+        inputs: ``positions`` or ``velocities`` alone, or ``both``. Without positions the network cannot tell a class
+            by its poses: all clips that stand still look alike to it.
     """
 
     offset: Tensor
@@ -85,8 +90,11 @@ class RecognizerNet(nn.Module):
         blocks: Sequence[tuple[int, int]] = ((1, 2), (2, 2), (2, 2)),
         dropout: float = 0.2,
         normaliser: Normaliser | None = None,
+        inputs: Inputs = "both",
     ) -> None:
         super().__init__()
+        if inputs not in get_args(Inputs):
+            raise ValueError(f"inputs is '{inputs}', expected one of {', '.join(get_args(Inputs))}.")
         if min(channels, classes, width) < 1 or not blocks:
             raise ValueError(
                 f"RecognizerNet got channels {channels}, classes {classes}, width {width} and {len(blocks)} blocks; "
@@ -95,15 +103,16 @@ class RecognizerNet(nn.Module):
         normaliser = (normaliser or Normaliser((0.0,) * channels, (1.0,) * channels)).pooled()
         if len(normaliser.scale) != channels:
             raise ValueError(f"The normaliser has {len(normaliser.scale)} coordinates, expected {channels}.")
-        self.classes, self.channels = classes, channels
+        self.classes, self.channels, self.inputs = classes, channels, inputs
+        seen = 2 * channels if inputs == "both" else channels
         self.num_features = width * blocks[-1][0]
         pooled = skeleton.num_joints * self.num_features
         self.root, self.num_joints = skeleton.root, skeleton.num_joints
         self.register_buffer("offset", torch.tensor(normaliser.offset, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(normaliser.scale, dtype=torch.float32))
         adjacency = partition_adjacency(skeleton.num_joints, skeleton.edges, skeleton.centre)
-        self.input_norm = nn.BatchNorm1d(skeleton.num_joints * 2 * channels)
-        sizes = [4 * channels, *(width * factor for factor, _ in blocks)]
+        self.input_norm = nn.BatchNorm1d(skeleton.num_joints * seen)
+        sizes = [2 * seen, *(width * factor for factor, _ in blocks)]
         self.blocks = nn.Sequential(
             *(
                 GraphTemporalBlock(adjacency, inputs, outputs, stride)
@@ -132,17 +141,23 @@ class RecognizerNet(nn.Module):
                 f"expected [b, t, {self.num_joints}, {self.channels}] with t >= 1."
             )
         x = (joints - self.offset) / self.scale
-        root = x[:, :, self.root, None]
-        velocity = F.pad(x.diff(dim=1), (0, 0, 0, 0, 1, 0))
-        # relative to itself the root would always be 0: its place holds where it is
-        others = torch.arange(self.num_joints, device=x.device)[:, None] != self.root
-        x = torch.cat([x - root * others, velocity], dim=-1)
+        x = self._seen(x)
         x = self.input_norm(x.flatten(0, 1).flatten(1)).view_as(x)
         if x.shape[1] % 2:
             x = torch.cat([x, x[:, -1:]], dim=1)
         x = torch.cat([x[:, ::2], x[:, 1::2]], dim=-1)
         # joints are gathered by weight, not averaged: which limb moves is what tells actions apart
         return self.gather(self.blocks(x).mean(dim=1).flatten(1))
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """``[b, t, v, c]`` in network units -> what the network looks at, ``[b, t, v, c or 2 c]``."""
+        velocities = F.pad(x.diff(dim=1), (0, 0, 0, 0, 1, 0))
+        if self.inputs == "velocities":
+            return velocities
+        # relative to itself the root would always be 0: its place holds where it is
+        others = torch.arange(self.num_joints, device=x.device)[:, None] != self.root
+        positions = x - x[:, :, self.root, None] * others
+        return positions if self.inputs == "positions" else torch.cat([positions, velocities], dim=-1)
 
     def forward(self, joints: Tensor) -> Tensor:
         """``joints: [b, t, v, c]`` in dataset units -> logits ``[b, K]``."""

@@ -1,5 +1,6 @@
 """When checkpoints are written, counted in iterations."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Checkpointing(Callback):
         #: iteration that ``last.ckpt`` holds; ``None`` where there is none of this run
         self.saved: int | None = None
         #: where the weights came from at iteration 0, as plain data; ``None`` for a run that began at random
-        self.started_from: dict[str, Any] | None = None
+        self.started_from: Mapping[str, Any] | None = None
 
     @property
     def last(self) -> Path:

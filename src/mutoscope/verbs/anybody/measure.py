@@ -2,22 +2,21 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mutoscope.config.names import check_known
-from mutoscope.config.nodes import check_config, load_choice, settings_from, with_groups
+from mutoscope.config.choices import load_choice, with_groups
+from mutoscope.config.commands import ClipsConfig
+from mutoscope.config.measures import ClipSettings
+from mutoscope.config.nodes import check_config
 from mutoscope.config.presets import with_presets
-from mutoscope.data.anybody import ClipSet, find_clips
+from mutoscope.data.anybody import ClipSet
+from mutoscope.data.clip_labels import labelled_sides
 from mutoscope.formats.weights import fetching
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.anybody.motions import measure_motions
-from mutoscope.verbs.anybody.results import ClipSettings, SetEvaluation
+from mutoscope.verbs.anybody.results import ClipTask, SetEvaluation
 from mutoscope.verbs.anybody.videos import measure_videos
-
-#: settings of ``evaluate`` that mean something without a model
-KEYS = ("real", "fake", "clips", "metrics", "out", "seed", "accelerator", "weights", "debug")
 
 
 def evaluate_sets(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str, Any]] | None = None) -> SetEvaluation:
@@ -30,26 +29,19 @@ def evaluate_sets(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str,
     Raises:
         ConfigError: for anything that cannot be measured; nothing is written then.
     """
-    explicit = explicit or {}
-    if config.get("real") is None or config.get("fake") is None:
-        raise ConfigError("Clips are held against real ones: give both, real=<folder or file> fake=<folder or file>.")
-    node = config.get("clips") or {}
-    check_known(node, [one.name for one in fields(ClipSettings)], "clips", "a setting of clips")
-    settings: ClipSettings = settings_from(node, ClipSettings, "clips")
-    real, fake = _both(config["real"], config["fake"], settings)
-    choice = {"metrics": "clips" if real.kind == "video" else "motions"}
-    shared = {key: config[key] for key in KEYS if key in config}
-    chosen = with_presets(with_groups(shared, choice, explicit))
-    check_config(chosen, KEYS)
-    changed = [f"clips.{one.name}={getattr(settings, one.name)}" for one in fields(settings)]
-    usual = [f"clips.{one.name}={one.default}" for one in fields(settings)]
-    typed = explicit.get("metrics", {})
-    words = [f"real={config['real']}", f"fake={config['fake']}", *(word for word in changed if word not in usual)]
+    asked = ClipsConfig.parse(config)
+    typed = (explicit or {}).get("metrics", {})
+    real, fake = _both(asked.real, asked.fake, asked.clips)
+    chosen = with_groups({"metrics": asked.metrics}, {"metrics": _usual(real)}, {"metrics": typed})
+    nodes = check_config(with_presets(chosen), ["metrics"])["metrics"] or {}
+    words = [f"real={asked.real}", f"fake={asked.fake}", *asked.clips.typed()]
     words += [f"metrics.{key}={value}" if key else f"metrics={value}" for key, value in typed.items()]
-    with fetching(config.get("weights") == "fetch"):
-        found = _measured(real, fake, chosen, settings, shlex.join(["mutoscope", "evaluate", *words]))
+    command = shlex.join(["mutoscope", "evaluate", *words])
+    with fetching(asked.weights == "fetch"):
+        task = ClipTask(real, fake, nodes, asked.clips, asked.seed, asked.accelerator, asked.debug, command)
+        found = _measured(task)
     found.show()
-    found.write(Path(config["out"]) if config.get("out") else Path("evaluation"))
+    found.write(Path(asked.out) if asked.out else Path("evaluation"))
     return found
 
 
@@ -79,16 +71,22 @@ def evaluate_clips(
     settings = clips or ClipSettings()
     sides = _both(real, fake, settings)
     if metrics is None:
-        nodes = load_choice("metrics", "clips" if sides[0].kind == "video" else "motions")
+        nodes = load_choice("metrics", _usual(sides[0]))
     else:
         nodes = with_presets({"metrics": {name.rpartition("/")[2]: name for name in metrics}})["metrics"]
-    config = check_config({"metrics": nodes, "seed": seed, "accelerator": accelerator}, KEYS)
+    checked = check_config({"metrics": nodes}, ["metrics"])["metrics"]
+    command = f"mutoscope evaluate real={real} fake={fake}"
     with fetching(fetch):
-        return _measured(*sides, config, settings, f"mutoscope evaluate real={real} fake={fake}")
+        return _measured(ClipTask(*sides, checked, settings, seed, accelerator, False, command))
+
+
+def _usual(clips: ClipSet) -> str:
+    """The choice of metrics where nobody makes one."""
+    return "clips" if clips.kind == "video" else "motions"
 
 
 def _both(real: str | Path, fake: str | Path, settings: ClipSettings) -> tuple[ClipSet, ClipSet]:
-    sides = find_clips(real, settings.labels), find_clips(fake, settings.labels)
+    sides = labelled_sides(real, fake, settings.labels)
     if sides[0].kind != sides[1].kind:
         kinds = f"{sides[0].root} holds {sides[0].kind}s and {sides[1].root} {sides[1].kind}s"
         raise ConfigError(f"{kinds}; they cannot be compared.")
@@ -98,8 +96,5 @@ def _both(real: str | Path, fake: str | Path, settings: ClipSettings) -> tuple[C
     return sides
 
 
-def _measured(
-    real: ClipSet, fake: ClipSet, config: Mapping[str, Any], settings: ClipSettings, command: str
-) -> SetEvaluation:
-    measure = measure_videos if real.kind == "video" else measure_motions
-    return measure(real, fake, config, settings, command)
+def _measured(task: ClipTask) -> SetEvaluation:
+    return measure_videos(task) if task.real.kind == "video" else measure_motions(task)

@@ -8,8 +8,11 @@ from typing import Any
 import yaml
 from torchmetrics import Metric
 
+from mutoscope.config.measures import ClipSettings, Metrics
+from mutoscope.data.anybody import ClipSet
 from mutoscope.kinds.report_parts import add_results
 from mutoscope.kinds.tables import Row, Table, as_markdown, for_terminal, rows_json, write_results
+from mutoscope.metrics.common import Side
 from mutoscope.render.page.report import Report
 from mutoscope.runtime.console import say
 from mutoscope.runtime.files import no_empty_folders
@@ -17,30 +20,32 @@ from mutoscope.runtime.provenance import run_facts
 
 
 @dataclass(frozen=True)
-class ClipSettings:
-    """What is taken of the clips of both sides.
+class ClipTask:
+    """Two sets of clips that are to be held against each other.
 
     Args:
-        length: frames of every clip, from the first one on; null if all have as many
-        stride: from one frame to the next
-        size: pixels to which frames are resized, square; null if all are alike
-        fps: rate at which frames are taken of videos; null if all have the same
-        labels: CSV with the columns name and label, of both sides; sub-folders are classes otherwise
-        skeleton: of motions, by name: ntu25, h36m16, h36m15, cmu31
-        skip_broken: leave out what cannot be read, aloud, instead of ending
-        foils: clips of the table of floors and foils at most; 0 for no such table
-        curve: also show how the distances depend on the number of clips
+        real, fake: of one kind.
+        metrics: config nodes by name.
+        settings: what is taken of the clips.
+        seed: of draws.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        strict: let errors of metrics through, for finding their cause.
+        command: that repeats it.
     """
 
-    length: int | None = None
-    stride: int = 1
-    size: int | None = None
-    fps: float | None = None
-    labels: str | None = None
-    skeleton: str | None = None
-    skip_broken: bool = False
-    foils: int = 64
-    curve: bool = False
+    real: ClipSet
+    fake: ClipSet
+    metrics: Metrics
+    settings: ClipSettings
+    seed: int
+    accelerator: str
+    strict: bool
+    command: str
+
+    @property
+    def sides(self) -> tuple[tuple[Side, ClipSet], ...]:
+        """Both, by their names."""
+        return ("real", self.real), ("fake", self.fake)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
