@@ -5,7 +5,7 @@ their weights drawn, which takes a minute: their numbers are called ``smoke/...`
 through published networks that are on this machine, or with ``--presets smoke`` through those networks with drawn
 weights; both take hours of one core.
 
-    python docs/metrics_see.py [--presets [smoke]] [--draws 5] [--clips 16] [--out docs/media]
+    python docs/metrics_see.py [--presets [smoke]] [--draws 4] [--clips 12] [--out docs/media]
 """
 
 import argparse
@@ -43,8 +43,8 @@ def published(weights: str | None, info: DatasetInfo) -> dict[str, Metric]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="?", const="published", choices=("published", "smoke"))
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=16, help="of either side")
+    parser.add_argument("--draws", type=int, default=4)
+    parser.add_argument("--clips", type=int, default=12, help="of either side")
     parser.add_argument("--out", type=Path, default=MEDIA)
     asked = parser.parse_args()
     wanted = 2 * asked.clips

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from random_weights import i3d_file, inception_file
 from torch import Tensor, nn
 
+from mutoscope.evaluators import i3d as i3d_module
 from mutoscope.evaluators.distances import FID, FVD, KID
 from mutoscope.evaluators.extractors import Extractor, i3d_extractor, inception_extractor
 from mutoscope.evaluators.i3d import I3D
@@ -138,6 +139,15 @@ def pytorch_fid_network(theirs: Any, inception: Path) -> nn.Module:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: torch.load(inception, weights_only=True))
         return theirs.InceptionV3([3]).eval()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (2, 2, 2))])
+def test_pooling_axis_by_axis_is_pooling(kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+    x = torch.rand(2, 3, 7, 9, 8, generator=torch.Generator().manual_seed(0))
+    wanted = F.max_pool3d(i3d_module._pad_same(x, kernel, stride), kernel, stride)
+    assert torch.equal(i3d_module._max_pool(x, kernel, stride), wanted)
+    even = x[:, :, :6, :8]
+    assert torch.equal(i3d_module._max_pool(even, (2, 2, 2), (2, 2, 2)), F.max_pool3d(even, 2))
 
 
 def test_i3d_looks_at_the_frames_that_it_was_told(i3d: Path) -> None:

@@ -148,12 +148,12 @@ class _SmallFrames(nn.Module):
 
 
 class _SmallClips(nn.Module):
-    """``[n, 3, t, 32, 32]`` -> ``[n, 24]``: kernels reach over three frames."""
+    """``[n, 3, t, 32, 32]`` -> ``[n, 24]``: it sees frames and how each differs from the one before."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv3d(3, 16, (3, 5, 5), (1, 2, 2), (1, 2, 2)),
+            nn.Conv3d(6, 16, (3, 5, 5), (1, 2, 2), (1, 2, 2)),
             nn.ReLU(),
             nn.Conv3d(16, 24, 3, (2, 2, 2), 1),
             nn.ReLU(),
@@ -163,7 +163,7 @@ class _SmallClips(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        seen: Tensor = self.layers(x)
+        seen: Tensor = self.layers(torch.cat([x[:, :, 1:], 2 * x.diff(dim=2)], dim=1))
         return seen.mean(dim=(-3, -2, -1))
 
 
