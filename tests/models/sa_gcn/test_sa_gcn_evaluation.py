@@ -90,7 +90,8 @@ def test_every_number_says_how_it_was_measured(
     monkeypatch.setattr(Evaluation, "publish", lambda evaluation, out: [])
     result[0].write(tmp_path)
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert {name for name, _ in numbers(written)} == METRICS
+    assert {name for name, _ in numbers({"rows": written["rows"]})} == METRICS
+    assert {"action_swap", "locality"} <= {name for name, _ in numbers(written)}
     assert protocols_missing(written) == []
 
 
