@@ -259,6 +259,18 @@ def test_sessions_keep_apart_go_back_and_come_again() -> None:
     alone = module.start(batch().frames[0, 0])
     alone.step(3, -2, 1)
     assert torch.equal(alone.step(0, 0, 2, camera=(4, 0)), b)
+    # a moment holds all that is shown, also what lies behind the agent: it goes on in a session of another picture
+    other = module.start(255 - batch().frames[0, 0])
+    assert torch.equal(other.restore(saved), a)
+    assert torch.equal(other.step(0, 0, 2, camera=(4, 0)), b)
+    assert not torch.equal(other.undo(2), a)
+    with pytest.raises(ValueError, match="The moment is of frames"):
+        module.start(batch().frames[0, :2]).restore(saved)
+    for action in (0.5, float("nan"), -1):
+        with pytest.raises(ValueError, match="There is no local action"):
+            first.step(0, 0, action)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected pixels right and down"):
+        first.step(0, 0, 0, camera=(1, 2, 3))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="9 steps are to be undone"):
         first.undo(9)
     with pytest.raises(ValueError, match="There is no local action"):

@@ -46,6 +46,7 @@ class Moment:
         first: ``[n, 4, h, w]`` foreground and mask of the picture it began with.
         foreground: ``[n, 3, h, w]`` the real one at first, then what was drawn.
         mask: ``[n, 1, h, w]``.
+        background: ``[n, 3, h, w]`` what lies behind the agent in the picture it began with.
         way, pan: ``[n, 2]`` sums of all shifts of agent and background so far, half extents.
         frame: ``[n, 3, h, w]`` uint8.
     """
@@ -54,6 +55,7 @@ class Moment:
     first: Tensor
     foreground: Tensor
     mask: Tensor
+    background: Tensor
     way: Tensor
     pan: Tensor
     frame: Tensor
@@ -83,13 +85,12 @@ class Session:
         self.network = network.eval()
         frames = to_unit(images)[:, None]
         masks = network.global_motion.masks_of(frames)
-        #: ``[n, 3, h, w]`` what lies behind the agent in the picture
-        self.background = network.global_motion.backgrounds_of(frames, masks)[:, 0]
+        background = network.global_motion.backgrounds_of(frames, masks)[:, 0]
         memory = network.local_motion.dynamics.initial(len(images))
         still = torch.zeros(len(images), 2, device=images.device)
         foreground, mask = (masks * frames)[:, 0], masks[:, 0]
         first = torch.cat([foreground, mask], dim=1)
-        self._now = Moment(memory, first, foreground, mask, still, still, images)
+        self._now = Moment(memory, first, foreground, mask, background, still, still, images)
         self._past: list[Moment] = []
 
     @property
@@ -108,6 +109,11 @@ class Session:
         return self._now.mask
 
     @property
+    def background(self) -> Tensor:
+        """``[n, 3, h, w]`` what lies behind the agent in the picture."""
+        return self._now.background
+
+    @property
     def agent(self) -> Tensor:
         """``[n, 3, h, w]`` uint8 the agent now, on black."""
         return on_black(self._now.foreground, self._now.mask)
@@ -123,11 +129,15 @@ class Session:
         Raises:
             ValueError: for an action that does not exist, or shifts that are no numbers.
         """
+        if len(camera) != 2:
+            raise ValueError(f"The camera's shift is {camera}, expected pixels right and down.")
+        if action % 1:
+            raise ValueError(f"There is no local action {action}; the model has 0 to {self.actions - 1}.")
         numbers = torch.tensor([[dx, dy], list(camera)], dtype=torch.float32)
         if not bool(numbers.isfinite().all()):
             raise ValueError(f"The shifts are {dx}, {dy} and {camera}, expected finite numbers of pixels.")
         n, device = len(self._now.frame), self._now.frame.device
-        actions = torch.full((n,), action, device=device)
+        actions = torch.full((n,), int(action), device=device)
         frame = self.advance(actions, numbers[:1].expand(n, -1).to(device), numbers[1:].expand(n, -1).to(device))
         return frame[0] if self.single else frame
 
@@ -154,10 +164,10 @@ class Session:
             carried = carry(now.first, way, torch.cat([now.foreground, now.mask], dim=1), shift)
         foreground, mask, memory = local.step(now.memory, now.foreground, code, shift, carried)
         pan = now.pan + from_pixels(camera, size)
-        behind = translate(self.background, pan, outside="border", interpolation="nearest")
+        behind = translate(now.background, pan, outside="border", interpolation="nearest")
         frame = to_bytes(compose(foreground, mask, behind))
         self._past.append(now)
-        self._now = Moment(memory, now.first, foreground, mask, way, pan, frame)
+        self._now = Moment(memory, now.first, foreground, mask, now.background, way, pan, frame)
         return frame
 
     def undo(self, steps: int = 1) -> Tensor:
@@ -177,7 +187,16 @@ class Session:
         return replace(self._now)
 
     def restore(self, moment: Moment) -> Tensor:
-        """Go on from a moment that was saved; its frame is returned. What was done since can be undone."""
+        """Go on from a moment that was saved; its frame is returned. What was done since can be undone.
+
+        Raises:
+            ValueError: for a moment of another number of pictures, or of other sizes.
+        """
+        if moment.frame.shape != self._now.frame.shape:
+            raise ValueError(
+                f"The moment is of frames {list(moment.frame.shape)}, expected {list(self._now.frame.shape)} as in "
+                "this session."
+            )
         self._past.append(self._now)
         self._now = moment
         return self.frame
