@@ -249,7 +249,7 @@ def test_motion_of_single_classes_cannot_be_composed_and_real_clips_answer() -> 
         answers(torch.tensor([6]), 0)
     assert real.not_applicable.keys() >= {"timing", "effect_over_nothing", "composition"}
     alone = MotionControl(clips_as_answers(clips), None, clips, CASES, classes=LAMPS)
-    assert "recognizer" in Asking(alone, 0).answers()["action_swap"].absent
+    assert "recogniser" in Asking(alone, 0).answers()["action_swap"].absent
     assert values(alone)["locality"] == pytest.approx(1)
 
 

@@ -163,6 +163,8 @@ def test_no_recogniser_is_trained_where_no_metric_asks_for_one(
     monkeypatch.setattr("mutoscope.kinds.motion.measure.recognizer_for", never)
     found = ms.evaluate(model, metrics=QUICK, samples_per_class=2)
     assert set(found.rows[0].values) == {"bone_drift"}
+    absent = found.tables["controllability"].rows[0].absent
+    assert "no metric asks for a recogniser" in absent["action_swap"]
     assert found.protocol["recognizers"] == {}
     # what real clips are held against comes from the data
     assert isinstance(MotionTools().metrics(model.dataset(), {}, None), dict)

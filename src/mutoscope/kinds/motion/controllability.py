@@ -76,7 +76,7 @@ class MotionControl(Controllable[Tensor, Tensor]):
         if self._mixtures:
             found["composition"] = self._mixtures
         if self.recognizer is None:
-            found |= dict.fromkeys(_JUDGED, "recognizer is null, and nobody else names motions.")
+            found |= dict.fromkeys(_JUDGED, "no metric asks for a recogniser, and nobody else names motions.")
         if self.classes < 2:
             found |= dict.fromkeys(_JUDGED, "there is one class only.")
         return found
@@ -164,10 +164,10 @@ def motion_control(task: EvaluationTask, real: RealClips, recognizers: Recognize
     Args:
         task: of models of motion.
         real: held-out clips stand in the place of answers in the last row.
-        recognizers: the usual one is the judge, where there is one.
+        recognizers: the usual one is the judge, where a metric has asked for it; none is trained for this table alone.
     """
     settings = task.settings
-    recognizer = None if recognizers.usual is None else recognizers()
+    recognizer = recognizers.at_hand
     truncation = settings.options.truncation
 
     def of(model: GenerativeModule) -> Sampler:

@@ -63,10 +63,19 @@ class Recognizers:
         settings = RecognizerConfig.parse(own) if own else self.usual
         if settings is None:
             raise ConfigError("A metric asks for a recogniser, but recognizer is null; choose one: recognizer=st_gcn.")
-        key = json.dumps(settings.plain(), sort_keys=True)
+        key = _key(settings)
         if key not in self._trained:
             self._trained[key] = recognizer_for(self.datamodule, settings)
         return self._trained[key]
+
+    @property
+    def at_hand(self) -> TrainedRecognizer | None:
+        """The usual one, if somebody has asked for it: training one takes minutes."""
+        return None if self.usual is None else self._trained.get(_key(self.usual))
+
+
+def _key(settings: RecognizerConfig) -> str:
+    return json.dumps(settings.plain(), sort_keys=True)
 
 
 def content_of(clips: MotionBatch, classes: Sequence[str]) -> str:
