@@ -12,7 +12,7 @@ export MUTOSCOPE_CACHE ?= $(CURDIR)/.cache
 
 help:
 	@echo "make setup       create .venv with the pinned packages"
-	@echo "make quickstart  train, evaluate and write outputs/quickstart/report.html (three minutes of one core of a Xeon with AVX-512)"
+	@echo "make quickstart  train, evaluate and write outputs/quickstart/report.html (three and a half minutes of one core of a Xeon with AVX-512)"
 	@echo "make quickstart_ag2vid  the same for video from action graphs (films its data first; five minutes of training, a quarter of an hour in all)"
 	@echo "make quickstart_sa_gcn  SA-GCN and two of its ablations on skeletons (five minutes of one core each, and their evaluation)"
 	@echo "make quickstart_glass  video that one steers, from unlabelled clips of drawn characters (ten minutes of one core)"

@@ -118,7 +118,7 @@ def test_a_sweep_in_an_old_directory_forgets_its_jobs(tmp_path: Path, monkeypatc
     assert [job.objective for job in collect(tmp_path / "here")] == [4.0, 5.0]
 
 
-@pytest.mark.parametrize("where", ["hydra.sweep.dir=here", "trainer=cpu"])
+@pytest.mark.parametrize("where", ["hydra.sweep.dir=here", pytest.param("trainer=cpu", marks=pytest.mark.slow)])
 def test_a_sweep_that_was_killed_runs_only_the_missing_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
 ) -> None:

@@ -163,3 +163,19 @@ def test_frames_go_to_a_network_with_the_files_weights(monkeypatch: pytest.Monke
     torch.save({"side": torch.tensor(7.0)}, path)
     found = TennisPlayer(str(path), court=False)(torch.full((2, 3, 8, 8), 255, dtype=torch.uint8))
     assert found.tolist() == [[0, 0, 8, 8]] * 2
+
+
+def test_files_with_other_weights_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("torchvision.models.detection.fasterrcnn_resnet50_fpn", Tiny)
+    frames = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    for name, content, message in (
+        ("other", {"weight": torch.zeros(3)}, r"other\.pth holds no weights of .*: 'side' is missing, .*weights fetch"),
+        ("wider", {"side": torch.zeros(3)}, r"'side' has the shape \[3\], expected \[\]"),
+        ("epoch", {"epoch": 3}, "holds no plain state dictionary"),
+    ):
+        torch.save(content, path := tmp_path / f"{name}.pth")
+        with pytest.raises(ValueError, match=message):
+            TennisPlayer(str(path))(frames)
+    (torn := tmp_path / "torn.pth").write_bytes((tmp_path / "other.pth").read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"torn\.pth' cannot be read"):
+        TennisPlayer(str(torn))(frames)

@@ -41,7 +41,7 @@ class EvaluateConfig:
     out: str | None = None
     split: str = "val"
     samples_per_class: int = 100
-    controllability: int = 24
+    controllability: int = 16
     seed: int = 1234
     seeds: Any = None
     accelerator: str = "auto"

@@ -27,8 +27,9 @@ from mutoscope.structures import Normaliser
 class InceptionSettings(TypedDict, total=False):
     """How metrics of frames look, see :func:`~mutoscope.evaluators.extractors.inception_extractor`.
 
-    ``weights``: a file, or ``None`` to look where published ones lie; ``resize``: ``tensorflow1`` as the original and
-    torch-fidelity, ``bilinear`` as pytorch-fid.
+    Args:
+        weights: a file, or ``None`` to look where published ones lie.
+        resize: ``tensorflow1`` as the original and torch-fidelity, ``bilinear`` as pytorch-fid.
     """
 
     weights: str | None
@@ -38,9 +39,11 @@ class InceptionSettings(TypedDict, total=False):
 class I3DSettings(TypedDict, total=False):
     """How metrics of clips look, see :func:`~mutoscope.evaluators.extractors.i3d_extractor`.
 
-    ``weights``: a file, or ``None`` to look where published ones lie; ``network``: whose they are, ``i3d_tats`` is
-    measured as cd-fvd, TATS and VideoGPT do; ``frames`` of every clip from its first one, ``None`` for all, ``stride``
-    apart.
+    Args:
+        weights: a file, or ``None`` to look where published ones lie.
+        network: whose weights; ``i3d_tats`` is measured as cd-fvd, TATS and VideoGPT do.
+        frames: so many of every clip from its first one; ``None`` for all.
+        stride: from one of these frames to the next.
     """
 
     weights: str | None
@@ -57,7 +60,7 @@ class FID(ClassifierFID):
 
     Args:
         ddof: 1 divides covariances by ``n - 1``, 0 by ``n``.
-        network: see :class:`InceptionSettings`.
+        weights, resize: see :class:`InceptionSettings`.
     """
 
     meaning = "Fréchet distance of Inception features of frames, real against generated; squared feature units"
@@ -73,7 +76,7 @@ class KID(ClassifierKID):
         subsets: drawn from both sides, of whose distances the mean is taken; ``None`` for all samples at once.
         subset_size: samples of each side in one; with fewer there is no value.
         seed: of the draw.
-        network: see :class:`InceptionSettings`.
+        weights, resize: see :class:`InceptionSettings`.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class FrameInceptionScore(InceptionScore):
     Args:
         splits: of whose scores the mean is taken.
         of: which side to look at.
-        network: see :class:`InceptionSettings`.
+        weights, resize: see :class:`InceptionSettings`.
     """
 
     def __init__(self, splits: int = 10, of: Side = "fake", **network: Unpack[InceptionSettings]) -> None:
@@ -110,7 +113,7 @@ class FramePrecisionRecall(PrecisionRecall):
     Args:
         question: ``precision`` or ``recall``.
         neighbours: out to which balls reach.
-        network: see :class:`InceptionSettings`.
+        weights, resize: see :class:`InceptionSettings`.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class FVD(ClassifierFID):
     Args:
         ddof: 0 divides covariances by ``n`` (StyleGAN-V, cd-fvd), 1 by ``n - 1``.
         samples: clips of either side that the protocol asks for; another number is warned of.
-        look: see :class:`I3DSettings`.
+        weights, network, frames, stride: see :class:`I3DSettings`.
     """
 
     meaning = "Fréchet distance of I3D's logits of clips, real against generated; squared logits"
@@ -214,7 +217,7 @@ class KVD(ClassifierKID):
     Unbiased, so that a few dozen clips say something, within its interval.
 
     Args:
-        look: see :class:`I3DSettings`.
+        weights, network, frames, stride: see :class:`I3DSettings`.
     """
 
     def __init__(self, **look: Unpack[I3DSettings]) -> None:

@@ -1,11 +1,13 @@
 """The person detector of GLASS's Table 5: torchvision's Faster R-CNN, and whom it takes for the player."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mutoscope.formats.state_dicts import read_state_dict
 from mutoscope.formats.weights import find_weights
 
 #: class of people among those of COCO
@@ -25,7 +27,7 @@ class TennisPlayer:
 
     Raises:
         MissingWeightsError: if the weights are not there.
-        ValueError: for a score that is none.
+        ValueError: for a score that is none; at the first frames, for a file that holds other weights.
     """
 
     def __init__(self, weights: str | None = None, score: float = 0.8, court: bool = True) -> None:
@@ -33,22 +35,11 @@ class TennisPlayer:
             raise ValueError(f"score is {score:g}, expected 0 to 1.")
         self.path: Path = find_weights("fasterrcnn_resnet50_fpn", weights)
         self.score, self.court = score, court
-        self._network: Any = None
 
     def __call__(self, frames: Tensor) -> Tensor:
         """See :class:`~mutoscope.metrics.people.PersonDetector`."""
-        if self._network is None:
-            self._network = self._loaded()
-        found = self._network(list(frames.float() / 255))
+        found = _network(self.path).to(frames.device)(list(frames.float() / 255))
         return torch.stack([self.chosen(one["boxes"], one["scores"], one["labels"]) for one in found])
-
-    def _loaded(self) -> Any:
-        # slow to load, and most runs look for nobody
-        from torchvision.models.detection import fasterrcnn_resnet50_fpn
-
-        network = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-        network.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
-        return network.eval().requires_grad_(False)
 
     def chosen(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
         """The player among what was found in a frame: ``[n, 4], [n], [n]`` -> ``[4]``, NaN if there is none."""
@@ -60,3 +51,26 @@ class TennisPlayer:
         if not bool(people.any()):
             return boxes.new_full((4,), torch.nan)
         return boxes[people][(bottom - top)[people].argmax()]
+
+
+@lru_cache(maxsize=1)
+def _network(path: Path) -> Any:
+    """Faster R-CNN with the weights of a file; distances and misses look through the same one.
+
+    Raises:
+        ValueError: if the file cannot be read, or holds the weights of something else.
+    """
+    # slow to load, and most runs look for nobody
+    from torchvision.models import detection
+
+    network = detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    weights, wanted = read_state_dict(path), network.state_dict()
+    for key, value in wanted.items():
+        if key not in weights or weights[key].shape != value.shape:
+            there = f"has the shape {list(weights[key].shape)}" if key in weights else "is missing"
+            raise ValueError(
+                f"{path} holds no weights of torchvision's fasterrcnn_resnet50_fpn: '{key}' {there}, expected "
+                f"{list(value.shape)}; mutoscope weights fetch fasterrcnn_resnet50_fpn."
+            )
+    network.load_state_dict({key: weights[key] for key in wanted})
+    return network.eval().requires_grad_(False)

@@ -6,7 +6,7 @@ questions to the table, is here. The number of a question is a ratio of sums ove
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -374,6 +374,8 @@ def controllability(
     }
     models, others = ([row for row in rows if (row.role == "model") == one] for one in (True, False))
     table = Table("Controllability", [*models, chance, *others, *ceilings], QUESTIONS, protocols, counted=False)
+    for reason in replace(table, rows=models).absences():
+        say(reason)
     told = {"cases": max(counts.values()), "judge": judge.judge, "judge_hash": judge.judge_hash, "in_time": IN_TIME}
     return table, told
 

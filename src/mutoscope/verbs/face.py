@@ -112,7 +112,7 @@ def evaluate(
     recognizer: str | Mapping[str, Any] | None = None,
     split: str = "val",
     samples_per_class: int = 100,
-    controllability: int = 24,
+    controllability: int = 16,
     seed: int = 1234,
     seeds: Sequence[int] | None = None,
     accelerator: str = "auto",

@@ -21,6 +21,7 @@ from mutoscope.formats.plain_pickles import PlainPickleError
 from mutoscope.formats.pvg import Annotations, read_annotations, sprite_of, write_playable
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures.label_units import pixels_of_label
+from mutoscope.verbs import export_data
 from mutoscope.verbs.export import run_export
 
 Compose = Callable[..., dict[str, Any]]
@@ -223,6 +224,40 @@ def test_sprites_are_exported_and_come_back(
     assert "Wrote 1 videos" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="holds something else"):
         export(compose, out, *SPRITES, "dataset.world_seed=1")
+
+
+def test_several_processes_write_the_same_and_go_on_where_they_were_interrupted(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = export(compose, tmp_path / "alone", *SPRITES, "splits=[train,val]")
+    # what a worker is given, here in this process
+    given: list[Any] = []
+
+    def each(function: Any, items: Any, workers: int, title: str) -> Any:
+        given.append((pickle.loads(pickle.dumps(function)), items))
+        yield from ((i, given[-1][0](item)) for i, item in enumerate(items))
+
+    monkeypatch.setattr(export_data, "each", each)
+    monkeypatch.setattr(export_data, "_WORTHWHILE", 1)
+    write, written = export_data.write_playable, []
+
+    def deadly(folder: Path, *rest: Any) -> Path:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(folder.name)
+        return write(folder, *rest)
+
+    monkeypatch.setattr(export_data, "write_playable", deadly)
+    with pytest.raises(KeyboardInterrupt):
+        export(compose, tmp_path / "parts", *SPRITES, "splits=[train,val]")
+    monkeypatch.setattr(export_data, "write_playable", write)
+    capsys.readouterr()
+    parts = export(compose, tmp_path / "parts", *SPRITES, "splits=[train,val]")
+    assert "Wrote 5 videos" in capsys.readouterr().out
+    assert [len(items) for _, items in given] == [8, 8]
+    files = sorted(path.relative_to(alone) for path in alone.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(parts) for path in parts.rglob("*") if path.is_file())
+    assert all((alone / name).read_bytes() == (parts / name).read_bytes() for name in files)
 
 
 def test_own_videos_are_exported_without_labels(compose: Compose, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from written_videos import turned, write, write_sound
 from mutoscope.data import frame_cache
 from mutoscope.data.framing import Framing
 from mutoscope.data.video.found_videos import find_videos
-from mutoscope.data.video.shots import changes, cuts
+from mutoscope.data.video.shots import changes, cuts, moving
 from mutoscope.data.video.video_folder import VideoFolder
 from mutoscope.formats.decoding import TimedPicture, VideoError, at_rate
 from mutoscope.formats.video import write_mp4
@@ -180,6 +180,34 @@ def test_no_clip_goes_over_a_cut(tmp_path: Path) -> None:
     assert sum(len(part) for part in whole.takes().values()) == 2
 
 
+def test_clips_in_which_nothing_moves_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    still = np.repeat(film(0)[:1], 20, axis=0)
+    noise = np.random.default_rng(0).integers(0, 6, still.shape, dtype=np.uint8)
+    root = tmp_path / "mine"
+    root.mkdir()
+    write_mp4(root / "one.mp4", np.concatenate([still + noise, film(0, 20), still + noise, film(0, 15)]), 10)
+    every = opened(root, tmp_path)
+    some = opened(root, tmp_path, least_motion=0.003)
+    kept = some.dataset("train").first
+    # the square moves by a pixel a frame from frame 20 to 39, and jumps back afterwards; the last fifth is held out
+    assert set(range(20, 37)) & set(every.dataset("train").first) <= set(kept) < set(every.dataset("train").first)
+    assert kept.min() >= 17
+    assert kept.max() <= 39
+    whole = len(every.dataset("train")) + len(every.dataset("val"))
+    left = whole - len(kept) - len(some.dataset("val"))
+    assert f"{left} of {whole} clips are left out, in which less than 0.3 %" in capsys.readouterr().out
+    assert every.fingerprint != some.fingerprint
+
+
+def test_of_a_camera_that_shakes_much_is_moving_and_of_noise_nothing() -> None:
+    grain = np.random.default_rng(1).integers(100, 110, (6, 3, 32, 48), dtype=np.uint8)
+    assert not moving(grain).any()
+    stripes = np.where(np.arange(48) // 4 % 2, 200, 50).astype(np.uint8)
+    shaken = np.stack([np.roll(np.broadcast_to(stripes, (3, 32, 48)), 2 * at, axis=2) for at in range(6)])
+    assert (moving(shaken)[1:] > 0.4).all()
+    assert moving(shaken)[0] == 0
+
+
 def test_moving_things_and_pans_are_no_cuts() -> None:
     ground = np.random.default_rng(0).integers(0, 256, (3, 6, 20), dtype=np.uint8)
     wide = ground.repeat(8, 1).repeat(16, 2)
@@ -339,6 +367,8 @@ def test_changed_files_are_decoded_again(tmp_path: Path) -> None:
         ({"fps": 0.0}, "fps is 0, expected frames per second"),
         ({"val_fraction": 1.0}, "val_fraction is 1 and test_fraction 0"),
         ({"cut_threshold": 300.0}, "cut_threshold is 300, expected grey levels"),
+        ({"least_motion": 1.0}, "least_motion is 1, expected a share"),
+        ({"least_motion": 0.9}, "less than 90 % of the pixels change are left out; lower least_motion"),
         ({"length": 1}, "length is 1, expected at least 2"),
         ({"length": 400}, "has 12 usable videos and in them no clip of 400 frames at 10 per second"),
     ],

@@ -149,14 +149,20 @@ def test_mixtures_that_cannot_be_meant_are_said(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("actions: {}", "actions is no list of steps"),
-        ("- {shift: [1, 2], action: 1, speed: 3}", "Step 0 of actions names 'speed', expected shift, action"),
-        ("- {action: 1}", "Step 0 of actions is"),
-        ("- [1, 2, 0]\n- {shift: [1, .inf], action: 1}", "Step 1 of actions .* no finite numbers"),
+        ("actions: {}", r"a\.yaml is no list of steps; .*in YAML a line each"),
+        ("- {shift: [1, 2], action: 1, speed: 3}", r"Step 0 of .*a\.yaml names 'speed', expected shift, action"),
+        ("- {action: 1}", r"Step 0 of .*a\.yaml is"),
+        ("- [1, 2, 0]\n- {shift: [1, .inf], action: 1}", r"Step 1 of .*a\.yaml .* no finite numbers"),
         ("- [1, 2, 0.5]", r"asks for action 0\.5; the model has 0 to 2"),
-        ("- [1, 2, true]", "Step 0 of actions is"),
+        ("- [1, 2, true]", r"Step 0 of .*a\.yaml is"),
         ("- [1, 2, 1" + "0" * 400 + "]", "asks for action an enormous number"),
-        ("- [1, 2, 0, 4]", "Step 0 of actions is"),
+        ("- [1, 2, 0, 4]", r"Step 0 of .*a\.yaml is"),
+        ("right,down,action\n8,0,2\n", r"a\.yaml is no list of steps"),
+        ("- [8, 0, .nan]", "asks for action nan"),
+        ("- [8, 0, '2']", r"a\.yaml is \[8, 0, '2'\]"),
+        ("- [8, 0, 2]\n- [-129, 0, 1]", r"Step 1 of .*a\.yaml goes -129 pixels at once, .* frame of 96x128"),
+        ("- [8, 97, 2]", "goes 97 pixels at once"),
+        ("- {shift: [0, 0], action: 1, camera: [0, -1000000]}", r"goes -1e\+06 pixels at once"),
         ("{", r"actions: .*a\.yaml"),
     ],
 )
@@ -164,7 +170,7 @@ def test_steps_that_cannot_be_meant_are_said(tmp_path: Path, text: str, message:
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        Steps.read(path, 3)
+        Steps.read(path, 3, (96, 128))
 
 
 def test_steps_come_back_from_their_file(tmp_path: Path) -> None:

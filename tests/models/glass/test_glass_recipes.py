@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mutoscope.config.choices import config_dir
+from mutoscope.models.glass.actions import ActionNetwork, ActionSettings
 from mutoscope.models.glass.restarts import CodeRestarts
 from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
@@ -127,3 +128,16 @@ def test_the_optimiser_forgets_where_a_moved_code_was_going() -> None:
     CodeRestarts(3, after=1)(codes, torch.tensor([0, 2]), torch.randn(2, 2), momentum)
     assert codes[1].any()
     assert momentum.tolist() == [[1, 1], [0, 0], [1, 1]]
+
+
+def test_normalised_directions_cannot_shrink() -> None:
+    torch.manual_seed(0)
+    network = ActionNetwork(ActionSettings(codes=4, code_size=6, normalised=True), 8)
+    network.project[-1].weight.data.mul_(0.1)
+    actions = network(torch.randn(32, 8, 4, 6), torch.randn(32, 8, 4, 6))
+    assert torch.allclose(actions.projected.mean(0), torch.zeros(6), atol=1e-4)
+    assert torch.allclose(actions.projected.std(0, correction=0), torch.ones(6), atol=0.02)
+    # what is told is the nearest of the codes to what was normalised
+    apart = torch.cdist(actions.projected, network.codes)
+    assert torch.equal(actions.index, apart.argmin(1))
+    assert torch.allclose(actions.code, network.codes[actions.index], atol=1e-5)

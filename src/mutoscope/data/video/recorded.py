@@ -56,6 +56,7 @@ class RecordedClips(Dataset[VideoBatch]):
         stride: frames of the video between the beginnings of two clips of a take.
         known: what is known of a video by its name.
         masks: of the same videos, by the same names; those that have none are left out there.
+        worth: which clips of a video are kept, by their first frames ``[n]`` and how many frames each spans.
     """
 
     def __init__(
@@ -67,11 +68,16 @@ class RecordedClips(Dataset[VideoBatch]):
         stride: int,
         known: Callable[[str], Known] = lambda name: Known(),
         masks: FrameCache | None = None,
+        worth: Callable[[int, NDArray[np.int64], int], NDArray[np.bool_]] | None = None,
     ) -> None:
         self.cache, self.masks, self._known = cache, masks, known
         self.length, self.step = length, skip + 1
         span = (length - 1) * self.step + 1
         first = [np.arange(take.first, max(take.first, take.stop - span + 1), stride) for take in takes]
+        #: how many clips there would be if each was worth it
+        self.all = sum(map(len, first))
+        if worth is not None:
+            first = [one[worth(take.video, one, span)] for take, one in zip(takes, first, strict=True)]
         #: ``[n]`` the video of every clip, and its first frame there
         self.of_video = np.repeat(np.array([take.video for take in takes], dtype=np.int64), [len(one) for one in first])
         self.first = np.concatenate([np.zeros(0, dtype=np.int64), *first])
@@ -219,6 +225,10 @@ class RecordedVideo(DataModule):
         """Masks of the agent, if there are any."""
         return None
 
+    def worth(self, video: int, first: NDArray[np.int64], span: int) -> NDArray[np.bool_]:
+        """Which clips of a video are kept, by their first frames ``[n]``; all unless a data set says otherwise."""
+        return np.ones(len(first), dtype=bool)
+
     def setup(self, stage: str | None = None) -> None:
         """Find the clips of all splits.
 
@@ -233,7 +243,9 @@ class RecordedVideo(DataModule):
             length, skip, stride = (
                 (self.length, self.skip, self.stride) if split == "train" else (self.val_length, self.val_skip, span)
             )
-            self._splits[split] = RecordedClips(self.cache, takes[split], length, skip, stride, self.known, self.masks)
+            self._splits[split] = RecordedClips(
+                self.cache, takes[split], length, skip, stride, self.known, self.masks, self.worth
+            )
         needed: tuple[Split, ...] = ("train", "val")
         for split in needed:
             if not len(self._splits[split]):

@@ -1,4 +1,6 @@
-"""Where one shot ends and the next begins: pictures that change all at once."""
+"""What changes from frame to frame of a video: all at once where a shot ends, a little where something moves."""
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ _CELLS = 12
 _SUDDEN = 2.5
 #: frames to either side that are neighbours
 _BESIDE = 2
+#: grey levels by which a pixel changes that shows something move: noise of cameras and codecs stays below
+_MOVED = 20
 
 
 def changes(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -25,6 +29,14 @@ def changes(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     cells = sums / sizes
     found = np.zeros(t, dtype=np.float32)
     found[1:] = np.abs(np.diff(cells, axis=0)).mean(axis=(1, 2))
+    return found
+
+
+def moving(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much moves: ``[t, 3, h, w]`` -> ``[t]`` shares of pixels that differ from the frame before, 0 first."""
+    found = np.zeros(len(frames), dtype=np.float32)
+    grey = frames.mean(axis=1, dtype=np.float32)
+    found[1:] = (np.abs(np.diff(grey, axis=0)) > _MOVED).mean(axis=(1, 2))
     return found
 
 
@@ -46,14 +58,13 @@ def cuts(change: NDArray[np.float32], threshold: float) -> list[int]:
 
 
 def changes_of(store: FrameStore, video: int) -> NDArray[np.float32]:
-    """The same of a video of a store; found once and kept beside its frames."""
-    path = store.file(video, ".changes.npy")
-    if not path.is_file():
-        found = _of_video(store, video)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, found, allow_pickle=False)
-    changed: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    return changed
+    """:func:`changes` of a video of a store; found once and kept beside its frames."""
+    return _kept(store, video, ".changes.npy", changes)
+
+
+def moving_of(store: FrameStore, video: int) -> NDArray[np.float32]:
+    """:func:`moving` of a video of a store; found once and kept beside its frames."""
+    return _kept(store, video, ".moving.npy", moving)
 
 
 def look_for_cuts(store: FrameStore) -> None:
@@ -68,10 +79,24 @@ def look_for_cuts(store: FrameStore) -> None:
                 progress.advance(task)
 
 
-def _of_video(store: FrameStore, video: int, part: int = 500) -> NDArray[np.float32]:
+def _kept(
+    store: FrameStore, video: int, ending: str, look: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    path = store.file(video, ending)
+    if not path.is_file():
+        found = _of_video(store, video, look)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, found, allow_pickle=False)
+    kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    return kept
+
+
+def _of_video(
+    store: FrameStore, video: int, look: Callable[[NDArray[np.uint8]], NDArray[np.float32]], part: int = 500
+) -> NDArray[np.float32]:
     """A part at a time: long videos take gigabytes."""
     count = int(store.frames[video])
     found = [np.zeros(1, dtype=np.float32)]
     for first in range(0, count - 1, part):
-        found.append(changes(store.read(video, np.arange(first, min(first + part + 1, count))))[1:])
+        found.append(look(store.read(video, np.arange(first, min(first + part + 1, count))))[1:])
     return np.concatenate(found)

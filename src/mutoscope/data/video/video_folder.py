@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Unpack, get_args
 
+import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from mutoscope.data.datamodule import Split
 from mutoscope.data.folders import WANTED, existing_folder
@@ -20,7 +22,7 @@ from mutoscope.data.registry import register
 from mutoscope.data.skipped import Skipped, by_reason
 from mutoscope.data.video.found_videos import FoundVideo, find_videos, look_at
 from mutoscope.data.video.recorded import RecordedSettings, RecordedVideo, Take
-from mutoscope.data.video.shots import changes_of, cuts, look_for_cuts
+from mutoscope.data.video.shots import changes_of, cuts, look_for_cuts, moving_of
 from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import say
 from mutoscope.structures.plain import unknown_name
@@ -47,6 +49,8 @@ class VideoFolder(RecordedVideo):
             ``stretch``.
         fps: frames a second; folders of frames are taken to have as many.
         cut_threshold: grey levels by which the whole picture changes at a cut; ``None`` looks for none.
+        least_motion: clips are left out in which a smaller share of pixels changes from frame to frame, on average. A
+            fixed camera sees nobody for most of the time, and what no agent is in teaches nobody to find one.
         val_fraction, test_fraction: of the videos that are held out, about.
         train_list, val_list, test_list: text files with a video a line, as it is called below ``root``; given one of
             them, the others hold out nothing, and training takes what is left over unless it has a list.
@@ -65,6 +69,7 @@ class VideoFolder(RecordedVideo):
         fit: Fit = "crop",
         fps: float = 10.0,
         cut_threshold: float | None = 18.0,
+        least_motion: float = 0.0,
         val_fraction: float = 0.1,
         test_fraction: float = 0.0,
         train_list: str | None = None,
@@ -82,7 +87,9 @@ class VideoFolder(RecordedVideo):
             )
         if cut_threshold is not None and not 0 < cut_threshold < 255:
             raise ValueError(f"cut_threshold is {cut_threshold:g}, expected grey levels between 0 and 255, or null.")
-        self.root, self.fit, self.cut_threshold = root, fit, cut_threshold
+        if not 0 <= least_motion < 1:
+            raise ValueError(f"least_motion is {least_motion:g}, expected a share of the pixels, from 0 to below 1.")
+        self.root, self.fit, self.cut_threshold, self.least_motion = root, fit, cut_threshold, least_motion
         self.fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
         self.lists: dict[Split, str | None] = {"train": train_list, "val": val_list, "test": test_list}
 
@@ -153,6 +160,32 @@ class VideoFolder(RecordedVideo):
             takes["val"] = [take._replace(first=max(take.first, last)) for take in whole[name] if take.stop > last]
         return takes
 
+    def worth(self, video: int, first: NDArray[np.int64], span: int) -> NDArray[np.bool_]:
+        if not self.least_motion:
+            return super().worth(video, first, span)
+        # what leads to the first frame is not in the clip
+        so_far = moving_of(self.cache, video).astype(np.float64).cumsum()
+        enough: NDArray[np.bool_] = so_far[first + span - 1] - so_far[first] >= self.least_motion * (span - 1)
+        return enough
+
+    def setup(self, stage: str | None = None) -> None:
+        """See :meth:`RecordedVideo.setup`; says how many clips are left out since nothing moves."""
+        ready = bool(self._splits)
+        super().setup(stage)
+        if self.least_motion and not ready:
+            kept, whole = (sum(count(clips) for clips in self._splits.values()) for count in (len, lambda c: c.all))
+            say(
+                f"{self.registered_name}: {whole - kept:,} of {whole:,} clips are left out, in which less than "
+                f"{100 * self.least_motion:g} % of the pixels change from frame to frame."
+            )
+
+    def _nothing_left(self, split: Split) -> str:
+        text = super()._nothing_left(split)
+        if not self.least_motion:
+            return text
+        percent = 100 * self.least_motion
+        return f"{text} Clips in which less than {percent:g} % of the pixels change are left out; lower least_motion."
+
     def _uncut(self, video: int) -> list[Take]:
         at = [] if self.cut_threshold is None else cuts(changes_of(self.cache, video), self.cut_threshold)
         ends = [0, *at, int(self.cache.frames[video])]
@@ -216,6 +249,8 @@ class VideoFolder(RecordedVideo):
     @property
     def fingerprint(self) -> str:
         settings: list[Any] = [self._keys, self.size, self.fit, self.fps, self.cut_threshold, self.fractions]
+        # settings that leave everything as it was do not change what was kept under this name
+        settings += [self.least_motion] if self.least_motion else []
         settings += [self.lists, self.length, self.skip, self.val_length, self.val_skip]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 

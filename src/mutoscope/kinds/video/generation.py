@@ -53,7 +53,7 @@ def generate_steered(model: LoadedModel, request: VideoRequest) -> Generated:
     if request.show is not None:
         return _figures(module, images, request)
     if request.actions is not None:
-        steps = Steps.read(request.actions, module.local_actions)
+        steps = Steps.read(request.actions, module.local_actions, model.info.need_frame_size())
     elif request.transfer is not None:
         steps = found_steps(module, read_clip(model, Path(request.transfer), "transfer"))
         steps = steps if request.camera == "source" else steps.without_camera()

@@ -39,18 +39,21 @@ class Steps:
         return len(self.actions)
 
     @classmethod
-    def read(cls, asked: str | Path | Sequence[Any], codes: int) -> Self:
+    def read(cls, asked: str | Path | Sequence[Any], codes: int, frame_size: tuple[int, int] | None = None) -> Self:
         """Steps that somebody typed, or wrote into a file.
 
         Args:
             asked: a list of steps, or a YAML file with one, alone or under ``actions``; a step is a list of three or
                 five numbers, or names them: ``{shift: [8, 0], action: 2, camera: [0, 0], confidence: 0.9}``.
             codes: how many local actions the model has.
+            frame_size: (height, width) of its frames, beyond which no step goes; any by default.
 
         Raises:
-            ConfigError: for anything else, naming the step.
+            ConfigError: for anything else, naming the step and the file.
+            FileNotFoundError: if there is no such file.
         """
         listed: Any = asked
+        where = str(asked) if isinstance(asked, str | Path) else "actions"
         if isinstance(asked, str | Path):
             try:
                 listed = parse_yaml(read_text(Path(asked)), str(asked))
@@ -58,8 +61,17 @@ class Steps:
                 raise ConfigError(f"actions: {error}") from error
             listed = listed.get("actions") if isinstance(listed, dict) else listed
         if not isinstance(listed, list | tuple) or not listed:
-            raise ConfigError(f"actions is no list of steps; {STEP}.")
-        rows = [_numbers(number, step, codes) for number, step in enumerate(listed)]
+            file = "" if where == "actions" else ", in YAML a line each: - [8, 0, 2]"
+            raise ConfigError(f"{where} is no list of steps; {STEP}{file}.")
+        rows = [_numbers(f"Step {number} of {where}", step, codes) for number, step in enumerate(listed)]
+        for number, (right, down, _, *pan) in enumerate(rows if frame_size is not None else ()):
+            height, width = frame_size or (0, 0)
+            for way, limit in ((right, width), (pan[0], width), (down, height), (pan[1], height)):
+                if abs(way) > limit:
+                    raise ConfigError(
+                        f"Step {number} of {where} goes {_short(way)} pixels at once, beyond the whole frame of "
+                        f"{height}x{width}; {STEP}."
+                    )
         return cls(
             torch.tensor([row[:2] for row in rows], dtype=torch.float32),
             torch.tensor([int(row[2]) for row in rows]),
@@ -92,24 +104,22 @@ def _short(number: float) -> str:
     return f"{round(number, 3) + 0.0:g}"
 
 
-def _numbers(number: int, step: Any, codes: int) -> list[float]:
+def _numbers(which: str, step: Any, codes: int) -> list[float]:
     """[right, down, action, camera right, camera down] of a step."""
     listed: Any = step
     if isinstance(step, Mapping):
         if unknown := [str(name) for name in step if name not in _NAMES]:
-            raise ConfigError(
-                f"Step {number} of actions names '{shown(unknown[0])}', expected {', '.join(_NAMES)}; {STEP}."
-            )
+            raise ConfigError(f"{which} names '{shown(unknown[0])}', expected {', '.join(_NAMES)}; {STEP}.")
         shift, camera = step.get("shift"), step.get("camera", [0, 0])
         listed = None
         if isinstance(shift, list | tuple) and isinstance(camera, list | tuple) and len(shift) == len(camera) == 2:
             listed = [*shift, step.get("action"), *camera]
     fits = isinstance(listed, list | tuple) and len(listed) in (3, 5)
     if not fits or any(isinstance(v, bool) or not isinstance(v, int | float) for v in listed):
-        raise ConfigError(f"Step {number} of actions is {shown(step)}; {STEP}.")
+        raise ConfigError(f"{which} is {shown(step)}; {STEP}.")
     right, down, action, *pan = listed
     if not all(map(is_number, (right, down, *pan))):
-        raise ConfigError(f"Step {number} of actions is {shown(step)}; its shifts are no finite numbers of pixels.")
+        raise ConfigError(f"{which} is {shown(step)}; its shifts are no finite numbers of pixels.")
     if not is_number(action) or action % 1 or not 0 <= action < codes:
-        raise ConfigError(f"Step {number} of actions asks for action {shown(action)}; the model has 0 to {codes - 1}.")
+        raise ConfigError(f"{which} asks for action {shown(action)}; the model has 0 to {codes - 1}.")
     return [float(number) for number in (right, down, action, *(pan or (0, 0)))]

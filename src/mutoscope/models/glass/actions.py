@@ -26,12 +26,16 @@ class ActionSettings:
         code_size: d.
         quantiser: the paper's vector quantisation, or Gumbel-softmax (Table 3).
         directions: the paper's bilinear chain, or plain differences (Table 3).
+        normalised: ours, not the paper's: directions have mean 0 and variance 1 in every dimension before they are
+            quantised, and so do codes at the start, so that neither can shrink until all actions are one. Of the vector
+            quantiser only.
     """
 
     codes: int = 6
     code_size: int = 16
     quantiser: Quantiser = "vq"
     directions: Directions = "bilinear"
+    normalised: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,9 @@ class ActionNetwork(nn.Module):
         else:
             self.project = nn.Linear(size, settings.codes)
         self.quantiser = VectorQuantiser(settings.codes, settings.code_size)
+        self.norm = nn.BatchNorm1d(settings.code_size, affine=False) if settings.normalised else None
+        if settings.normalised:
+            nn.init.normal_(self.quantiser.codes)
 
     @property
     def codes(self) -> Tensor:
@@ -150,6 +157,8 @@ class ActionNetwork(nn.Module):
         direction = self.direction(self.summarise(before), self.summarise(after))
         projected = self.project(direction)
         if self.settings.quantiser == "vq":
+            if self.norm is not None:
+                projected = self.norm(precise(projected))
             code, index, distance, loss = self.quantiser(projected)
             return Actions(code, index, (-distance).softmax(1), loss, direction, projected)
         scores = precise(projected).log_softmax(1)

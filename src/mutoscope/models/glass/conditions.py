@@ -41,7 +41,8 @@ def idle(settings: Mapping[str, Any]) -> Idle:
             f"model.local_motion.actions.quantiser={quantiser} has none; leave it out, or choose gumbel."
         )
     else:
-        found["restart_codes"] = "model.local_motion.actions.quantiser=gumbel has no codes that are lost; leave it out."
+        why = "model.local_motion.actions.quantiser=gumbel has no codes that are lost; leave it out."
+        found |= dict.fromkeys(("restart_codes", "local_motion.actions.normalised"), why)
     if settings.get("perceptual", "vgg19") == "none":
         why = "model.perceptual=none compares no pictures by a published network; leave it out, or choose one."
         found |= dict.fromkeys(("perceptual_weights", "global_weights.recb_vgg", "local_weights.vgg"), why)
