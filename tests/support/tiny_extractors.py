@@ -33,7 +33,7 @@ def _prepared(images: Tensor) -> Tensor:
     return nn.functional.adaptive_avg_pool2d(images.float() / 64 - 2, 8)
 
 
-def frames_extractor(*_: object) -> Extractor:
+def frames_extractor(*_: object, **__: object) -> Extractor:
     return Extractor(_Frames(), _prepared, View("mean, 8x8", "x / 64 - 2"), "frame", 8, 8, "tiny-frames")
 
 
