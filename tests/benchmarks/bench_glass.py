@@ -79,7 +79,7 @@ def fast_step(net: GlassNetwork, frames: Tensor, features: Vgg19Features, *, pre
     weighted(global_motion_losses(found, WEIGHTS[0], features), WEIGHTS[0]).backward()
     if not pretraining:
         drawn = net.draw(found, 1)
-        weighted(local_motion_losses(drawn, found, WEIGHTS[1], features), WEIGHTS[1]).backward()
+        weighted(local_motion_losses(drawn, WEIGHTS[1], features), WEIGHTS[1]).backward()
 
 
 def slow_step(net: GlassNetwork, frames: Tensor, features: Vgg19Features, *, pretraining: bool) -> None:

@@ -25,7 +25,7 @@ from mutoscope.models.glass.global_motion import (
     translate_clips,
 )
 from mutoscope.models.glass.layers import Modulated
-from mutoscope.models.glass.local_motion import Dynamics, Encoder, LocalMotionOutput
+from mutoscope.models.glass.local_motion import Dynamics, Encoder, LocalMotionOutput, Seen
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
     LocalMotionWeights,
@@ -36,7 +36,7 @@ from mutoscope.models.glass.losses import (
     update_weights,
     weighted,
 )
-from mutoscope.models.glass.network import GlassNetwork, generated
+from mutoscope.models.glass.network import GlassNetwork
 from mutoscope.models.glass.reference import (
     action_settings,
     decoder_settings,
@@ -306,7 +306,7 @@ def test_decoder(decoder_file: Path) -> None:
     assert not golden.unread
 
 
-def outputs_of(found: GlobalMotionOutput, drawn: LocalMotionOutput) -> dict[str, Tensor]:
+def outputs_of(network: GlassNetwork, found: GlobalMotionOutput, drawn: LocalMotionOutput) -> dict[str, Tensor]:
     """Ours by the names of what was recorded."""
     clips, steps = drawn.drawn.full.shape[:2]
     return {
@@ -325,7 +325,7 @@ def outputs_of(found: GlobalMotionOutput, drawn: LocalMotionOutput) -> dict[str,
         "predicted_foreground_half": drawn.drawn.half,
         "predicted_foreground_quarter": drawn.drawn.quarter,
         "predicted_masks": drawn.drawn.mask,
-        "generated_frames": generated(found, drawn),
+        "generated_frames": network.generated(found, drawn),
     }
 
 
@@ -336,9 +336,9 @@ def test_the_whole_model(unroll_file: Path) -> None:
     network.eval()
     frames = golden["in/frames"]
     found, drawn = network(frames, int(golden["in/num_teacher_forced"]))
-    for name, value in outputs_of(found, drawn).items():
+    for name, value in outputs_of(network, found, drawn).items():
         golden.check(f"out/{name}", value, atol=1e-3)
-    for name, value in outputs_of(*network(frames, frames.shape[1] - 1)).items():
+    for name, value in outputs_of(network, *network(frames, frames.shape[1] - 1)).items():
         if f"out/all_teacher_forced/{name}" in golden:
             golden.check(f"out/all_teacher_forced/{name}", value, atol=1e-3)
     assert not golden.unread
@@ -403,7 +403,9 @@ def test_losses(losses_file: Path) -> None:
     class Given:
         loss = golden["in/vq_loss"]
 
+    seen = Seen(foregrounds, moved, masks, torch.zeros(*frames.shape[:2], 2, dtype=torch.int64))
     drawn = LocalMotionOutput(
+        seen=seen,
         states=golden["in/states"],
         actions=Given(),  # type: ignore[arg-type]
         drawn=Drawn(*scales, golden["in/predicted_masks"]),
@@ -413,7 +415,7 @@ def test_losses(losses_file: Path) -> None:
     weights = GlobalMotionWeights(size_target=theta), LocalMotionWeights()
     losses = global_motion_losses(found, weights[0], vgg)
     pretraining = weighted(losses, weights[0])
-    local = local_motion_losses(drawn, found, weights[1], vgg)
+    local = local_motion_losses(drawn, weights[1], vgg)
     for name in LOSS_NAMES:
         golden.check(f"out/{name}", (losses | local)[ours(name)])
     golden.check("out/total_pretraining", pretraining)
@@ -555,7 +557,7 @@ def test_the_model_of_full_width(full_width_file: Path, golden_dir: Path, shared
     clip = torch.from_numpy(frames.astype(np.float32))[None]
     torch.testing.assert_close(clip[..., ::4, ::4], golden["in/frame_probe"])
     found, drawn = network.eval()(clip, int(golden["in/num_teacher_forced"]))
-    for name, value in outputs_of(found, drawn).items():
+    for name, value in outputs_of(network, found, drawn).items():
         if f"out/{name}" in golden:
             golden.check(f"out/{name}", value, atol=1e-3)
         if f"out/{name}_s4" in golden:

@@ -136,7 +136,7 @@ def naive_step(
     """Forward and backward of a training step as released: one graph, one backward pass, all losses always."""
     found, drawn = network(frames, teacher_forced)
     losses = global_motion_losses(found, weights[0], features)
-    local = local_motion_losses(drawn, found, weights[1], features)
+    local = local_motion_losses(drawn, weights[1], features)
     total = weighted(losses, weights[0]) + weighted(local, weights[1]) * (0 if pretraining else 1)
     total.backward()
     return losses | local | {"total": total}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.formats.weights import MissingWeightsError
-from mutoscope.models.glass.actions import ActionSettings
+from mutoscope.models.glass.actions import ActionNetwork, ActionSettings
 from mutoscope.models.glass.decoder import DecoderSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
@@ -119,7 +119,7 @@ def test_two_optimisers_do_what_one_does(fit: Callable[..., Glass]) -> None:
     frames = to_unit(batch().frames[:, :3])
     found, drawn = alone(frames, 2)
     of_global = global_motion_losses(found, module.global_weights, None)
-    of_local = local_motion_losses(drawn, found, module.local_weights, None)
+    of_local = local_motion_losses(drawn, module.local_weights, None)
     total = weighted(of_global, module.global_weights) + weighted(of_local, module.local_weights)
     total.backward()
     optimizer.step()
@@ -130,17 +130,17 @@ def test_two_optimisers_do_what_one_does(fit: Callable[..., Glass]) -> None:
 
 def test_schedules_reach_the_networks(fit: Callable[..., Glass], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    module = model()
+    module = model(quantised=LinearSchedule(0.0, 1.0, 1, 2))
     draw = module.network.draw
 
-    def noted(found: Any, teacher_forced: int, temperature: float) -> Any:
-        seen.append((module.iterations, found.frames.shape[1], teacher_forced))
-        return draw(found, teacher_forced, temperature)
+    def noted(found: Any, teacher_forced: int, temperature: float, quantised: float) -> Any:
+        seen.append((module.iterations, found.frames.shape[1], teacher_forced, quantised))
+        return draw(found, teacher_forced, temperature, quantised)
 
     monkeypatch.setattr(module.network, "draw", noted)
     fit(module, [batch(i) for i in range(5)])
     # pretraining is one iteration; 3 frames allow two steps
-    assert seen == [(1, 3, 2), (2, 3, 2), (3, 4, 1), (4, 5, 1)]
+    assert seen == [(1, 3, 2, 0.0), (2, 3, 2, 0.5), (3, 4, 1, 1.0), (4, 5, 1, 1.0)]
 
 
 def test_gradients_that_are_no_numbers_are_replaced_and_counted(
@@ -213,9 +213,13 @@ def test_generated_clips_begin_with_the_given_frame(unroll: str) -> None:
     assert torch.equal(sample.fake, again.fake)
 
 
+@pytest.mark.parametrize("window", [None, (16, 32)])
 @pytest.mark.parametrize("carry", [False, True])
-def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session(carry: bool) -> None:
-    module, clips = model(local_motion=replace(LOCAL, decoder=DecoderSettings(8, 6, 5, carry=carry))).eval(), batch()
+def test_the_first_step_is_the_same_in_both_unrolls_and_in_a_session(
+    carry: bool, window: tuple[int, int] | None
+) -> None:
+    local = replace(LOCAL, decoder=DecoderSettings(8, 6, 5, carry=carry), window=window)
+    module, clips = model(local_motion=local).eval(), batch()
     near, real = (module.generate(clips, unroll=u) for u in ("autoregressive", "teacher_forced"))  # type: ignore[arg-type]
     assert (near.fake[:, 1].int() - real.fake[:, 1].int()).abs().max() <= 1
     decoded = module.decode(clips.frames)
@@ -232,8 +236,11 @@ def test_a_decoder_that_carries_all_moves_the_first_picture_as_it_is() -> None:
     decoder = module.network.local_motion.decoder
     with torch.no_grad():
         decoder.full_head.weight.zero_()
-        # no change, and all of the first picture
-        decoder.full_head.bias.copy_(torch.tensor([0.0, 0, 0, 0, 100]))
+        # nothing new, and all of the first picture, from where it is
+        neighbours = 7 * 7
+        decoder.full_head.bias.zero_()
+        decoder.full_head.bias[neighbours + neighbours // 2] = 100
+        decoder.full_head.bias[-1] = -100
     clips = batch()
     session = module.start(clips.frames[:, 0])
     before = session.save()
@@ -328,3 +335,20 @@ def test_variants_learn(fit: Callable[..., Glass], conditioning: Any, quantiser:
     after = weights(module)
     assert moved(before, after, "local_motion.actions.quantiser.codes")
     assert moved(before, after, "local_motion.actions.project")
+
+
+def test_what_is_told_of_an_action_goes_from_the_direction_to_its_code() -> None:
+    torch.manual_seed(0)
+    actions = ActionNetwork(ActionSettings(codes=3, code_size=4), 6)
+    before, after = torch.randn(2, 8, 6, 4, 4)
+    told = {share: actions.train()(before, after, quantised=share) for share in (0.0, 0.5, 1.0)}
+    nearest = actions.codes[told[0.0].index]
+    torch.testing.assert_close(told[1.0].code, nearest)
+    # the direction itself but for its noise, 0.3 of a standard deviation
+    assert 0.1 < (told[0.0].code - told[0.0].projected).std() < 0.6
+    assert (told[0.5].code - (nearest + told[0.5].projected) / 2).std() < 0.3
+    # who watches and steers has codes alone
+    shown = actions.eval()(before, after, quantised=0.0)
+    torch.testing.assert_close(shown.code, actions.codes[shown.index])
+    with pytest.raises(ValueError, match="quantised goes from 0 to 2"):
+        model(quantised=LinearSchedule(0.0, 2.0, 0, 1))

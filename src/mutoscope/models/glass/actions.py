@@ -15,6 +15,8 @@ Quantiser = Literal["vq", "gumbel"]
 Directions = Literal["bilinear", "plain"]
 #: weight of the term that moves the codes; the one that moves the features has weight 1
 CODEBOOK_WEIGHT = 0.25
+#: of directions that are told as they are, in training: else each dimension soon says many things
+DIRECTION_NOISE = 0.3
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,16 @@ class ActionNetwork(nn.Module):
                 x = activate(norm(x))
         return x - before
 
-    def forward(self, before: Tensor, after: Tensor, temperature: float = 1.0) -> Actions:
+    def forward(self, before: Tensor, after: Tensor, temperature: float = 1.0, quantised: float = 1.0) -> Actions:
         """The actions between two sets of features.
 
         Args:
             before: ``[n, S, h, w]`` of foregrounds moved by their shifts, attention applied.
             after: the same of the foregrounds that follow.
             temperature: of Gumbel-softmax.
+            quantised: ours, not the paper's: how much of what is told is the nearest code, from 0 to 1; the rest is the
+                direction itself, with noise. Of the vector quantiser in training only: what a direction says must be
+                of use before its nearest code can be.
         """
         # two calls: each has batch statistics of its own
         direction = self.direction(self.summarise(before), self.summarise(after))
@@ -160,6 +165,9 @@ class ActionNetwork(nn.Module):
             if self.norm is not None:
                 projected = self.norm(precise(projected))
             code, index, distance, loss = self.quantiser(projected)
+            if self.training and quantised < 1:
+                direct = projected + DIRECTION_NOISE * torch.randn_like(projected)
+                code = torch.lerp(direct, code, quantised)
             return Actions(code, index, (-distance).softmax(1), loss, direction, projected)
         scores = precise(projected).log_softmax(1)
         index = scores.argmax(1)

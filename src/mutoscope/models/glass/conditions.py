@@ -42,7 +42,11 @@ def idle(settings: Mapping[str, Any]) -> Idle:
         )
     else:
         why = "model.local_motion.actions.quantiser=gumbel has no codes that are lost; leave it out."
-        found |= dict.fromkeys(("restart_codes", "local_motion.actions.normalised"), why)
+        found |= dict.fromkeys(("restart_codes", "quantised", "local_motion.actions.normalised"), why)
+    if not ((settings.get("local_motion") or {}).get("decoder") or {}).get("carry", False):
+        found["local_motion.decoder.reach"] = (
+            "model.local_motion.decoder.carry=false moves no pixels; leave it out, or set carry=true."
+        )
     if settings.get("perceptual", "vgg19") == "none":
         why = "model.perceptual=none compares no pictures by a published network; leave it out, or choose one."
         found |= dict.fromkeys(("perceptual_weights", "global_weights.recb_vgg", "local_weights.vgg"), why)

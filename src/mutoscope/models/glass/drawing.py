@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mutoscope.models.glass.global_motion import patch
-from mutoscope.models.glass.network import GlassNetwork, generated
+from mutoscope.models.glass.network import GlassNetwork
 from mutoscope.models.glass.session import Session, on_black, to_bytes, to_pixels, to_unit
 from mutoscope.models.steerable import Decoded, Layers, SteerableVideo, Unroll
 from mutoscope.structures import VideoBatch, VideoSample
@@ -47,7 +47,7 @@ class Drawing(SteerableVideo):
             found, drawn = network(frames, steps if unroll == "teacher_forced" else 1)
         size = (frames.shape[-2], frames.shape[-1])
         return VideoSample(
-            fake=torch.cat([batch.frames[:, :1].to(self.device), to_bytes(generated(found, drawn))], dim=1),
+            fake=torch.cat([batch.frames[:, :1].to(self.device), to_bytes(self.shown.generated(found, drawn))], dim=1),
             info=self.info.with_length(frames.shape[1]),
             real=batch.frames.to(self.device),
             asked=batch,
@@ -78,7 +78,9 @@ class Drawing(SteerableVideo):
     def _decode(self, frames: Tensor) -> Decoded:
         with self.sampling():
             found = self.shown.global_motion(to_unit(frames.to(self.device)))
-            _, actions = self.shown.local_motion.recognise(found.foregrounds, found.moved_foregrounds)
+            local = self.shown.local_motion
+            shifts = found.foreground_shifts
+            _, actions = local.recognise(local.see(found.foregrounds, found.moved_foregrounds, shifts, found.masks))
         size, shape = (frames.shape[-2], frames.shape[-1]), (frames.shape[0], frames.shape[1] - 1)
         return Decoded(
             shifts=to_pixels(found.foreground_shifts, size),
@@ -104,7 +106,8 @@ class Drawing(SteerableVideo):
         frames = to_unit(batch.frames.to(self.device))
         with self.sampling() as network:
             found, drawn = network(frames, 1)
-        masks, drawn_masks = found.masks, drawn.drawn.mask
+            foregrounds, drawn_masks = self.shown.local_motion.whole(drawn)
+        masks = found.masks
         pictures = {
             "frame": frames,
             "mask": (2 * masks - 1).expand_as(frames),
@@ -114,8 +117,8 @@ class Drawing(SteerableVideo):
             "foreground, moved": found.moved_foregrounds,
             "background, moved": found.moved_backgrounds,
             "both, moved": found.composed,
-            "foreground, drawn": drawn.drawn.full,
-            "mask, drawn": (2 * drawn_masks - 1).expand_as(drawn.drawn.full),
-            "frame, drawn": generated(found, drawn),
+            "foreground, drawn": foregrounds,
+            "mask, drawn": (2 * drawn_masks - 1).expand_as(foregrounds),
+            "frame, drawn": self.shown.generated(found, drawn),
         }
         return {name: to_bytes(picture) for name, picture in pictures.items()}

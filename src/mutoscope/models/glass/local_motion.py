@@ -7,8 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from mutoscope.models.glass.actions import ActionNetwork, Actions, ActionSettings
-from mutoscope.models.glass.decoder import Carried, Decoder, DecoderSettings, Drawn, carried_along, carry, with_masks
+from mutoscope.models.glass.decoder import (
+    Carried,
+    CarryingDecoder,
+    Decoder,
+    DecoderSettings,
+    Drawn,
+    carried_along,
+    carry,
+    with_masks,
+)
 from mutoscope.models.glass.layers import Conv3x3, ConvLSTM, Modulated, Residual, Same, Up, activate
+from mutoscope.models.glass.view import View
 
 #: how shift and action reach the recurrent network: each its own blocks as released, both all blocks, or all of them
 #: concatenated instead of modulating kernels (Table 3)
@@ -176,6 +186,8 @@ class LocalMotionSettings:
         bn_over_time: in training, let the norms of the recurrent network see all teacher-forced steps at once, and look
             only once at what was drawn and is seen again: cheaper, with other statistics. As released, every step has
             its own. Trained models draw the same either way.
+        window: ours, not the paper's: height and width of a window that follows the agent, which is all that these
+            networks see and draw; see :class:`~mutoscope.models.glass.view.View`. The whole frame by default.
     """
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
@@ -183,6 +195,25 @@ class LocalMotionSettings:
     dynamics: DynamicsSettings = field(default_factory=DynamicsSettings)
     decoder: DecoderSettings = field(default_factory=DecoderSettings)
     bn_over_time: bool = False
+    window: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What local motion analysis sees of clips of ``t`` frames: the agent in whole frames, or through a window.
+
+    Args:
+        foregrounds: ``[b, t, 3, h, w]``.
+        moved_foregrounds: ``[b, t - 1, 3, h, w]``, all but the last moved by their shifts; with the window, if there
+            is one.
+        masks: ``[b, t, 1, h, w]``, where there are any.
+        corners: ``[b, t, 2]`` int64, where in the frames that is: pixels from left and top.
+    """
+
+    foregrounds: Tensor
+    moved_foregrounds: Tensor
+    masks: Tensor | None
+    corners: Tensor
 
 
 @dataclass(frozen=True)
@@ -190,12 +221,14 @@ class LocalMotionOutput:
     """What local motion analysis makes of clips of ``t`` frames.
 
     Args:
+        seen: what it saw.
         states: ``[b, t, S, h / 8, w / 8]`` of the foregrounds.
         actions: of the ``b (t - 1)`` transitions, clip by clip.
-        drawn: foregrounds and masks of frames 1.. , each tensor ``[b, t - 1, ...]``.
+        drawn: foregrounds and masks of frames 1.. as far as it sees, each tensor ``[b, t - 1, ...]``.
         drawn_states: ``[b, t - 1, S, h / 8, w / 8]`` of the foregrounds drawn.
     """
 
+    seen: Seen
     states: Tensor
     actions: Actions
     drawn: Drawn
@@ -207,24 +240,26 @@ class LocalMotion(nn.Module):
 
     Args:
         settings: see there.
-        frame_size: height and width, multiples of 16; the recurrent network's initial states are tied to it.
+        frame_size: height and width, multiples of 16; the recurrent network's initial states are tied to it, or to the
+            window's size.
 
     Raises:
-        ValueError: for another frame size.
+        ValueError: for another size of frame or window.
     """
 
     def __init__(self, settings: LocalMotionSettings, frame_size: tuple[int, int]) -> None:
         super().__init__()
-        height, width = frame_size
-        if height % 16 or width % 16 or min(frame_size) < 16:
-            raise ValueError(f"GLASS's frames have sides that are multiples of 16, found {height}x{width}.")
+        self.view = View(frame_size, settings.window)
+        for what, (height, width) in (("frames", frame_size), ("local_motion.window", self.view.size)):
+            if height % 16 or width % 16 or min(height, width) < 16:
+                raise ValueError(f"Sides of GLASS's {what} are multiples of 16, found {height}x{width}.")
         self.settings = settings
         state, dynamics = settings.encoder.state, settings.dynamics
         self.encoder = Encoder(settings.encoder)
         self.compress = nn.Conv2d(state, dynamics.compressed, 1)
         self.actions = ActionNetwork(settings.actions, state)
         self.dynamics = Dynamics(dynamics, settings.actions.code_size, (height // 8, width // 8))
-        self.decoder = Decoder(settings.decoder, dynamics.width)
+        self.decoder = (CarryingDecoder if settings.decoder.carry else Decoder)(settings.decoder, dynamics.width)
 
     def forward(
         self,
@@ -234,16 +269,18 @@ class LocalMotion(nn.Module):
         teacher_forced: int,
         temperature: float = 1.0,
         masks: Tensor | None = None,
+        quantised: float = 1.0,
     ) -> LocalMotionOutput:
         """Analyse and draw clips again.
 
         Args:
-            foregrounds: ``[b, t, 3, h, w]``.
+            foregrounds: ``[b, t, 3, h, w]`` of whole frames.
             moved_foregrounds: ``[b, t - 1, 3, h, w]``, all but the last moved by their shifts.
             shifts: ``[b, t - 1, 2]`` of the foreground.
             teacher_forced: how many steps see the real foreground, 1 to ``t - 1``; later ones see what was drawn.
             temperature: of the Gumbel-softmax variant.
-            masks: ``[b, t, 1, h, w]`` of the foregrounds, for a decoder that carries.
+            masks: ``[b, t, 1, h, w]`` of the foregrounds, for a decoder that carries, or a window.
+            quantised: see :class:`~mutoscope.models.glass.actions.ActionNetwork`.
 
         Raises:
             ValueError: for an impossible number of steps, or without masks that are needed.
@@ -252,25 +289,29 @@ class LocalMotion(nn.Module):
         steps = t - 1
         if not 1 <= teacher_forced <= steps:
             raise ValueError(f"teacher_forced is {teacher_forced}, expected 1 to {steps} for clips of {t} frames.")
-        states, actions = self.recognise(foregrounds, moved_foregrounds, temperature)
+        seen = self.see(foregrounds, moved_foregrounds, shifts, masks)
+        foregrounds = seen.foregrounds
+        states, actions = self.recognise(seen, temperature, quantised)
         codes = actions.code.unflatten(0, (b, steps))
 
-        seen = self.compress(states[:, :teacher_forced].flatten(0, 1)).unflatten(0, (b, teacher_forced))
+        known = self.compress(states[:, :teacher_forced].flatten(0, 1)).unflatten(0, (b, teacher_forced))
         memory = self.dynamics.initial(b)
         # as released, norms have the statistics of every step in training
         together = self.settings.bn_over_time or not self.training
         if together:
-            outputs, memory = self.dynamics.along(memory, seen, codes[:, :teacher_forced], shifts[:, :teacher_forced])
+            outputs, memory = self.dynamics.along(memory, known, codes[:, :teacher_forced], shifts[:, :teacher_forced])
         else:
             single = []
             for step in range(teacher_forced):
-                output, memory = self.dynamics(memory, seen[:, step], codes[:, step], shifts[:, step])
+                output, memory = self.dynamics(memory, known[:, step], codes[:, step], shifts[:, step])
                 single.append(output)
             outputs = torch.stack(single, dim=1)
         # what does not depend on what was drawn before is drawn at once
-        agents = with_masks(foregrounds, masks) if self.decoder.carries else None
-        way = shifts.cumsum(dim=1)
-        carried = None if agents is None else carried_along(agents, way, shifts, teacher_forced)
+        agents = with_masks(foregrounds, seen.masks) if self.decoder.carries else None
+        # in a window, which goes with the agent, it stands still
+        steered = shifts if self.view.whole else torch.zeros_like(shifts)
+        way = steered.cumsum(dim=1)
+        carried = None if agents is None else carried_along(agents, way, steered, teacher_forced)
         first = self.decoder(outputs.flatten(0, 1), carried)
         parts = [[x.unflatten(0, (b, teacher_forced)) for x in first]]
         last, last_mask = parts[0][0][:, -1], parts[0][-1][:, -1]
@@ -280,7 +321,7 @@ class LocalMotion(nn.Module):
             seen_again.append(now)
             output, memory = self.dynamics(memory, self.compress(now), codes[:, step], shifts[:, step])
             if agents is not None:
-                carried = carry(agents[:, 0], way[:, step], torch.cat([last, last_mask], dim=1), shifts[:, step])
+                carried = carry(agents[:, 0], way[:, step], torch.cat([last, last_mask], dim=1), steered[:, step])
             drawn = self.decoder(output, carried)
             parts.append([x[:, None] for x in drawn])
             last, last_mask = drawn.full, drawn.mask
@@ -292,16 +333,36 @@ class LocalMotion(nn.Module):
             drawn_states = torch.cat([found[:, :-1], *(x[:, None] for x in seen_again), found[:, -1:]], dim=1)
         else:
             drawn_states = self.encoder(drawn.full.flatten(0, 1))[0].unflatten(0, (b, steps))
-        return LocalMotionOutput(states, actions, drawn, drawn_states)
+        return LocalMotionOutput(seen, states, actions, drawn, drawn_states)
 
-    def recognise(
-        self, foregrounds: Tensor, moved_foregrounds: Tensor, temperature: float = 1.0
-    ) -> tuple[Tensor, Actions]:
+    def see(self, foregrounds: Tensor, moved_foregrounds: Tensor, shifts: Tensor, masks: Tensor | None = None) -> Seen:
+        """What these networks see of clips; see :meth:`forward`.
+
+        Raises:
+            ValueError: without masks, where a window follows them.
+        """
+        ways = torch.cat([torch.zeros_like(shifts[:, :1]), shifts.cumsum(dim=1)], dim=1)
+        if self.view.whole:
+            return Seen(foregrounds, moved_foregrounds, masks, self.view.corners(ways[:, 0], ways))
+        if masks is None:
+            raise ValueError("A window follows the agent by the mask of its first frame, and there are no masks.")
+        corners = self.view.corners(self.view.centres(masks[:, 0]), ways)
+        seen = self.view.cut(foregrounds, corners)
+        # moved by whole pixels, as the window is: a foreground between pixels is blurred, which is no local action
+        return Seen(seen, seen[:, :-1], self.view.cut(masks, corners), corners)
+
+    def whole(self, found: LocalMotionOutput) -> tuple[Tensor, Tensor]:
+        """What was drawn of frames 1.. as whole frames: foregrounds ``[b, t - 1, 3, h, w]`` and their masks."""
+        corners = found.seen.corners[:, 1:]
+        return self.view.paste(found.drawn.full, corners), self.view.paste(found.drawn.mask, corners)
+
+    def recognise(self, seen: Seen, temperature: float = 1.0, quantised: float = 1.0) -> tuple[Tensor, Actions]:
         """States ``[b, t, S, h / 8, w / 8]`` of foregrounds, and the actions between them; see :meth:`forward`."""
+        foregrounds = seen.foregrounds
         states, attention = (x.unflatten(0, foregrounds.shape[:2]) for x in self.encoder(foregrounds.flatten(0, 1)))
         attended = (states * attention)[:, 1:].flatten(0, 1)
-        moved_states, moved_attention = self.encoder(moved_foregrounds.flatten(0, 1))
-        return states, self.actions(moved_states * moved_attention, attended, temperature)
+        moved_states, moved_attention = self.encoder(seen.moved_foregrounds.flatten(0, 1))
+        return states, self.actions(moved_states * moved_attention, attended, temperature, quantised)
 
     def step(
         self, memory: DynamicsState, foreground: Tensor, code: Tensor, shift: Tensor, carried: Carried | None = None
@@ -310,7 +371,7 @@ class LocalMotion(nn.Module):
 
         Args:
             memory: of the step before.
-            foreground: ``[n, 3, h, w]`` now: the real one at first, then what the step before drew.
+            foreground: ``[n, 3, h, w]`` as it is seen now: the real one at first, then what the step before drew.
             code: ``[n, d]``.
             shift: ``[n, 2]`` in half extents.
             carried: for a decoder that carries.

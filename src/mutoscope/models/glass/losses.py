@@ -108,14 +108,21 @@ def global_motion_losses(
 
 
 def local_motion_losses(
-    drawn: LocalMotionOutput, found: GlobalMotionOutput, weights: LocalMotionWeights, features: FrozenFeatures | None
+    drawn: LocalMotionOutput, weights: LocalMotionWeights, features: FrozenFeatures | None
 ) -> dict[str, Tensor]:
-    """The six losses of local motion analysis by name, unweighted; nothing flows back into ``found``."""
-    foregrounds = found.foregrounds.detach()
+    """The six losses of local motion analysis by name, unweighted, where it sees; nothing flows back into what it saw.
+
+    Raises:
+        ValueError: if it saw no masks.
+    """
+    seen = drawn.seen
+    if seen.masks is None:
+        raise ValueError("Drawn masks are compared with those of global motion analysis, and there are none.")
+    foregrounds = seen.foregrounds.detach()
     target = foregrounds[:, 1:]
     full = drawn.drawn.full
     update = update_weights(foregrounds, full)
-    residual = residual_weights(foregrounds, found.moved_foregrounds, full)
+    residual = residual_weights(foregrounds, seen.moved_foregrounds, full)
     scales = (drawn.drawn.full, drawn.drawn.half, drawn.drawn.quarter)
     sums: dict[str, list[Tensor]] = {"recu": [], "recs": [], "vgg": []}
     for fake in scales:
@@ -129,7 +136,7 @@ def local_motion_losses(
     return losses | {
         "cycle": F.l1_loss(drawn.drawn_states, drawn.states[:, 1:].detach()),
         "vq": drawn.actions.loss,
-        "mask": F.l1_loss(drawn.drawn.mask, found.masks[:, 1:].detach()),
+        "mask": F.l1_loss(drawn.drawn.mask, seen.masks[:, 1:].detach()),
     }
 
 

@@ -74,6 +74,8 @@ class Glass(Drawing):
         length: frames of a clip that are used; clips are loaded at the dataset's length.
         teacher_forced: steps that see the real foreground; later ones see what was drawn.
         temperature: of the Gumbel-softmax variant.
+        quantised: ours, not the paper's: how much of what the recurrent network is told of an action is the nearest
+            code, 0 to 1; the rest is the direction that was found. Always all by default. Of the vector quantiser only.
         pretraining: iterations of global motion analysis alone.
         decay_untrained: let the weight decay shrink local motion analysis during pretraining as released, where its
             losses were multiplied by 0 and Adam saw nothing else; it starts from nearly nothing then.
@@ -112,6 +114,7 @@ class Glass(Drawing):
         length: LinearSchedule = LinearSchedule(6, 12, 50_000, 30_000),
         teacher_forced: LinearSchedule = LinearSchedule(5, 1, 0, 25_000),
         temperature: LinearSchedule = LinearSchedule(1.0, 0.4, 3_000, 30_000),
+        quantised: LinearSchedule = LinearSchedule(1.0, 1.0, 0, 1),
         pretraining: int = 3_000,
         decay_untrained: bool = False,
         restart_codes: int | None = None,
@@ -139,7 +142,12 @@ class Glass(Drawing):
             )
         self.network = GlassNetwork(Settings(global_motion, local_motion), info.need_frame_size())
         self.global_weights, self.local_weights = global_weights, local_weights
+        if not all(0 <= share <= 1 for share in (quantised.start, quantised.end)):
+            raise ValueError(
+                f"quantised goes from {quantised.start:g} to {quantised.end:g}, expected shares between 0 and 1."
+            )
         self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
+        self.quantised = quantised
         self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
         self.restarts: CodeRestarts | None = None
         if restart_codes is not None:
@@ -242,8 +250,9 @@ class Glass(Drawing):
         assert part.found is not None
         steps = part.frames.shape[1] - 1
         teacher_forced = min(self.teacher_forced.whole_at(self.iterations), steps)
-        drawn = self.network.draw(part.found, teacher_forced, self.temperature.at(self.iterations))
-        losses = local_motion_losses(drawn, part.found, self.local_weights, self.features)
+        at = self.iterations
+        drawn = self.network.draw(part.found, teacher_forced, self.temperature.at(at), self.quantised.at(at))
+        losses = local_motion_losses(drawn, self.local_weights, self.features)
         self._note(losses)
         self.latest["health/actions_used"] = self._perplexity(drawn)
         part.drawn = drawn.actions

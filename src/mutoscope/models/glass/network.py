@@ -36,7 +36,9 @@ class GlassNetwork(nn.Module):
         self.global_motion = GlobalMotion(settings.global_motion)
         self.local_motion = LocalMotion(settings.local_motion, frame_size)
 
-    def draw(self, found: GlobalMotionOutput, teacher_forced: int, temperature: float = 1.0) -> LocalMotionOutput:
+    def draw(
+        self, found: GlobalMotionOutput, teacher_forced: int, temperature: float = 1.0, quantised: float = 1.0
+    ) -> LocalMotionOutput:
         """What local motion analysis makes of what global motion analysis found, cut off from it."""
         return self.local_motion(
             found.foregrounds.detach(),
@@ -45,6 +47,7 @@ class GlassNetwork(nn.Module):
             teacher_forced,
             temperature,
             found.masks.detach(),
+            quantised,
         )
 
     def forward(self, frames: Tensor, teacher_forced: int) -> tuple[GlobalMotionOutput, LocalMotionOutput]:
@@ -52,8 +55,7 @@ class GlassNetwork(nn.Module):
         found = self.global_motion(frames)
         return found, self.draw(found, teacher_forced)
 
-
-def generated(found: GlobalMotionOutput, drawn: LocalMotionOutput) -> Tensor:
-    """Frames 1.. ``[b, t - 1, 3, h, w]``: drawn foregrounds over the first background, panned."""
-    backgrounds = panned(found.backgrounds[:, 0], found.background_shifts)
-    return compose(drawn.drawn.full, drawn.drawn.mask, backgrounds)
+    def generated(self, found: GlobalMotionOutput, drawn: LocalMotionOutput) -> Tensor:
+        """Frames 1.. ``[b, t - 1, 3, h, w]``: drawn foregrounds over the first background, panned."""
+        backgrounds = panned(found.backgrounds[:, 0], found.background_shifts)
+        return compose(*self.local_motion.whole(drawn), backgrounds)

@@ -246,7 +246,7 @@ def dynamics_settings(state: Shapes, at: str = "local_motion.dynamics.") -> Dyna
 
 def decoder_settings(state: Shapes, at: str = "local_motion.decoder.") -> DecoderSettings:
     quarter, half, full = (_shape(state, f"{at}{part}_head.weight") for part in ("quarter", "half", "full"))
-    return DecoderSettings(quarter[1], half[1], full[1], carry=full[0] > 4)
+    return DecoderSettings(quarter[1], half[1], full[1])
 
 
 def settings_from(state: Shapes) -> tuple[Settings, tuple[int, int]]:

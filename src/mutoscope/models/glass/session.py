@@ -43,15 +43,17 @@ class Moment:
 
     Args:
         memory: of the recurrent network.
-        first: ``[n, 4, h, w]`` foreground and mask of the picture it began with.
-        foreground: ``[n, 3, h, w]`` the real one at first, then what was drawn.
-        mask: ``[n, 1, h, w]``.
+        centre: ``[n, 2]`` pixels, where the agent was at first.
+        first: ``[n, 4, h, w]`` foreground and mask of the picture it began with, as local motion analysis sees them.
+        foreground: ``[n, 3, h, w]`` the real one at first, then what was drawn, as it is seen.
+        mask: ``[n, 1, h, w]``, as it is seen.
         background: ``[n, 3, h, w]`` what lies behind the agent in the picture it began with.
         way, pan: ``[n, 2]`` sums of all shifts of agent and background so far, half extents.
         frame: ``[n, 3, h, w]`` uint8.
     """
 
     memory: DynamicsState
+    centre: Tensor
     first: Tensor
     foreground: Tensor
     mask: Tensor
@@ -88,9 +90,10 @@ class Session:
         background = network.global_motion.backgrounds_of(frames, masks)[:, 0]
         memory = network.local_motion.dynamics.initial(len(images))
         still = torch.zeros(len(images), 2, device=images.device)
-        foreground, mask = (masks * frames)[:, 0], masks[:, 0]
-        first = torch.cat([foreground, mask], dim=1)
-        self._now = Moment(memory, first, foreground, mask, background, still, still, images)
+        view = network.local_motion.view
+        centre = view.centres(masks[:, 0])
+        first = view.cut(torch.cat([masks * frames, masks], dim=2), view.corners(centre, still[:, None]))[:, 0]
+        self._now = Moment(memory, centre, first, first[:, :3], first[:, 3:], background, still, still, images)
         self._past: list[Moment] = []
 
     @property
@@ -106,7 +109,7 @@ class Session:
     @property
     def mask(self) -> Tensor:
         """``[n, 1, h, w]`` where the agent is now."""
-        return self._now.mask
+        return self._placed(self._now.mask, self._now)
 
     @property
     def background(self) -> Tensor:
@@ -116,7 +119,7 @@ class Session:
     @property
     def agent(self) -> Tensor:
         """``[n, 3, h, w]`` uint8 the agent now, on black."""
-        return on_black(self._now.foreground, self._now.mask)
+        return on_black(self._placed(self._now.foreground, self._now), self.mask)
 
     def step(self, dx: float, dy: float, action: int, camera: tuple[float, float] = (0.0, 0.0)) -> Tensor:
         """The next frame, uint8, shaped as the picture was.
@@ -161,14 +164,23 @@ class Session:
         way = now.way + shift
         carried = None
         if local.decoder.carries:
-            carried = carry(now.first, way, torch.cat([now.foreground, now.mask], dim=1), shift)
+            # a window goes with the agent, which stands still in it
+            still = torch.zeros_like(shift)
+            goes = (way, shift) if local.view.whole else (still, still)
+            carried = carry(now.first, goes[0], torch.cat([now.foreground, now.mask], dim=1), goes[1])
         foreground, mask, memory = local.step(now.memory, now.foreground, code, shift, carried)
         pan = now.pan + from_pixels(camera, size)
         behind = translate(now.background, pan, outside="border", interpolation="nearest")
-        frame = to_bytes(compose(foreground, mask, behind))
+        then = replace(now, memory=memory, foreground=foreground, mask=mask, way=way, pan=pan)
+        frame = to_bytes(compose(self._placed(foreground, then), self._placed(mask, then), behind))
         self._past.append(now)
-        self._now = Moment(memory, now.first, foreground, mask, now.background, way, pan, frame)
+        self._now = replace(then, frame=frame)
         return frame
+
+    def _placed(self, picture: Tensor, moment: Moment) -> Tensor:
+        """What local motion analysis sees at a moment, ``[n, c, ...]``, as part of a whole frame."""
+        view = self.network.local_motion.view
+        return view.paste(picture[:, None], view.corners(moment.centre, moment.way[:, None]))[:, 0]
 
     def undo(self, steps: int = 1) -> Tensor:
         """Back to an earlier frame, which is returned.

@@ -1,0 +1,66 @@
+"""What local motion analysis sees of a frame: all of it, or a window that follows the agent (ours, not the paper's)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class View:
+    """A window of fixed size around the agent, moved with it by whole pixels; or the whole frame.
+
+    In a window the agent stands still, so that what changes there is local motion alone, and the networks need not
+    look at what is far from it. What reaches beyond the window is not seen, nor drawn.
+
+    Args:
+        frame_size: height and width.
+        window: height and width; the whole frame unless given.
+    """
+
+    def __init__(self, frame_size: tuple[int, int], window: tuple[int, int] | None = None) -> None:
+        self.frame_size, self.size = frame_size, window or frame_size
+        self.whole = window is None
+
+    def centres(self, masks: Tensor) -> Tensor:
+        """``[n, 1, h, w] -> [n, 2]``: where the agents are, pixels from left and top; the middle without."""
+        weights = (masks[:, 0] - 0.5).relu() + 1e-6
+        total = weights.sum((1, 2))
+        height, width = self.frame_size
+        columns = torch.arange(width, device=masks.device, dtype=weights.dtype)
+        rows = torch.arange(height, device=masks.device, dtype=weights.dtype)
+        return torch.stack([(weights.sum(1) * columns).sum(1), (weights.sum(2) * rows).sum(1)], dim=1) / total[:, None]
+
+    def corners(self, centres: Tensor, ways: Tensor) -> Tensor:
+        """Where the windows begin, ``[b, t, 2]`` int64 pixels from left and top.
+
+        Args:
+            centres: ``[b, 2]`` of the agents at first.
+            ways: ``[b, t, 2]`` which they have gone since, half extents.
+        """
+        if self.whole:
+            return torch.zeros_like(ways, dtype=torch.int64)
+        extent = ways.new_tensor([self.frame_size[1], self.frame_size[0]])
+        size = ways.new_tensor([self.size[1], self.size[0]])
+        corners = (centres[:, None] + ways * extent / 2 - (size - 1) / 2 + 0.5).floor()
+        # beyond these it holds nothing anyway
+        return torch.minimum(torch.maximum(corners, -size), extent).to(torch.int64)
+
+    def cut(self, pictures: Tensor, corners: Tensor) -> Tensor:
+        """``[b, t, c, h, w]`` of whole frames as seen through windows; nothing, 0, is beyond the frame."""
+        return pictures if self.whole else _crop(pictures, corners, self.size)
+
+    def paste(self, pictures: Tensor, corners: Tensor) -> Tensor:
+        """``[b, t, c, ...]`` of windows as parts of whole frames, that hold nothing, 0, elsewhere."""
+        return pictures if self.whole else _crop(pictures, -corners, self.frame_size)
+
+
+def _crop(pictures: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = pictures.shape[-2:]
+    rows = _within(corners[..., 1], size[0], height)[:, :, None, :, None]
+    columns = _within(corners[..., 0], size[1], width)[:, :, None, None, :]
+    # one row and one column of nothing, for all that lies outside
+    return F.pad(pictures, (0, 1, 0, 1)).take_along_dim(rows, dim=3).take_along_dim(columns, dim=4)
+
+
+def _within(start: Tensor, length: int, extent: int) -> Tensor:
+    places = start[..., None] + torch.arange(length, device=start.device)
+    return places.masked_fill((places < 0) | (places >= extent), extent)
