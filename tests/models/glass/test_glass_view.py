@@ -76,6 +76,20 @@ def test_without_an_agent_a_window_lies_in_the_middle() -> None:
     assert whole.cut(pictures, whole.corners(torch.zeros(1, 2), torch.zeros(1, 2, 2))) is pictures
 
 
+def test_an_agent_whose_shifts_are_wrong_is_found_beside_them() -> None:
+    places = [(10, 8), (13, 8), (13, 4), (5, 12)]
+    foregrounds, masks = agents(places)
+    # limbs that move do not lead astray
+    masks[:, 2, :, 6:8, 19:21] = 1
+    view, found = View(FRAME, WINDOW), torch.cat([foregrounds, masks], dim=2)
+    right = torch.tensor([[[x - 5, y - 5] for x, y in places]])
+    wrong = right + torch.tensor([[[0, 0], [2, -3], [-1, 1], [3, 0]]])
+    assert torch.equal(view.settled(found, wrong), right)
+    # where nothing is, nothing is better
+    nobody = torch.zeros_like(found)
+    assert torch.equal(view.settled(nobody, wrong), wrong)
+
+
 @pytest.mark.parametrize("carry", [False, True])
 @pytest.mark.parametrize("teacher_forced", [1, 3])
 def test_an_agent_elsewhere_is_drawn_elsewhere_and_not_otherwise(carry: bool, teacher_forced: int) -> None:

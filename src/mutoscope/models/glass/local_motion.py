@@ -207,7 +207,7 @@ class Seen:
         moved_foregrounds: ``[b, t - 1, 3, h, w]``, all but the last moved by their shifts; with the window, if there
             is one.
         masks: ``[b, t, 1, h, w]``, where there are any.
-        corners: ``[b, t, 2]`` int64, where in the frames that is: pixels from left and top.
+        corners: ``[b, t, 2]`` int64, where in the frames that is by the shifts: pixels from left and top.
     """
 
     foregrounds: Tensor
@@ -347,9 +347,10 @@ class LocalMotion(nn.Module):
         if masks is None:
             raise ValueError("A window follows the agent by the mask of its first frame, and there are no masks.")
         corners = self.view.corners(self.view.centres(masks[:, 0]), ways)
-        seen = self.view.cut(foregrounds, corners)
+        agents = torch.cat([foregrounds, masks], dim=2)
+        seen = self.view.cut(agents, self.view.settled(agents, corners))
         # moved by whole pixels, as the window is: a foreground between pixels is blurred, which is no local action
-        return Seen(seen, seen[:, :-1], self.view.cut(masks, corners), corners)
+        return Seen(seen[:, :, :3], seen[:, :-1, :3], seen[:, :, 3:], corners)
 
     def whole(self, found: LocalMotionOutput) -> tuple[Tensor, Tensor]:
         """What was drawn of frames 1.. as whole frames: foregrounds ``[b, t - 1, 3, h, w]`` and their masks."""

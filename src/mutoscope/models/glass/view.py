@@ -4,6 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+#: pixels up, down and aside within which an agent is looked for
+SEARCHED = 3
+#: what a pixel costs, squared, against the mean difference of pictures: of places that are equally good, the nearest
+_NEAREST = 1e-4
+
 
 class View:
     """A window of fixed size around the agent, moved with it by whole pixels; or the whole frame.
@@ -43,6 +48,26 @@ class View:
         corners = (centres[:, None] + ways * extent / 2 - (size - 1) / 2 + 0.5).floor()
         # beyond these it holds nothing anyway
         return torch.minimum(torch.maximum(corners, -size), extent).to(torch.int64)
+
+    def settled(self, agents: Tensor, corners: Tensor) -> Tensor:
+        """Corners at which the agent lies as it lies in its first window: a few pixels beside those given.
+
+        Shifts that were found are wrong by half a pixel and more, most of all where limbs move. A window that trembles
+        so would show little but its own trembling, and all local actions would be about that.
+
+        Args:
+            agents: ``[b, t, c, h, w]`` foregrounds and masks of frames that are known.
+            corners: ``[b, t, 2]`` by their shifts.
+        """
+        if self.whole:
+            return corners
+        around = _crop(agents, corners - SEARCHED, (self.size[0] + 2 * SEARCHED, self.size[1] + 2 * SEARCHED))
+        places = around.unfold(3, self.size[0], 1).unfold(4, self.size[1], 1)
+        first = self.cut(agents[:, :1], corners[:, :1])[:, :, :, None, None]
+        away = torch.arange(-SEARCHED, SEARCHED + 1, device=corners.device)
+        differences = (places - first).abs().mean((2, 5, 6)) + _NEAREST * (away[:, None].square() + away.square())
+        best = differences.flatten(2).argmin(2)
+        return corners + torch.stack([away[best % len(away)], away[best // len(away)]], dim=2)
 
     def cut(self, pictures: Tensor, corners: Tensor) -> Tensor:
         """``[b, t, c, h, w]`` of whole frames as seen through windows; nothing, 0, is beyond the frame."""
