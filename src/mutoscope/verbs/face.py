@@ -113,6 +113,8 @@ def evaluate(
     split: str = "val",
     samples_per_class: int = 100,
     controllability: int = 16,
+    foils: int = 64,
+    curve: bool = False,
     seed: int = 1234,
     seeds: Sequence[int] | None = None,
     accelerator: str = "auto",
@@ -131,6 +133,8 @@ def evaluate(
         split: ``val``, or ``test`` where the data have one.
         samples_per_class: that are generated and held against real clips.
         controllability: cases of every question whether the model does what is asked; 0 leaves them out.
+        foils: clips of the table of floors and foils at most, beside distances between sets of clips; 0 for no table.
+        curve: also tell how those distances depend on the number of clips.
         seed: of latents and of which real clips are drawn.
         seeds: of latents alone, several: rows of models are then means over them.
         accelerator: for models that are loaded here.
@@ -148,6 +152,7 @@ def evaluate(
         "split": split,
         "samples_per_class": samples_per_class,
         "controllability": controllability,
+        "clips": {"foils": foils, "curve": curve},
         "seed": seed,
         "seeds": None if seeds is None else list(seeds),
         "debug": strict,

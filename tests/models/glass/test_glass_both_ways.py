@@ -6,6 +6,7 @@ import pytest
 import torch
 from both_ways import PRESETS, Compose, look_through_tiny_networks, same_as_files
 
+import mutoscope as ms
 from mutoscope.cli.typed import typed_values
 from mutoscope.data.sampling import clips_of
 from mutoscope.kinds.video.generation import steerable
@@ -29,3 +30,11 @@ def test_distances_are_those_of_the_same_clips_as_files(
     assert [row.name for row in found.tables["sets"].rows] == ["autoregressive", "teacher_forced"]
     assert "clips.foils=4" in found.protocol["command"]
     same_as_files(compose, tmp_path, task.info.fps, clips.frames, fake)
+    # and from Python, with the same words
+    named = {word.partition("=")[0].rpartition(".")[2]: word.partition("=")[2] for word in PRESETS}
+    few = {"split": "val", "samples_per_class": 1, "controllability": 0, "accelerator": "cpu"}
+    again = ms.evaluate(checkpoint, metrics=named, foils=4, curve=True, **few)  # type: ignore[arg-type]
+    assert [row.values for row in again.tables["sets"].rows] == [row.values for row in found.tables["sets"].rows]
+    assert "counts" in again.tables
+    assert "counts" not in found.tables
+    assert "foils" not in ms.evaluate(checkpoint, metrics=named, foils=0, **few).tables  # type: ignore[arg-type]
