@@ -10,7 +10,7 @@ import mutoscope
 from mutoscope.config.nodes import check_counts
 from mutoscope.config.static import check_pair_statically, check_statically
 from mutoscope.data.folders import WANTED, existing_folder
-from mutoscope.formats.missing import require_checkpoint
+from mutoscope.formats.missing import require_checkpoint, require_halves
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.runtime.errors import ConfigError
 
@@ -68,6 +68,8 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
     model = config.get("model")
     if verb == "train" and isinstance(model, Mapping) and isinstance(dataset, Mapping):
         check_pair_statically(model, dataset)
+        if config.get("ckpt") is None:
+            require_halves(model)
         try:
             _check_conditions(model, list(_places(typed or {})))
         except MissingWeightsError as missing:

@@ -18,6 +18,7 @@ from mutoscope.config.nodes import build
 from mutoscope.config.training import TrainConfig
 from mutoscope.formats.about import About
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint
+from mutoscope.formats.missing import require_halves
 from mutoscope.formats.weights import fetching
 from mutoscope.kinds.fitting import check_measures
 from mutoscope.models.base import IterationModule
@@ -108,6 +109,8 @@ class _Start:
 
 def _train(run: TrainConfig, run_dir: Path, account: Account) -> float | None:
     start = _start_of(run, run_dir)
+    if start is None:
+        require_halves(run.model)
     if run.note:
         say(run.note)
     say(f"Run directory: {account.run_dir}.")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mutoscope.cli.early import check_early
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.checkpoints import CheckpointError, read_checkpoint
 from mutoscope.runtime.errors import ConfigError
@@ -79,7 +80,7 @@ def test_halves_of_whole_runs_can_be_put_together(small: Compose, trained_glass:
             ("model.start_from.global_motion={half}", "model.global_motion.mask.stem=5"),
             r"is \[4, 3, 3, 3\], but \[5, 3",
         ),
-        (("model.start_from.global_motion=/nowhere",), "nowhere"),
+        (("model.start_from.global_motion=/nowhere",), r"no model at /nowhere, which model\.start_from\.global_motion"),
     ],
 )
 def test_halves_that_do_not_fit_are_said(
@@ -87,6 +88,15 @@ def test_halves_that_do_not_fit_are_said(
 ) -> None:
     with pytest.raises((ValueError, CheckpointError), match=message):
         train(small(*QUIET, *(word.format(half=half) for word in words)), tmp_path / "run")
+
+
+def test_a_half_that_is_not_there_is_told_before_anything_is_imported(small: Compose, half: Path) -> None:
+    gone = "model.start_from.local_motion=/nowhere"
+    with pytest.raises(CheckpointError, match=r"no model at /nowhere, which model\.start_from\.local_motion names"):
+        check_early(small(*QUIET, gone), "train")
+    # a run that goes on has it already
+    check_early(small(*QUIET, gone, "ckpt=last"), "train")
+    check_early(small(*QUIET, f"model.start_from.global_motion={half}"), "train")
 
 
 def test_parts_that_do_not_exist_are_said(compose: Compose, trained_glass: Path, tmp_path: Path) -> None:
