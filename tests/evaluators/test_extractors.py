@@ -3,6 +3,7 @@
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import torch.nn.functional as F
 from random_weights import i3d_file, inception_file
 from torch import Tensor, nn
 
+from mutoscope.evaluators import extractors
 from mutoscope.evaluators import i3d as i3d_module
-from mutoscope.evaluators.distances import FID, FVD, KID
-from mutoscope.evaluators.extractors import Extractor, i3d_extractor, inception_extractor
+from mutoscope.evaluators.distances import FID, FVD, KID, ContentDebiasedFVD
+from mutoscope.evaluators.extractors import Extractor, i3d_extractor, inception_extractor, videomae_extractor
 from mutoscope.evaluators.i3d import I3D
 from mutoscope.evaluators.inception_v3 import resize_as_tensorflow1
+from mutoscope.evaluators.videomae import VideoMAE
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import DamagedFileError
 from mutoscope.formats.weights import MissingWeightsError
@@ -113,6 +116,53 @@ def test_fvd_is_that_of_cd_fvd_from_end_to_end(i3d: Path) -> None:
     assert wanted > 1
     with pytest.warns(MetricWarning, match="biased upward"):
         assert float(metric.compute()) == pytest.approx(float(wanted), rel=1e-4)
+
+
+@pytest.fixture
+def videomae(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A narrow VideoMAE in its publisher's form; the published one has a thousand million parameters."""
+    narrow = partial(VideoMAE, width=64, depth=2, heads=4, hidden=96)
+    monkeypatch.setattr(extractors, "VideoMAE", narrow)
+    generator = torch.Generator().manual_seed(3)
+    state = {name: torch.randn(x.shape, generator=generator) / 8 for name, x in narrow().state_dict().items()}
+    state |= {"head.weight": torch.zeros(174, 64), "head.bias": torch.zeros(174)}
+    torch.save({"module": state, "epoch": torch.tensor(30)}, tmp_path / "videomae.pth")
+    return tmp_path / "videomae.pth"
+
+
+def test_content_debiased_fvd_is_that_of_cd_fvd(videomae: Path) -> None:
+    """Its network, preprocessing, moments and matrix root, on the same weights."""
+    module = pytest.importorskip("cdfvd.third_party.VideoMAEv2.videomaev2_finetune", reason="cd-fvd is not installed")
+    fvd = pytest.importorskip("cdfvd.fvd")
+    metric_utils = pytest.importorskip("cdfvd.utils.metric_utils")
+    sizes = {"embed_dim": 64, "depth": 2, "num_heads": 4, "mlp_ratio": 1.5, "num_classes": 174}
+    published = {"img_size": 224, "patch_size": 14, "all_frames": 16, "tubelet_size": 2, "use_mean_pooling": True}
+    norm = partial(nn.LayerNorm, eps=1e-6)
+    network = module.VisionTransformer(**sizes, **published, qkv_bias=True, norm_layer=norm, init_values=0.0)
+    network.load_state_dict(torch.load(videomae, weights_only=True)["module"])
+    sides = clips(4, 17, 64, 48), clips(3, 17, 64, 48, seed=1) // 2
+    metric, stats = ContentDebiasedFVD(weights=str(videomae)), []
+    for name, frames in zip(("real", "fake"), sides, strict=True):
+        metric.update(**{f"{name}_frames": frames})
+        found = metric_utils.FeatureStats(capture_all=True, capture_mean_cov=True)
+        seen = frames[:, :16].permute(0, 1, 3, 4, 2).numpy()
+        stats.append(fvd.get_videomae_features(found, network.eval(), seen, device="cpu"))
+        close(videomae_extractor(videomae).features(frames)[0], torch.from_numpy(found.get_all()))
+    wanted = fvd.cdfvd.compute_fvd_from_stats(None, stats[1], stats[0])
+    assert wanted > 0.01
+    with pytest.warns(MetricWarning, match="biased upward"):
+        assert float(metric.compute()) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_videomae_says_what_it_is_not(videomae: Path, i3d: Path) -> None:
+    with pytest.raises(ValueError, match=r"no weights of VideoMAE V2's ViT-g: 'patch_embed.proj.weight'"):
+        videomae_extractor(i3d)
+    with pytest.raises(TooFewSamplesError, match="16 frames, one in 2, for which clips of 31 frames"):
+        videomae_extractor(videomae, stride=2).features(clips(1, 20, 32, 32))
+    with pytest.raises(ValueError, match="clips of 8 frames of 224x224, expected 16"):
+        extractors.VideoMAE()(torch.zeros(1, 3, 8, 224, 224))
+    with pytest.raises(MissingWeightsError, match=r"vit_g_hybrid_pt_1200e_ssv2_ft\.pth"):
+        videomae_extractor()
 
 
 def test_fid_is_that_of_pytorch_fid_from_features_on(inception: Path) -> None:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from mutoscope.evaluators import i3d, inception_v3
+from mutoscope.evaluators import i3d, inception_v3, videomae
 from mutoscope.evaluators.i3d import I3D, from_torchscript
 from mutoscope.evaluators.inception_v3 import InceptionV3, resize_as_tensorflow1
 from mutoscope.evaluators.smoke import SMOKE, drawn_weights, smoke_digest
+from mutoscope.evaluators.videomae import VideoMAE
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.formats.weights import find_weights
@@ -269,6 +270,48 @@ def _i3d(state: Mapping[str, Tensor], eps: float, frames: int | None, stride: in
     view = View("bilinear, not antialiased, 224x224", "x / 127.5 - 1", frames, stride)
     network = _filled(I3D(eps), state, "I3D")
     return Extractor(_fused(network), prepare, view, "clip", I3D.num_features, I3D.num_features, digest)
+
+
+def videomae_extractor(weights: str | Path | None = None, stride: int = 1) -> Extractor:
+    """VideoMAE V2's ViT-g, clip by clip: 16 frames from the first one on; features are its pooled 1408 numbers.
+
+    Args:
+        weights: a file with its state dictionary; ``None`` looks where published weights lie; ``smoke`` draws them.
+        stride: from one frame to the next.
+
+    Raises:
+        MissingWeightsError: if there is no such file.
+        ValueError: for weights of something else, or no stride.
+    """
+    if stride < 1:
+        raise ValueError(f"stride is {stride}, expected at least 1.")
+    if weights == SMOKE:
+        state = drawn_weights(VideoMAE)
+        return _shared(("videomae", SMOKE, stride), lambda: _videomae(state, stride, smoke_digest(state)))
+    path = find_weights("videomae_v2_giant_ssv2", weights)
+
+    def read() -> Extractor:
+        found = read_plain(path)
+        for inner in ("model", "module"):
+            if isinstance(found, Mapping) and isinstance(found.get(inner), Mapping):
+                found = found[inner]
+        # of the classifier that was trained on it
+        state = {key: x.float() for key, x in named_tensors(found, f"{path}").items() if not key.startswith("head.")}
+        return _videomae(state, stride, state_hash(state))
+
+    return _shared(("videomae", path, stride), read)
+
+
+def _videomae(state: Mapping[str, Tensor], stride: int, digest: str) -> Extractor:
+    size = (videomae.SIDE, videomae.SIDE)
+
+    def prepare(images: Tensor) -> Tensor:
+        return F.interpolate(images.float() / 255, size, mode="bilinear", align_corners=False)
+
+    view = View("bilinear, not antialiased, 224x224", "x / 255", videomae.FRAMES, stride)
+    network = _filled(VideoMAE(), state, "VideoMAE V2's ViT-g")
+    features = int(network.num_features)  # type: ignore[arg-type]
+    return Extractor(network, prepare, view, "clip", features, features, digest)
 
 
 def _filled(network: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:

@@ -140,5 +140,14 @@ MANIFEST = {
             ("any FVD with weights=<file>",),
             note="DeepMind's first release, not the network of TensorFlow Hub that published FVDs use",
         ),
+        Published(
+            "videomae_v2_giant_ssv2",
+            "vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+            "https://pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com/internvideo/videomaev2/"
+            "vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+            "not stated by its publisher (VideoMAE V2, MIT code); its data, Something-Something V2, is for research",
+            ("standard/cd_fvd2048_16f", "standard/cd_fvd_16f"),
+            note="a thousand million parameters: some 4 GB on disk and in memory, and minutes for a clip without a GPU",
+        ),
     )
 }

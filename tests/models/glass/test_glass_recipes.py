@@ -52,7 +52,15 @@ def flat(node: Mapping[str, Any], place: str = "") -> dict[str, Any]:
 
 
 def test_rows_of_the_tables_are_the_whole_model_and_one_change(compose: Compose) -> None:
-    assert set(EXPERIMENTS) == {*DIFFERENT, *DATA, "glass_global", "glass_200k", "glass_own_videos", "glass_local_hour"}
+    assert set(EXPERIMENTS) == {
+        *DIFFERENT,
+        *DATA,
+        "glass_global",
+        "glass_200k",
+        "glass_own_videos",
+        "glass_local_hour",
+        "glass_global_minutes",
+    }
     configs = {name: compose(f"experiment={name}") for name in EXPERIMENTS}
     for name, (whole, changes) in DIFFERENT.items():
         ours, theirs = flat(configs[name]["model"]), flat(configs[whole]["model"])

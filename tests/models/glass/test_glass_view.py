@@ -111,6 +111,19 @@ def test_an_agent_elsewhere_is_drawn_elsewhere_and_not_otherwise(carry: bool, te
     torch.testing.assert_close(drawn[1], drawn[0].roll((by[1], by[0]), dims=(-2, -1)), atol=1e-5, rtol=0)
 
 
+def test_colours_change_places_and_signs_in_training_alone() -> None:
+    network = LocalMotion(replace(SETTINGS, recoloured=True, window=None), FRAME)
+    foregrounds = torch.rand(64, 2, 3, *FRAME) + torch.tensor([0.0, 1, 2])[:, None, None]
+    moved, shifts = foregrounds[:, 1:], torch.zeros(64, 1, 2)
+    seen = network.train().see(foregrounds, moved, shifts)
+    assert torch.equal(seen.moved_foregrounds, seen.foregrounds[:, 1:])
+    # every clip has its own three colours, in one order throughout
+    torch.testing.assert_close(seen.foregrounds.abs().sort(dim=2).values, foregrounds.sort(dim=2).values)
+    kinds = {tuple(colour.round().int().tolist()) for colour in (2 * seen.foregrounds).mean((1, 3, 4))}
+    assert len(kinds) > 20
+    assert torch.equal(network.eval().see(foregrounds, moved, shifts).foregrounds, foregrounds)
+
+
 def test_windows_that_cannot_be_are_told() -> None:
     with pytest.raises(ValueError, match=r"local_motion.window are multiples of 16, found 20x16"):
         LocalMotion(replace(SETTINGS, window=(20, 16)), FRAME)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mutoscope.models.glass.actions import ActionNetwork, Actions, ActionSettings
 from mutoscope.models.glass.decoder import (
@@ -188,6 +189,8 @@ class LocalMotionSettings:
             its own. Trained models draw the same either way.
         window: ours, not the paper's: height and width of a window that follows the agent, which is all that these
             networks see and draw; see :class:`~mutoscope.models.glass.view.View`. The whole frame by default.
+        recoloured: ours, not the paper's: in training, let colours of every clip change places and signs at random, so
+            that an action cannot be told by who makes it.
     """
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
@@ -196,6 +199,7 @@ class LocalMotionSettings:
     decoder: DecoderSettings = field(default_factory=DecoderSettings)
     bn_over_time: bool = False
     window: tuple[int, int] | None = None
+    recoloured: bool = False
 
 
 @dataclass(frozen=True)
@@ -341,6 +345,11 @@ class LocalMotion(nn.Module):
         Raises:
             ValueError: without masks, where a window follows them.
         """
+        if self.training and self.settings.recoloured:
+            mixed = _colours(len(foregrounds), foregrounds)
+            foregrounds, moved_foregrounds = (
+                torch.einsum("bij,btjhw->btihw", mixed, x) for x in (foregrounds, moved_foregrounds)
+            )
         ways = torch.cat([torch.zeros_like(shifts[:, :1]), shifts.cumsum(dim=1)], dim=1)
         if self.view.whole:
             return Seen(foregrounds, moved_foregrounds, masks, self.view.corners(ways[:, 0], ways))
@@ -380,3 +389,10 @@ class LocalMotion(nn.Module):
         state, _ = self.encoder(foreground)
         output, memory = self.dynamics(memory, self.compress(state), code, shift)
         return *self.decoder.at_full_scale(output, carried), memory
+
+
+def _colours(count: int, like: Tensor) -> Tensor:
+    """``[n, 3, 3]``: which colour takes the place of which, at random, with which sign."""
+    order = torch.rand(count, 3, device=like.device).argsort(dim=1)
+    signs = 2 * torch.randint(2, (count, 3, 1), device=like.device) - 1
+    return F.one_hot(order, 3).to(like.dtype) * signs
