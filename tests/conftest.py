@@ -1,7 +1,9 @@
 """Shared by the whole suite: recorded tensors and data outside the repository, configs, a tiny trained model."""
 
 import copy
+import gc
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in marked, item.path.name not in LONG))
 
 
+def pytest_collection_finish() -> None:
+    """Take what was imported out of the garbage collector's sight, which walks half a million objects each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def golden_dir(request: pytest.FixtureRequest) -> Path:
     """Folder of golden tensors; skips where it is absent."""
@@ -97,6 +105,28 @@ def small_galleries() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(save_motion_gallery.__kwdefaults__, "size", (48, 48))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def configs_parsed_once() -> Iterator[None]:
+    """The files of ``conf/`` are parsed once by each process; whoever reads one again gets a copy of what was found."""
+    from omegaconf import OmegaConf
+
+    from mutoscope.config.choices import config_dir
+
+    load, ours, found = OmegaConf.load, config_dir(), dict[Path, bytes]()
+
+    def remembered(file: Any) -> Any:
+        path = Path(getattr(file, "name", file))
+        if not path.is_relative_to(ours):
+            return load(file)
+        if path not in found:
+            found[path] = pickle.dumps(load(file))
+        return pickle.loads(found[path])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", staticmethod(remembered))
         yield
 
 

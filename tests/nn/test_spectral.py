@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from mutoscope.nn.spectral import SpectralConv2d, fixed_weights, recompute, spectral_weights
+from mutoscope.nn.spectral import SpectralConv2d, fixed_weights, recompute, spectral_weights, unsearched_vectors
 
 
 def converged(conv: SpectralConv2d) -> SpectralConv2d:
@@ -23,6 +23,24 @@ def test_largest_singular_value_is_one() -> None:
     assert float(torch.linalg.matrix_norm(conv.normalised().detach().flatten(1), 2)) == pytest.approx(1, abs=1e-4)
     largest = torch.linalg.matrix_norm(conv.original.flatten(1), 2)
     torch.testing.assert_close(conv.normalised(), conv.original / largest, atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_for_a_files_weights_is_not_searched_and_then_the_same() -> None:
+    torch.manual_seed(0)
+    written = SpectralConv2d(4, 6, 3).eval()
+    after = torch.rand(())
+    torch.manual_seed(0)
+    with unsearched_vectors():
+        read = SpectralConv2d(4, 6, 3).eval()
+    # what is drawn afterwards is drawn as ever
+    assert torch.equal(torch.rand(()), after)
+    assert torch.equal(read.original, written.original)
+    assert not torch.allclose(read.normalised(), written.normalised(), rtol=1e-3)
+    read.load_state_dict(written.state_dict())
+    assert torch.equal(read.normalised(), written.normalised())
+    # outside, the search goes on
+    torch.manual_seed(0)
+    assert torch.equal(SpectralConv2d(4, 6, 3).eval().normalised(), written.normalised())
 
 
 @pytest.mark.parametrize("side", [3, 7], ids=["kernel larger", "input larger"])

@@ -16,6 +16,7 @@ from mutoscope.formats.about import About, TrainedConfig
 from mutoscope.formats.checkpoints import checkpoint_info, read_checkpoint, read_exported
 from mutoscope.models.base import IterationModule
 from mutoscope.models.generative import GenerativeModule
+from mutoscope.nn.spectral import unsearched_vectors
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import DatasetInfo
@@ -116,7 +117,7 @@ def load_model(checkpoint: Path) -> tuple[GenerativeModule, TrainedConfig]:
         if not issubclass(cls, GenerativeModule):
             raise ConfigError(f"it holds a {cls.__name__}, which generates nothing.")
         info = checkpoint_info(data, "the description of its data")
-        with as_large_as(data["state_dict"]):
+        with as_large_as(data["state_dict"]), unsearched_vectors():
             model: GenerativeModule = build(node, "model", foreign=True, info=info)
         model.adapt(data)
         check_weights(model, data["state_dict"], "its weights")

@@ -69,5 +69,8 @@ class MovementSpectrum(MotionMetric):
 def spectrum(joints: Tensor) -> Tensor:
     """Amplitudes of velocities ``[b, t, v, c] -> [b, bands, v]``, units of the joints per frame."""
     velocities = joints.diff(dim=1)
+    if not len(velocities):
+        # MKL refuses to transform nothing
+        return velocities.new_zeros(0, _BANDS, joints.shape[2])
     power = torch.fft.rfft(velocities, dim=1, norm="ortho").abs().square().sum(dim=-1)
     return F.adaptive_avg_pool1d(power.transpose(1, 2), _BANDS).transpose(1, 2).sqrt()

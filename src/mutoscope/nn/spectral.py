@@ -1,6 +1,8 @@
 """Convolutions whose largest singular value is one (Miyato et al., ICLR 2018), and recomputation that respects them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TypeVar
 
@@ -14,6 +16,18 @@ from torch.utils.checkpoint import checkpoint
 from mutoscope.nn.convolution import conv2d
 
 T = TypeVar("T")
+
+_SEARCHED: ContextVar[bool] = ContextVar("searched", default=True)
+
+
+@contextmanager
+def unsearched_vectors() -> Iterator[None]:
+    """Build networks whose weights a file brings: singular vectors stay as drawn instead of being searched for."""
+    token = _SEARCHED.set(False)
+    try:
+        yield
+    finally:
+        _SEARCHED.reset(token)
 
 
 class _Division(torch.autograd.Function):
@@ -69,7 +83,7 @@ class SpectralNorm(nn.Module):
         matrix = weight.detach().flatten(1)
         self.register_buffer("_u", F.normalize(torch.randn_like(matrix[:, 0]), dim=0))
         self.register_buffer("_v", F.normalize(torch.randn_like(matrix[0]), dim=0))
-        for _ in range(15):
+        for _ in range(15 if _SEARCHED.get() else 0):
             self._iterate(matrix)
 
     @torch.no_grad()
