@@ -23,7 +23,7 @@ OUT, IN = 4, 6
 WORK = 2_500_000
 
 # transforms for the points 0, 1, -1, 2, -2 and infinity: of inputs, of kernels, and of products to outputs
-_INPUT = (
+INPUT = (
     (4, 0, -5, 0, 1, 0),
     (0, -4, -4, 1, 1, 0),
     (0, 4, -4, -1, 1, 0),
@@ -31,7 +31,7 @@ _INPUT = (
     (0, 2, -1, -2, 1, 0),
     (0, 4, 0, -5, 0, 1),
 )
-_KERNEL = (
+KERNEL = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
@@ -39,7 +39,7 @@ _KERNEL = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-_OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
+OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -62,7 +62,7 @@ class _Winograd(torch.autograd.Function):
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         tiling = _Tiling.of(x, len(weight))
-        kernels, back = _transformed_kernels(weight).transpose(1, 2), _for_both(_OUTPUT, x)
+        kernels, back = _transformed_kernels(weight).transpose(1, 2), for_both(OUTPUT, x)
         size = (len(x), len(weight), OUT * tiling.rows, OUT * tiling.columns)
         found = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         tiles, products = tiling.workspace(x, x.shape[1]), tiling.workspace(x, len(weight))
@@ -80,7 +80,7 @@ class _Winograd(torch.autograd.Function):
         x, weight = ctx.saved_tensors  # type: ignore[attr-defined]
         for_x, for_weight, for_bias = ctx.needs_input_grad  # type: ignore[attr-defined]
         tiling = _Tiling.of(x, len(weight))
-        forth, back = _for_both(_OUTPUT, x).T, _for_both(_INPUT, x).T
+        forth, back = for_both(OUTPUT, x).T, for_both(INPUT, x).T
         kernels = _transformed_kernels(weight) if for_x else None
         total: Tensor | None = None
         of_x = torch.empty_like(x, memory_format=torch.channels_last) if for_x else None
@@ -105,11 +105,11 @@ class _Winograd(torch.autograd.Function):
                     of_x[part.pictures].copy_(inside.permute(0, 3, 1, 2))
         of_weight = None
         if total is not None:
-            of_weight = (total.flatten(1).T @ _for_both(_KERNEL, x)).view(weight.shape)
+            of_weight = (total.flatten(1).T @ for_both(KERNEL, x)).view(weight.shape)
         return of_x, of_weight, gradient.sum((0, 2, 3)) if for_bias else None
 
 
-def _for_both(rows: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+def for_both(rows: Sequence[Sequence[float]], like: Tensor) -> Tensor:
     """A transform along one axis ``[m, k]`` as one along two, ``[m * m, k * k]``.
 
     One product with the larger matrix takes more multiplications than two with the small one, and a third of the time:
@@ -122,7 +122,7 @@ def _for_both(rows: Sequence[Sequence[float]], like: Tensor) -> Tensor:
 def _transformed_kernels(weight: Tensor) -> Tensor:
     """``[out, c, 3, 3]`` -> ``[36, out, c]``, which needs no transposed copy, neither of the one nor of the other."""
     flat = weight.reshape(-1, weight.shape[2] * weight.shape[3])
-    return (_for_both(_KERNEL, weight) @ flat.T).view(IN * IN, *weight.shape[:2])
+    return (for_both(KERNEL, weight) @ flat.T).view(IN * IN, *weight.shape[:2])
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class _Part:
         tiles = strip.unfold(1, IN, OUT).unfold(2, IN, OUT).permute(4, 5, 0, 1, 2, 3)
         seen = self.view(workspace, x.shape[1])
         self.grid(seen.unflatten(0, (IN, IN))).copy_(tiles)
-        return (_for_both(_INPUT, x) @ seen.flatten(1)).view_as(seen)
+        return (for_both(INPUT, x) @ seen.flatten(1)).view_as(seen)
 
     def canvas(self, x: Tensor, rows: int) -> Tensor:
         """Zeros for the part's pictures, a row and a column of tiles larger: inputs reach into the next tile."""
