@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mutoscope.models.glass.actions import ActionNetwork, VectorQuantiser
 from mutoscope.models.glass.decoder import Decoder, Drawn
+from mutoscope.models.glass.dynamics import Dynamics
 from mutoscope.models.glass.global_motion import (
     GlobalMotionOutput,
     InpaintingNetwork,
@@ -25,7 +26,7 @@ from mutoscope.models.glass.global_motion import (
     translate_clips,
 )
 from mutoscope.models.glass.layers import Modulated
-from mutoscope.models.glass.local_motion import Dynamics, Encoder, LocalMotionOutput, Seen
+from mutoscope.models.glass.local_motion import Encoder, LocalMotionOutput, Seen
 from mutoscope.models.glass.losses import (
     GlobalMotionWeights,
     LocalMotionWeights,

@@ -170,8 +170,9 @@ class ContentDebiasedFVD(FVD):
     """Content-debiased Fréchet video distance (Ge et al. 2024): FVD in the features of VideoMAE V2 instead of I3D.
 
     Protocol: 16 frames of every clip from its first one, ``stride`` apart, resized to 224 pixels without antialiasing,
-    0 to 1; ViT-g, fine-tuned on Something-Something V2, 1408 pooled features. It sees broken motion that FVD overlooks.
-    With no more than 1408 clips of either side the covariance is singular.
+    0 to 1; ViT-g, fine-tuned on Something-Something V2, 1408 pooled features. Its authors find
+    that it sees broken motion that FVD overlooks. With no more than 1408 clips of either side the covariance is
+    singular.
 
     Args:
         ddof: 0 divides covariances by ``n`` (cd-fvd), 1 by ``n - 1``.

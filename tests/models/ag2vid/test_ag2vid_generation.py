@@ -130,11 +130,7 @@ def test_prompts_and_shifts_are_shown_side_by_side(
     assert frames.shape[2] >= 4 * 256
     early, late = (read_action_graph(tmp_path / "out" / f"graph_shift{shift}.yaml") for shift in (0, 4))
     assert [edge.start + 4 for edge in early.edges] == pytest.approx([edge.start for edge in late.edges])
-    alone = make(**{**asked, "prompt": asked["prompt"][0]}).fake[0]
-    # convolutions over batches of other sizes may round otherwise: with torch 2.6 two values differ by a grey level
-    difference = (sample.fake[0].int() - alone.int()).abs()
-    assert difference.max() <= 1
-    assert (difference > 0).sum() <= difference.numel() / 1000
+    assert torch.equal(sample.fake[0], make(**{**asked, "prompt": asked["prompt"][0]}).fake[0])
     assert not torch.equal(sample.fake[0], sample.fake[1])
 
 

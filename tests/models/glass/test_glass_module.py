@@ -13,6 +13,7 @@ from torch import Tensor
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.models.glass.actions import ActionNetwork, ActionSettings
 from mutoscope.models.glass.decoder import DecoderSettings
+from mutoscope.models.glass.dynamics import DynamicsSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
     InpaintingSettings,
@@ -20,11 +21,7 @@ from mutoscope.models.glass.global_motion import (
     ShiftSettings,
     translate,
 )
-from mutoscope.models.glass.local_motion import (
-    DynamicsSettings,
-    EncoderSettings,
-    LocalMotionSettings,
-)
+from mutoscope.models.glass.local_motion import EncoderSettings, LocalMotionSettings
 from mutoscope.models.glass.losses import global_motion_losses, local_motion_losses, weighted
 from mutoscope.models.glass.module import Glass
 from mutoscope.models.glass.schedules import LinearSchedule

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mutoscope.models.glass.actions import ActionSettings
 from mutoscope.models.glass.decoder import Carried, CarryingDecoder, DecoderSettings
-from mutoscope.models.glass.local_motion import DynamicsSettings, EncoderSettings, LocalMotion, LocalMotionSettings
+from mutoscope.models.glass.dynamics import DynamicsSettings
+from mutoscope.models.glass.local_motion import EncoderSettings, LocalMotion, LocalMotionSettings
 from mutoscope.models.glass.view import View
 
 FRAME, WINDOW = (32, 48), (16, 16)

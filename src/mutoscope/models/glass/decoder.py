@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutoscope.models.glass.global_motion import translate, translate_clips
+from mutoscope.models.glass.global_motion import translate
 from mutoscope.models.glass.layers import Head, Residual, Same, Up, precise
 
 
@@ -62,13 +62,6 @@ def with_masks(foregrounds: Tensor, masks: Tensor | None) -> Tensor:
     if masks is None:
         raise ValueError("A decoder that carries needs the masks of the foregrounds, and there are none.")
     return torch.cat([foregrounds, masks], dim=2)
-
-
-def carried_along(agents: Tensor, way: Tensor, shifts: Tensor, steps: int) -> Carried:
-    """:func:`carry` for all steps of clips ``[b, t, 4, h, w]`` that see the real pictures."""
-    first = translate_clips(agents[:, :1].expand(-1, steps, -1, -1, -1), way[:, :steps], outside="zeros")
-    last = translate_clips(agents[:, :steps], shifts[:, :steps], outside="zeros")
-    return Carried(first.flatten(0, 1), last.flatten(0, 1))
 
 
 class Decoder(nn.Module):

@@ -12,18 +12,14 @@ from torch import Tensor
 from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.models.glass.actions import ActionSettings
 from mutoscope.models.glass.decoder import DecoderSettings
+from mutoscope.models.glass.dynamics import Conditioning, DynamicsSettings
 from mutoscope.models.glass.global_motion import (
     GlobalMotionSettings,
     InpaintingSettings,
     MaskSettings,
     ShiftSettings,
 )
-from mutoscope.models.glass.local_motion import (
-    Conditioning,
-    DynamicsSettings,
-    EncoderSettings,
-    LocalMotionSettings,
-)
+from mutoscope.models.glass.local_motion import EncoderSettings, LocalMotionSettings
 from mutoscope.models.glass.network import GlassNetwork, Settings
 from mutoscope.models.originals import Original, OriginalData
 from mutoscope.structures import DatasetInfo

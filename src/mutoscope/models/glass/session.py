@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mutoscope.models.glass.decoder import carry
+from mutoscope.models.glass.dynamics import DynamicsState
 from mutoscope.models.glass.global_motion import compose, translate
-from mutoscope.models.glass.local_motion import DynamicsState
 from mutoscope.models.glass.network import GlassNetwork
 
 
@@ -164,10 +163,7 @@ class Session:
         way = now.way + shift
         carried = None
         if local.decoder.carries:
-            # a window goes with the agent, which stands still in it
-            still = torch.zeros_like(shift)
-            goes = (way, shift) if local.view.whole else (still, still)
-            carried = carry(now.first, goes[0], torch.cat([now.foreground, now.mask], dim=1), goes[1])
+            carried = local.carry(now.first, way, torch.cat([now.foreground, now.mask], dim=1), shift)
         foreground, mask, memory = local.step(now.memory, now.foreground, code, shift, carried)
         pan = now.pan + from_pixels(camera, size)
         behind = translate(now.background, pan, outside="border", interpolation="nearest")
