@@ -88,7 +88,9 @@ class Bilinear(nn.Module):
         self.bilinear = nn.Bilinear(size, c_in, c_out)
 
     def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        return self.bilinear(self.affine(u), v)
+        # one product of matrices; torch's own function takes one per output
+        pairs = (self.affine(u)[:, :, None] * v[:, None]).flatten(1)
+        return F.linear(pairs, self.bilinear.weight.flatten(1), self.bilinear.bias)
 
 
 class ActionNetwork(nn.Module):
