@@ -1,11 +1,15 @@
 """Ctrl-C while the program is still being imported ends it in order."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from patience import patience
+
+from mutoscope.cli import main as cli
 
 #: sends Ctrl-C to itself when a module is about to be imported
 SCRIPT = """
@@ -41,3 +45,31 @@ def test_an_import_that_is_broken_off_leaves_no_traceback(tmp_path: Path, module
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=patience(60))
     assert (done.returncode, done.stderr, done.stdout) == (130, said, "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", [ImportError, SystemError, RecursionError, AttributeError])
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_what_a_library_makes_of_ctrl_c_is_an_interruption(
+    broken: type[Exception],
+    interrupted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def importing(*_: object) -> None:
+        try:
+            if interrupted:
+                os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            pass
+        raise broken("in the midst of an import")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mutoscope.verbs.train.train", importing)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main("train")
+    assert stopped.value.code == (130 if interrupted else 1)
+    told = capsys.readouterr().err
+    assert ("Interrupted: train did not finish" in told) == interrupted
+    assert ("in the midst of an import" in told) != interrupted

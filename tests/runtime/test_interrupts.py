@@ -30,6 +30,7 @@ def test_either_signal_interrupts_and_handlers_come_back(number: signal.Signals)
     own = Interrupts()
     with pytest.raises(KeyboardInterrupt), own, own:
         send(number)
+    assert own.broken_off
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -41,8 +42,10 @@ def test_a_deferred_signal_is_noted(number: signal.Signals, left: list[int], cap
         assert not own.requested
         send(number)
         assert own.requested
+        assert not own.broken_off
         with pytest.raises(KeyboardInterrupt), own.at_once():
             pass
+        assert own.broken_off
         send(signal.SIGTERM)
         assert left == []
         send(signal.SIGINT)
@@ -50,6 +53,7 @@ def test_a_deferred_signal_is_noted(number: signal.Signals, left: list[int], cap
     assert "stopping after this iteration" in capfd.readouterr().err
     with own:
         assert not own.requested
+        assert not own.broken_off
 
 
 def test_the_same_ctrl_c_twice_is_one(left: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,8 @@ def naive(network: N) -> N:
     for part in network.modules():
         if type(part) in NAIVE:
             part.__class__ = NAIVE[type(part)]
-    return network
+    # weights as torch lays them out
+    return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
 
 
 def naive_step(

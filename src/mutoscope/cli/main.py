@@ -148,11 +148,11 @@ def _run_task(verb: str) -> int:
     except KeyboardInterrupt as stop:
         return _stopped(verb, stop)
     except Exception as error:
-        if INTERRUPTS.requested and isinstance(error, ImportError | SystemError):
-            # what a library makes of Ctrl-C in the midst of its import
-            return _stopped(verb, error)
         if debug:
             raise
+        if INTERRUPTS.broken_off:
+            # what a library makes of Ctrl-C in the midst of its import: ImportError, SystemError, RecursionError ...
+            return _stopped(verb, error)
         sys.stderr.write(f"error: {_sentence(error)}\n")
         return 1
     finally:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from mutoscope.runtime.console import first_process
 
@@ -34,6 +34,8 @@ class Interrupts:
     def __init__(self) -> None:
         #: whether someone asked this process to stop
         self.requested = False
+        #: whether work was broken off for it, wherever it was: what fails from then on may fail for that alone
+        self.broken_off = False
         self._deferring = False
         self._since = 0.0
         self._depth = 0
@@ -41,7 +43,7 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if self._depth == 0:
-            self.requested = self._deferring = False
+            self.requested = self.broken_off = self._deferring = False
             self.install()
         self._depth += 1
         return self
@@ -80,10 +82,14 @@ class Interrupts:
         deferring, self._deferring = self._deferring, False
         try:
             if deferring and self.requested:
-                raise KeyboardInterrupt
+                self._break_off()
             yield
         finally:
             self._deferring = deferring
+
+    def _break_off(self) -> NoReturn:
+        self.broken_off = True
+        raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -94,7 +100,7 @@ class Interrupts:
             return
         self.requested, self._since = True, now
         if not self._deferring:
-            raise KeyboardInterrupt
+            self._break_off()
         _tell("stopping after this iteration; Ctrl-C again stops at once")
 
 
