@@ -1,14 +1,18 @@
 """W-Sprites: the rules of its walks, its sheets and its frames."""
 
 import hashlib
+import itertools
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
+from torch import Tensor
+from torch.nn import functional as F
 
 from mutoscope.data.video.sprites_world.drawn import drawn_layers
 from mutoscope.data.video.sprites_world.render import Landscape, draw, landscape
@@ -261,3 +265,28 @@ def test_the_whole_index_is_made_in_seconds() -> None:
     # an eighth of it; the limit is generous, minutes were asked for
     assert time.process_time() - began < 30
     assert landscape().shape == (256, 256, 3)
+
+
+def test_characters_on_whole_pixels_look_alike_wherever_they_stand() -> None:
+    def apart(*, whole_pixels: bool) -> float:
+        data = WSprites(shrink=2, whole_pixels=whole_pixels, characters=2, videos=2, frames=30, length=2)
+        data.setup()
+        clips, differences = data.dataset("val"), []
+        for number in range(clips.videos):
+            video, script = clips.video(number), clips.script
+            shown, masks = video.frames[0].float(), cast(Tensor, video.masks)[0] > 0
+            # the same frame of the same walk at two places; what is covered by halves shows the landscape
+            inner = -F.max_pool2d(-masks.float(), 3, 1, 1) > 0
+            poses = list(zip(script.action[number], script.cycle[number], strict=True))
+            for a, b in itertools.combinations(range(len(poses)), 2):
+                if poses[a] != poses[b]:
+                    continue
+                right, down = ((script.position[number, b] - script.position[number, a]) / 2).round().astype(int)
+                moved = shown[a].roll((down, right), (1, 2))
+                both = inner[a].roll((down, right), (1, 2)) & inner[b]
+                differences.append(float((moved - shown[b]).abs()[both.expand(3, -1, -1)].mean()))
+        return float(np.mean(differences))
+
+    # not 0: through hair one sees a little of the landscape
+    assert apart(whole_pixels=True) < 0.02 * apart(whole_pixels=False)
+    assert WSprites(shrink=2, whole_pixels=True).fingerprint != WSprites(shrink=2).fingerprint

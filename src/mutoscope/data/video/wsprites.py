@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Unpack
 
@@ -139,6 +140,8 @@ class WSprites(DataModule):
         frames: of every video.
         length: frames of a clip; every frame of a video that has enough after it begins one.
         shrink: frames of 96x128 pixels become so many times smaller: 1, 2 or 4.
+        whole_pixels: let characters stand on whole pixels of the smaller frames, and look alike wherever that is. Else
+            a step of 7 pixels is 3.5 of frames of half the size, and every other picture of somebody is another.
         legacy_mask: masks and outlines as released.
         world_seed: of what happens in the videos; ``seed`` is that of the order of batches.
         batch_size, num_workers, seed: see :class:`~mutoscope.data.datamodule.DataModule`.
@@ -160,6 +163,7 @@ class WSprites(DataModule):
         frames: int = 90,
         length: int = 12,
         shrink: int = 1,
+        whole_pixels: bool = False,
         legacy_mask: bool = False,
         world_seed: int = 1543,
         **loader: Unpack[LoaderSettings],
@@ -180,6 +184,7 @@ class WSprites(DataModule):
         self.background = None if background is None else Path(background)
         self.characters, self.videos, self.frames, self.length = characters, videos, frames, length
         self.shrink, self.legacy_mask, self.world_seed = shrink, legacy_mask, world_seed
+        self.whole_pixels = whole_pixels
         self._splits: dict[Split, SpriteClips] = {}
 
     def setup(self, stage: str | None = None) -> None:
@@ -196,6 +201,8 @@ class WSprites(DataModule):
         for split in ("train", "val", "test"):
             chosen = self._chosen(split)
             script = Script.written(chosen, self.videos, self.frames, self.world_seed)
+            if self.whole_pixels:
+                script = replace(script, position=script.position // self.shrink * self.shrink)
             self._splits[split] = SpriteClips(
                 script, self.length, wardrobe, scenery, shrink=self.shrink, legacy_mask=self.legacy_mask
             )
@@ -232,6 +239,8 @@ class WSprites(DataModule):
         files += [self.background] if self.background else []
         stamps = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
         what = [self.characters, self.videos, self.frames, self.length, self.shrink, self.legacy_mask, self.world_seed]
+        if self.whole_pixels:
+            stamps.append(["whole pixels"])
         text = json.dumps([_VERSION, what, stamps])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
