@@ -303,6 +303,11 @@ def test_pixels_and_half_extents() -> None:
         ({"length": LinearSchedule(1, 5)}, "expected at least 2 frames"),
         ({"perceptual": "vgg"}, "perceptual is 'vgg', expected one of vgg19, squeezenet, none"),
         ({"trained": "none"}, "trained is 'none', expected one of both"),
+        (
+            {"global_motion": GlobalMotionSettings(trimmed=0.3)},
+            "trimmed is 0.3 with trained=both; expected .* one after",
+        ),
+        ({"global_motion": GlobalMotionSettings(trimmed=0), "trained": "local_motion"}, "trimmed is 0 with"),
     ],
 )
 def test_settings_that_cannot_be_meant(settings: dict[str, Any], message: str) -> None:

@@ -186,11 +186,18 @@ class GlobalMotionOutput:
 
 @dataclass(frozen=True)
 class GlobalMotionSettings:
-    """Settings of all networks of global motion analysis."""
+    """Settings of all networks of global motion analysis.
+
+    Args:
+        trimmed: ours, not the paper's: at the border of a mask, what differs from the background painted behind it by
+            less than this, summed over colours in [-1, 1], is background; see :meth:`GlobalMotion.trim`. Not while
+            global motion analysis is trained. Never by default.
+    """
 
     mask: MaskSettings = MaskSettings()
     inpainting: InpaintingSettings = InpaintingSettings()
     shifts: ShiftSettings = ShiftSettings()
+    trimmed: float | None = None
 
 
 class GlobalMotion(nn.Module):
@@ -198,6 +205,7 @@ class GlobalMotion(nn.Module):
 
     def __init__(self, settings: GlobalMotionSettings = GlobalMotionSettings()) -> None:
         super().__init__()
+        self.trimmed = settings.trimmed
         self.mask = MaskNetwork(settings.mask)
         self.inpainting = InpaintingNetwork(settings.inpainting)
         self.foreground_shift = ShiftRegressor(settings.shifts)
@@ -205,7 +213,25 @@ class GlobalMotion(nn.Module):
 
     def masks_of(self, frames: Tensor) -> Tensor:
         """``[b, t, 3, h, w] -> [b, t, 1, h, w]``."""
+        return self.trim(frames, self._untrimmed(frames))
+
+    def _untrimmed(self, frames: Tensor) -> Tensor:
         return self.mask(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def trim(self, frames: Tensor, masks: Tensor) -> Tensor:
+        """Masks ``[b, t, 1, h, w]`` without what looks like background along their borders.
+
+        A mask is mostly a pixel too wide: background beside the agent moves along with it for a frame, and costs
+        nothing in the losses. Seen through a window that rim is all that changes where somebody stands.
+        """
+        if self.trimmed is None or self.training:
+            return masks
+        with torch.no_grad():
+            flat, covered = frames.flatten(0, 1), masks.detach().flatten(0, 1)
+            behind = self.inpainting(patch(flat, covered))
+            alike = (flat - behind).abs().sum(1, keepdim=True) < self.trimmed
+            inner = -F.max_pool2d(-covered, 3, stride=1, padding=1)
+        return torch.where(alike, torch.minimum(covered, inner), covered).unflatten(0, masks.shape[:2])
 
     def backgrounds_of(self, frames: Tensor, masks: Tensor) -> Tensor:
         """``[b, t, 3, h, w] -> [b, t, 3, h, w]``."""
@@ -213,11 +239,15 @@ class GlobalMotion(nn.Module):
 
     def forward(self, frames: Tensor) -> GlobalMotionOutput:
         """``frames: [b, t, 3, h, w]`` in [-1, 1], at least two of them; in training ``b (t - 1) >= 2``."""
-        masks = self.masks_of(frames)
+        masks = self._untrimmed(frames)
         foregrounds = masks * frames
         foreground_shifts = self.foreground_shift.between(foregrounds)
         backgrounds = self.backgrounds_of(frames, masks)
         background_shifts = self.background_shift.between(backgrounds)
+        if self.trimmed is not None and not self.training:
+            # the networks of shifts have learned from masks as they are
+            masks = self.trim(frames, masks)
+            foregrounds, backgrounds = masks * frames, self.backgrounds_of(frames, masks)
         # one sampling for both, since mask and foreground move alike
         moved = translate_clips(torch.cat([foregrounds, masks], 2)[:, :-1], foreground_shifts, outside="zeros")
         moved_foregrounds, moved_masks = moved[:, :, :3], moved[:, :, 3:]

@@ -146,6 +146,12 @@ class Glass(Drawing):
             raise ValueError(
                 f"quantised goes from {quantised.start:g} to {quantised.end:g}, expected shares between 0 and 1."
             )
+        if (trimmed := global_motion.trimmed) is not None and (trained == "both" or trimmed <= 0):
+            raise ValueError(
+                f"global_motion.trimmed is {trimmed:g} with trained={trained}; expected a difference above 0, and "
+                "halves that are trained one after the other: local motion analysis would learn from masks as they "
+                "are, and draw with trimmed ones."
+            )
         self.length, self.teacher_forced, self.temperature = length, teacher_forced, temperature
         self.quantised = quantised
         self.pretraining, self.decay_untrained, self.trained = pretraining, decay_untrained, trained
