@@ -261,3 +261,10 @@ def test_the_whole_index_is_made_in_seconds() -> None:
     # an eighth of it; the limit is generous, minutes were asked for
     assert time.process_time() - began < 30
     assert landscape().shape == (256, 256, 3)
+
+
+def test_the_landscape_is_drawn_once_and_stays_as_it_is() -> None:
+    valley = landscape()
+    assert landscape() is valley
+    with pytest.raises(ValueError, match="read-only"):
+        valley[0] = 0
