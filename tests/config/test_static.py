@@ -163,6 +163,16 @@ MISTAKES = [
     (["generate", "checkpoint=absent"], "There is no checkpoint at absent."),
     (["generate", "checkpoint=absent", "seed=1.5"], "seed is 1.5, expected a whole number."),
     (["export", "checkpoint=absent", "out=x"], "There is no checkpoint at absent."),
+    (["export", "checkpoint=absent", "out=x", "format=glass"], "There is no checkpoint at absent."),
+    (["train", "ckpt=absent"], "There is no checkpoint at absent."),
+    (
+        ["train", "model=glass", "dataset=wsprites", "model.perceptual=none", "dataset.sheets=absent"],
+        "There is no file or folder absent, which dataset.sheets names",
+    ),
+    (["evaluate", "real=absent", "fake=absent"], "There is no file or folder absent, which real names"),
+    (["evaluate", "real=absent"], "Clips are held against real ones"),
+    (["evaluate", "checkpoint=.", "beside={a: absent}"], "There is no file or folder absent, which beside.a names"),
+    (["generate", "checkpoint=.", "image=absent"], "There is no file or folder absent, which image names"),
 ]
 HEAVY = ("torch", "pytorch_lightning", "torchmetrics", "torchvision", "scipy")
 SCRIPT = """

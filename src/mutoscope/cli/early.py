@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import mutoscope
+from mutoscope.cli.places import check_places
+from mutoscope.config.measures import SIDES, require_both_sides
 from mutoscope.config.nodes import check_counts
 from mutoscope.config.static import check_pair_statically, check_statically
-from mutoscope.data.folders import WANTED, existing_folder
-from mutoscope.formats.missing import require_checkpoint, require_halves
 from mutoscope.formats.weights import MissingWeightsError
 from mutoscope.runtime.errors import ConfigError
 
@@ -30,7 +30,7 @@ class Measured:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
         """From a composed config."""
-        return cls(config.get("checkpoint"), any(config.get(side) is not None for side in ("real", "fake")))
+        return cls(config.get("checkpoint"), any(config.get(side) is not None for side in SIDES))
 
 
 def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] | None = None) -> None:
@@ -45,31 +45,22 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
         ConfigError: for a mistyped setting or value, for a model and a dataset of different kinds, and for a setting of
             the model that means nothing because of another one.
         CheckpointError: for a model that is not there.
-        FileNotFoundError: for a folder of data, or a file of weights, that is not there.
+        FileNotFoundError: for any other file or folder that a setting names and that is not there.
     """
     check_counts(config)
     check_statically(config)
-    # original code's files are spoken of by their readers
-    if verb in ("evaluate", "generate") or (verb == "export" and config.get("format") == "mutoscope"):
-        measured = Measured.of(config)
-        given = measured.checkpoint
-        if verb == "evaluate" and given is None and not measured.clips:
+    measured = Measured.of(config)
+    if verb == "evaluate" and measured.checkpoint is None:
+        if not measured.clips:
             raise ConfigError(
                 "There is nothing to measure: add checkpoint=<path>, or real=<folder> fake=<folder> for clips of any "
                 "program."
             )
-        for path in given if isinstance(given, list) else [given]:
-            if isinstance(path, str):
-                require_checkpoint(Path(path))
-    dataset = config.get("dataset")
-    # evaluations take the folder of the training unless another is named
-    if verb == "train" and isinstance(dataset, Mapping) and dataset.get("name") in WANTED:
-        existing_folder(dataset.get("root"), dataset["name"], WANTED[dataset["name"]])
-    model = config.get("model")
+        require_both_sides(config)
+    check_places(config, verb)
+    dataset, model = config.get("dataset"), config.get("model")
     if verb == "train" and isinstance(model, Mapping) and isinstance(dataset, Mapping):
         check_pair_statically(model, dataset)
-        if config.get("ckpt") is None:
-            require_halves(model)
         try:
             _check_conditions(model, list(_places(typed or {})))
         except MissingWeightsError as missing:

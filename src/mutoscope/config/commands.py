@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from mutoscope.config.measures import ClipSettings, SetSettings
+from mutoscope.config.measures import ClipSettings, SetSettings, require_both_sides
 from mutoscope.config.names import check_known
 from mutoscope.config.nodes import check_config, settings_from
 from mutoscope.models.originals import Told
@@ -124,10 +124,7 @@ class ClipsConfig:
         Raises:
             ConfigError: for one side alone, and for what is no setting, or one of models.
         """
-        if config.get("real") is None or config.get("fake") is None:
-            raise ConfigError(
-                "Clips are held against real ones: give both, real=<folder or file> fake=<folder or file>."
-            )
+        require_both_sides(config)
         of_models = {one.name: one.default for one in fields(EvaluateConfig) if one.name not in _names(cls)}
         for name, default in of_models.items():
             # a dataset or recogniser that nobody chose is an empty group

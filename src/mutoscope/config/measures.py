@@ -5,7 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from mutoscope.config.nodes import Node, check_config, plain, settings_from
+from mutoscope.runtime.errors import ConfigError
 
+#: the sides of an evaluation of clips
+SIDES = ("real", "fake")
 #: metrics by name; one that is ``None`` is left out
 Metrics = Mapping[str, Node | None]
 
@@ -99,3 +102,13 @@ class ClipSettings(SetSettings):
         return [
             f"clips.{one.name}={value}" for one in fields(self) if (value := getattr(self, one.name)) != one.default
         ]
+
+
+def require_both_sides(config: Mapping[str, Any]) -> None:
+    """Whether an evaluation of clips was given both sides.
+
+    Raises:
+        ConfigError: for one alone.
+    """
+    if any(config.get(side) is None for side in SIDES):
+        raise ConfigError("Clips are held against real ones: give both, real=<folder or file> fake=<folder or file>.")

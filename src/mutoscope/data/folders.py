@@ -1,7 +1,11 @@
-"""Folders that people name for data that cannot be passed on; told apart from the datasets, which import torch."""
+"""Folders and files that people name for data; told apart from the datasets, which import torch."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from mutoscope.formats.missing import require_named
 
 _CATER = "https://github.com/rohitgirdhar/CATER/blob/master/generate/README.md#direct-links"
 _PLAYABLE = (
@@ -43,6 +47,55 @@ WANTED: Mapping[str, str] = {
         "Set dataset.root=<that folder>"
     ),
 }
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a setting of a dataset names.
+
+    Args:
+        what: is expected there, and what does without; the end of a sentence.
+        below_root: whether a path may begin at the dataset's folder.
+    """
+
+    what: str
+    below_root: bool = True
+
+
+_SPRITES = "characters and landscape are drawn where none are named"
+_VIDEOS, _LABELS = "a text file with a video of the split a line", "the split's labels, .csv or .json"
+#: what people have to have beside the folder itself, by the name of the setting, whichever of this package's datasets
+#: has it
+NAMED: Mapping[str, Named] = {
+    "sheets": Named(f"a folder with sprite sheets (body/0.png ...); {_SPRITES}", below_root=False),
+    "background": Named(f"a picture; {_SPRITES}", below_root=False),
+    "index": Named("a table of the recordings (file, label, subject, trial, asf, fps) in dataset.root"),
+    **dict.fromkeys(("train_list", "val_list", "test_list"), Named(_VIDEOS)),
+    **dict.fromkeys(("train_labels", "val_labels", "test_labels"), Named(_LABELS)),
+    "boxes": Named("Something-Else's boxes, a file or a folder of them"),
+    "mapping": Named("a .json file {raw category: category}"),
+}
+
+
+def require_files(dataset: Mapping[str, Any]) -> None:
+    """Whether the files that settings of a dataset name are there.
+
+    Args:
+        dataset: settings of a dataset of this package; those below a folder that is not named are left for later.
+
+    Raises:
+        FileNotFoundError: naming the setting, and what is expected there.
+    """
+    root = dataset.get("root")
+    for name, named in NAMED.items():
+        if not isinstance(path := dataset.get(name), str):
+            continue
+        places = [Path(path)]
+        if named.below_root and not Path(path).expanduser().is_absolute():
+            if not isinstance(root, str):
+                continue
+            places.insert(0, Path(root).expanduser() / path)
+        require_named(f"dataset.{name}", places, named.what)
 
 
 def existing_folder(root: str | None, dataset: str, wanted: str) -> Path:

@@ -16,11 +16,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from mutoscope.evaluators import i3d, inception_v3, videomae
 from mutoscope.evaluators.i3d import I3D, from_torchscript
 from mutoscope.evaluators.inception_v3 import InceptionV3, resize_as_tensorflow1
-from mutoscope.evaluators.smoke import SMOKE, drawn_weights, smoke_digest
+from mutoscope.evaluators.smoke import drawn_weights, smoke_digest
 from mutoscope.evaluators.videomae import VideoMAE
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import named_tensors, read_plain
-from mutoscope.formats.weights import find_weights
+from mutoscope.formats.weights import SMOKE, find_weights
 from mutoscope.metrics.common import TooFewSamplesError, check_frames
 from mutoscope.metrics.protocol import state_hash
 from mutoscope.nn.winograd_volumes import FrozenConv3x3x3

@@ -10,8 +10,8 @@ from mutoscope.config.nodes import build
 from mutoscope.config.presets import KEY, preset_of
 from mutoscope.config.signatures import parameters
 from mutoscope.config.targets import locate
-from mutoscope.evaluators.smoke import SMOKE, is_smoke
-from mutoscope.formats.weights import MissingWeightsError
+from mutoscope.evaluators.smoke import is_smoke
+from mutoscope.formats.weights import SMOKE, MissingWeightsError
 from mutoscope.metrics.common import AbsentMetric
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError

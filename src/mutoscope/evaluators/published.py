@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mutoscope.evaluators.smoke import SMOKE, drawn_weights, smoke_digest
+from mutoscope.evaluators.smoke import drawn_weights, smoke_digest
 from mutoscope.formats.backbones import backbone_weights
+from mutoscope.formats.weights import SMOKE
 from mutoscope.metrics.lpips import LPIPS, TOWERS, Backbone, LPIPSNetwork
 from mutoscope.nn.feature_tower import PREFIX, layers_of
 

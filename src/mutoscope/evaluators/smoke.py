@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from mutoscope.formats.weights import SMOKE
 from mutoscope.metrics.protocol import state_hash
-
-#: in place of a file of weights: draw them
-SMOKE = "smoke"
 
 
 def drawn(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:

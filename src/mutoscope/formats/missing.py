@@ -1,6 +1,6 @@
-"""Model files that are not there: told without torch, which reading them needs."""
+"""Files that are not there: told without torch, which reading them needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,29 @@ def require_checkpoint(path: Path) -> None:
     """
     if not path.exists():
         raise CheckpointError(f"There is no checkpoint at {path}.")
+
+
+def require_named(setting: str, places: Sequence[Path], what: str) -> None:
+    """Whether a file or folder that a setting names is there; whether it can be read is its reader's matter.
+
+    Args:
+        setting: dotted.
+        places: where it may be, what is usual first; ``~`` is the user's home.
+        what: is expected there; the end of a sentence.
+
+    Raises:
+        FileNotFoundError: naming the first place and the setting.
+    """
+    if not any(_there(place) for place in places):
+        raise FileNotFoundError(f"There is no file or folder {places[0]}, which {setting} names; expected {what}.")
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists() or path.expanduser().exists()
+    except (OSError, RuntimeError):
+        # what may not be looked at, and homes of nobody; its reader says more
+        return True
 
 
 def require_halves(model: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ from mutoscope.runtime.download import download, sha256_of
 
 #: environment variable with the folder that is looked into first
 FOLDER = "MUTOSCOPE_WEIGHTS"
+#: in place of a file of weights: draw them
+SMOKE = "smoke"
 
 _fetching: ContextVar[bool] = ContextVar("fetching", default=False)
 

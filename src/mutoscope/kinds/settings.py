@@ -49,6 +49,16 @@ def paths_of(verb: str) -> list[str]:
     return list(dict.fromkeys(s.name for s in settings if "Path" in str(s.type) and "Mapping" not in str(s.type)))
 
 
+def named_by(verb: str) -> dict[str, str]:
+    """Settings that name files or folders in every kind that has them, be it by name or among others; what they are."""
+    found: dict[str, list[tuple[bool, str]]] = {}
+    for kind in every():
+        cls = declared(kind, verb)
+        for one in dataclasses.fields(cls):
+            found.setdefault(one.name, []).append(("Path" in str(one.type), phrases_of(cls)[one.name]))
+    return {name: theirs[0][1] for name, theirs in found.items() if all(path for path, _ in theirs)}
+
+
 def phrases_of(cls: type[Any]) -> dict[str, str]:
     """What a dataclass's docstring says of its fields."""
     phrases = arguments(inspect.getdoc(cls) or "")

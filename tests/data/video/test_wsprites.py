@@ -290,3 +290,10 @@ def test_characters_on_whole_pixels_look_alike_wherever_they_stand() -> None:
     # not 0: through hair one sees a little of the landscape
     assert apart(whole_pixels=True) < 0.02 * apart(whole_pixels=False)
     assert WSprites(shrink=2, whole_pixels=True).fingerprint != WSprites(shrink=2).fingerprint
+
+
+def test_the_landscape_is_drawn_once_and_stays_as_it_is() -> None:
+    valley = landscape()
+    assert landscape() is valley
+    with pytest.raises(ValueError, match="read-only"):
+        valley[0] = 0

@@ -18,6 +18,7 @@ from mutoscope.cli import main as cli
 from mutoscope.config.assembly import load_model
 from mutoscope.formats.graph_files import read_action_graph, write_action_graph
 from mutoscope.formats.video import read_video
+from mutoscope.models.ag2vid.module import AG2Vid
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import ActionGraphSample, GraphError
 from mutoscope.verbs.generate import generate
@@ -130,8 +131,18 @@ def test_prompts_and_shifts_are_shown_side_by_side(
     assert frames.shape[2] >= 4 * 256
     early, late = (read_action_graph(tmp_path / "out" / f"graph_shift{shift}.yaml") for shift in (0, 4))
     assert [edge.start + 4 for edge in early.edges] == pytest.approx([edge.start for edge in late.edges])
-    assert torch.equal(sample.fake[0], make(**{**asked, "prompt": asked["prompt"][0]}).fake[0])
     assert not torch.equal(sample.fake[0], sample.fake[1])
+
+
+def test_a_clip_is_the_same_whatever_is_asked_for_beside_it(
+    make: Make, asked: dict[str, Any], first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [asked["prompt"], str(first / "clip0.yaml")]
+    among = make("shift=[0,4]", **{**asked, "prompt": several}).fake[0]
+    assert torch.equal(among, make("shift=[0,1,2,3]", **asked).fake[0])
+    # torch rounds the convolution of one image and that of several differently: alone means one at a time on both sides
+    monkeypatch.setitem(AG2Vid.generate.__kwdefaults__, "batch_size", 1)
+    assert torch.equal(make("shift=[0,4]", **{**asked, "prompt": several}).fake[0], make(**asked).fake[0])
 
 
 @pytest.mark.parametrize("length", [2, 5, 20])

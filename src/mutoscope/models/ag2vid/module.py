@@ -308,7 +308,8 @@ class AG2Vid(GenerativeModule[ActionGraphBatch, ActionGraphSample]):
             length: frames; those of the batch by default. Actions keep their pace: a longer clip shows what happens
                 after the shorter one.
             layout: instead of the model's own.
-            batch_size: clips at a time.
+            batch_size: clips at a time. Torch rounds the convolutions of several images and of one differently, which
+                may come out as a grey level here and there.
 
         Returns:
             ``fake: [b, t, 3, h, w]`` uint8, whose first frame is the given one; all are where no frame networks were

@@ -35,8 +35,9 @@ class Landscape:
         return np.asarray(crop.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
 
 
+@lru_cache(maxsize=1)
 def landscape(seed: int = 0) -> Pixels:
-    """A valley ``[256, 256, 3]``: sky, ridges one behind the other, meadows with trees."""
+    """A valley ``[256, 256, 3]``: sky, ridges one behind the other, meadows with trees; the same array every time."""
     random = np.random.default_rng(seed)
     side = _PICTURE
     rows = np.linspace(0, 1, side)[:, None, None]
@@ -59,7 +60,9 @@ def landscape(seed: int = 0) -> Pixels:
             there = (x[None] - column) ** 2 + 0.6 * (np.arange(side)[:, None] - foot) ** 2 < size**2
             picture = np.where((there & below)[..., None], colour * random.uniform(0.5, 0.75), picture)
     grain = random.normal(0, 3, (side, side, 1))
-    return np.clip(picture + grain, 0, 255).round().astype(np.uint8)
+    drawn = np.clip(picture + grain, 0, 255).round().astype(np.uint8)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def draw(
