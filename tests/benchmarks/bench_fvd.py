@@ -7,7 +7,8 @@ through the network as it is published, with torch's pooling of volumes, feature
 ``scipy.linalg.sqrtm``. Both read the same files and take turns. "Features" go from files to tables of features, "end
 to end" goes on to the distance; "foils" measures what an evaluation does beside every number: the real clips against
 themselves changed in eight ways. Seconds are of the processor, over all threads, since other work may share the
-machine, and by the clock; here the network is made anew every time, so that it remembers nothing.
+machine, and by the clock, without the making of networks; here they are made anew every time, so that they remember
+nothing. ``--convolutions`` times Inception's alone instead, beside a product of large matrices: what is left to gain.
 """
 
 import argparse
@@ -46,6 +47,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from random_weights import i3d_file, inception_file
 
 FRAMES = 16
+#: that go through a convolution at once
+PICTURES = 8
 #: clips whose foils are measured
 FOILED = 2
 #: beyond which the two sides do not compute the same; square roots of singular matrices are no better known
@@ -102,9 +105,8 @@ def common(folders: list[Path], network: torch.nn.Module, batch: int) -> Iterato
     yield by_sqrtm(*tables, ddof=0 if isinstance(network, I3D) else 1)
 
 
-def ours(folders: list[Path], make: Callable[[], FVD | FID]) -> Iterator[Any]:
+def ours(folders: list[Path], metric: FVD | FID) -> Iterator[Any]:
     """Features of both sides, then the distance."""
-    metric = make()
     extractor = extractor_of(metric)
     assert extractor is not None
     sides = {}
@@ -136,8 +138,8 @@ def common_foils(clips: torch.Tensor, network: torch.nn.Module, batch: int) -> I
     yield features
 
 
-def our_foils(clips: torch.Tensor, make: Callable[[], FVD | FID]) -> Iterator[Any]:
-    extractor = extractor_of(make())
+def our_foils(clips: torch.Tensor, metric: FVD | FID) -> Iterator[Any]:
+    extractor = extractor_of(metric)
     assert extractor is not None
     yield [extractor.features(changed)[0].numpy() for changed in foiled(clips)]
 
@@ -160,6 +162,41 @@ def agree(name: str, theirs: Any, found: Any) -> None:
             )
 
 
+@torch.no_grad()
+def convolutions() -> Table:
+    """Seconds and rates of Inception's convolutions by their kernels, channels last, best of three."""
+    asked: list[tuple[torch.nn.Conv2d, torch.Size]] = []
+    network = InceptionV3().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda layer, given, _: asked.append((layer, given[0].shape)))
+    network(torch.zeros(1, 3, 299, 299))
+    spent: dict[str, np.ndarray] = {}
+    for layer, shape in asked:
+        x = torch.randn(PICTURES, *shape[1:]).relu_().contiguous(memory_format=torch.channels_last)
+        weight = layer.weight.contiguous(memory_format=torch.channels_last)
+        convolve = partial(F.conv2d, x, weight, None, layer.stride, layer.padding)
+        operations = 2 * weight[0].numel() * convolve().numel()
+        name = "x".join(map(str, layer.kernel_size)) + (f", stride {layer.stride[0]}" if layer.stride[0] > 1 else "")
+        spent[name] = spent.get(name, np.zeros(2)) + np.array([operations, quickest(convolve)]) / PICTURES
+    spent["all"] = np.sum(list(spent.values()), axis=0)
+    a = torch.randn(2048, 2048)
+    spent["matrices of 2048 x 2048"] = np.array([2 * 2048.0**3, quickest(lambda: a @ a)])
+    table = Table("", "GFLOP", "CPU ms", "GFLOP/s", title=f"Inception's convolutions of a frame, {PICTURES} at once")
+    for name, (operations, seconds) in sorted(spent.items(), key=lambda entry: entry[1][0]):
+        table.add_row(name, f"{operations / 1e9:.2f}", f"{1e3 * seconds:.1f}", f"{operations / seconds / 1e9:.0f}")
+    return table
+
+
+def quickest(run: Callable[[], object]) -> float:
+    found = []
+    for _ in range(3):
+        begun = time.process_time()
+        run()
+        found.append(time.process_time() - begun)
+    return min(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=8, help="of either side")
@@ -168,7 +205,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", default="", help="rows whose names have this in them")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--convolutions", action="store_true", help="nothing but these")
     asked = parser.parse_args()
+    if asked.convolutions:
+        Console().print(convolutions())
+        return
     rng = np.random.default_rng(0)
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as root:
@@ -188,15 +229,15 @@ def main() -> None:
         runs: dict[tuple[str, ...], dict[str, Callable[[], Iterable[Any]]]] = {
             ("FVD, features", "FVD, end to end"): {
                 "common": partial(common, folders, plain_i3d, asked.batch),
-                "here": partial(ours, folders, fvd),
+                "here": lambda: ours(folders, fvd()),
             },
             ("FID, features", "FID, end to end"): {
                 "common": partial(common, folders, plain_inception, asked.batch),
-                "here": partial(ours, folders, fid),
+                "here": lambda: ours(folders, fid()),
             },
             ("FID, features of foils",): {
                 "common": partial(common_foils, clips, plain_inception, asked.batch),
-                "here": partial(our_foils, clips, fid),
+                "here": lambda: our_foils(clips, fid()),
             },
         }
         for n in (256, 2048):
@@ -212,6 +253,7 @@ def main() -> None:
                 continue
             rounds = []
             for _ in range(asked.repeats):
+                # networks are made before the seconds are counted
                 both = {variant: taken(islice(run(), wanted[-1] + 1)) for variant, run in pair.items()}
                 rounds.append({variant: ends for variant, (ends, _) in both.items()})
                 agree(names[wanted[-1]], *(last for _, last in both.values()))
