@@ -12,14 +12,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from random_weights import i3d_file, inception_file
+from tiny_extractors import clips_extractor, frames_extractor
 from torch import Tensor, nn
 
-from mutoscope.evaluators import extractors
+from mutoscope.evaluators import extractors, inception_v3
 from mutoscope.evaluators import i3d as i3d_module
 from mutoscope.evaluators.distances import FID, FVD, KID, ContentDebiasedFVD
 from mutoscope.evaluators.extractors import Extractor, i3d_extractor, inception_extractor, videomae_extractor
 from mutoscope.evaluators.i3d import I3D
-from mutoscope.evaluators.inception_v3 import resize_as_tensorflow1
+from mutoscope.evaluators.inception_v3 import InceptionV3, resize_as_tensorflow1
 from mutoscope.evaluators.videomae import VideoMAE
 from mutoscope.formats.archives import read_archive
 from mutoscope.formats.state_dicts import DamagedFileError
@@ -58,6 +59,56 @@ def test_resizing_looks_where_tensorflow_did() -> None:
     assert found[0, 0, 0].tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
     assert found[0, 0, :, 0].tolist() == [0.0, 1.5, 3.0, 3.0]
     torch.testing.assert_close(resize_as_tensorflow1(x, (1, 2))[0, 0, 0], torch.tensor([0.0, 1.5]))
+
+
+@pytest.mark.parametrize("size", [(8, 30), (30, 8), (12, 16), (40, 50)])
+def test_resizing_bytes_is_resizing_their_values(size: tuple[int, int]) -> None:
+    images = clips(1, 2, 16, 24)[0]
+    found = resize_as_tensorflow1(images, size)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found, resize_as_tensorflow1(images.double(), size).float(), rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "side"),
+    [
+        (partial(inception_v3._Fine, 6, 5), 9),
+        (partial(inception_v3._Middle, 6, 4), 7),
+        (partial(inception_v3._SecondReduction, 6), 7),
+        (partial(inception_v3._Coarse, 6, by_maximum=False), 5),
+        (partial(inception_v3._Coarse, 6, by_maximum=True), 5),
+    ],
+)
+@torch.no_grad()
+def test_branches_that_begin_together_give_what_they_give_apart(
+    make: Callable[[], inception_v3._Block], side: int
+) -> None:
+    torch.manual_seed(0)
+    block = make().double().eval()
+    for module in block.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()  # type: ignore[union-attr, operator]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr, operator]
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    x = torch.randn(2, 6, side, side, dtype=torch.float64)
+    apart = block(x)
+    assert float(apart.std()) > 0.1
+    extractors._fused(block)
+    block.merge_heads()
+    assert not {name for name, _ in block.named_children()} & set(block.heads)
+    torch.testing.assert_close(block(x), apart)
+
+
+def test_in_how_many_parts_the_first_layers_see_pictures_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network, x = InceptionV3().eval(), torch.randn(3, 3, 75, 75)
+    with torch.no_grad():
+        whole = network(x)[0]
+        monkeypatch.setattr(inception_v3, "_STEM", 1)
+        monkeypatch.setattr(inception_v3, "_FINE", 2)
+        torch.testing.assert_close(network(x)[0], whole, rtol=1e-4, atol=1e-5)
 
 
 def test_inception_is_that_of_torch_fidelity(inception: Path) -> None:
@@ -285,6 +336,37 @@ def test_metrics_share_one_network_and_look_once(inception: Path, monkeypatch: p
     frames[0, 0] = 7
     fid.update(fake_frames=frames)
     assert len(looked) == 2
+
+
+@pytest.mark.parametrize("per", ["frame", "clip"])
+def test_samples_that_were_seen_lately_are_not_looked_at_again(per: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = frames_or_clips(per)
+    looked: list[int] = []
+    look = extractor._look_at_all
+    monkeypatch.setattr(extractor, "_look_at_all", lambda x: looked.append(len(x)) or look(x))
+    first = clips(3, 4, 16, 16)
+    first[2] = first[0]
+    found = extractor.features(first)
+    count = 4 if per == "frame" else 1
+    assert looked == [2 * count]
+    # in another order, and every clip on its own: nothing is new
+    again = extractor.features(first.flip(0).contiguous())
+    for new, old in zip(again, found, strict=True):
+        assert torch.equal(new, old.unflatten(0, (3, count)).flip(0).flatten(0, 1))
+    torch.testing.assert_close(found[0][:count], frames_or_clips(per).features(first[:1])[0])
+    assert looked == [2 * count]
+    # another size of the same bytes is something else
+    extractor.features(first.view(3, 4, 3, 8, 32))
+    assert looked == [2 * count] * 2
+    monkeypatch.setattr(extractors, "_REMEMBERED", 1)
+    extractor.features(first[:1].clone())
+    assert len(extractor._remembered) == 1
+    extractor.double()
+    assert not extractor._remembered
+
+
+def frames_or_clips(per: str) -> Extractor:
+    return frames_extractor() if per == "frame" else clips_extractor(frames=4)
 
 
 def test_a_pinned_extractor_stays_where_it_is(i3d: Path) -> None:

@@ -1,6 +1,7 @@
 """Published networks as metrics use them: frames as they are in, features out; each is read and looked through once."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ I3DWeights = Literal["i3d_torchscript", "i3d_tats", "i3d_rgb_imagenet"]
 
 #: frames and clips that go through a network at once
 _FRAMES, _CLIPS = 32, 4
+#: samples whose features are remembered, some 100 MB of Inception's
+_REMEMBERED = 2**13
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class View:
 class Extractor(nn.Module):
     """A frozen network between uint8 frames and metrics: a :class:`~mutoscope.metrics.inception.FrameClassifier`.
 
-    What it found is remembered as long as the frames live, so that several metrics look through it once.
+    What it found is remembered as long as the frames live, so that several metrics look through it once. On processors,
+    which take hundreds of times longer to look at a frame than to recognise it, samples that were seen lately are not
+    looked at again either: pictures that stand still, and most foils, which are the same frames in another order.
 
     Args:
         network: with its weights, from prepared input to features, or to features and logits.
@@ -93,6 +98,7 @@ class Extractor(nn.Module):
         self.network, self.prepare, self.view, self.per = network, prepare, view, per
         self.num_features, self.num_classes, self.digest = num_features, num_classes, digest
         self._seen = WeakTensorKeyDictionary()
+        self._remembered: OrderedDict[bytes, tuple[Tensor, Tensor]] = OrderedDict()
         self._pinned = False
         self.requires_grad_(False).eval()
 
@@ -107,7 +113,10 @@ class Extractor(nn.Module):
         self._pinned = True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Extractor":
-        return self if self._pinned else super()._apply(fn, recurse)
+        if self._pinned:
+            return self
+        self._remembered.clear()
+        return super()._apply(fn, recurse)
 
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """``frames: [b, t, 3, h, w]`` uint8 RGB -> features ``[n, d]`` and logits ``[n, k]`` where they are.
@@ -142,12 +151,35 @@ class Extractor(nn.Module):
 
     @torch.no_grad()
     def _look(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        weight = next(self.network.parameters())
+        samples = frames.flatten(0, 1) if self.per == "frame" else frames
+        if not len(samples):
+            empty = torch.zeros(0, self.num_features), torch.zeros(0, self.num_classes)
+            return empty[0].to(frames.device), empty[1].to(frames.device)
+        devices = {samples.device.type, next(self.network.parameters()).device.type}
+        return self._look_at_new(samples) if devices == {"cpu"} else self._look_at_all(samples)
+
+    def _look_at_new(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        known = self._remembered
+        keys = [hashlib.sha256(f"{sample.shape}".encode() + sample.numpy().tobytes()).digest() for sample in samples]
+        new = {key: i for i, key in enumerate(keys) if key not in known}
+        if new:
+            known.update(zip(new, zip(*self._look_at_all(samples[list(new.values())]), strict=True), strict=True))
         found = []
-        with torch.autocast(weight.device.type, enabled=False):
-            parts = frames.flatten(0, 1).split(_FRAMES) if self.per == "frame" else frames.split(_CLIPS)
-            for part in parts:
-                part = part.to(weight.device)
+        for key in keys:
+            known.move_to_end(key)
+            found.append(known[key])
+        while len(known) > _REMEMBERED:
+            known.popitem(last=False)
+        features, logits = (torch.stack(side) for side in zip(*found, strict=True))
+        return features, logits
+
+    def _look_at_all(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and logits of ``[n, 3, h, w]`` or ``[n, t, 3, h, w]``."""
+        device = next(self.network.parameters()).device
+        found = []
+        with torch.autocast(device.type, enabled=False):
+            for part in samples.split(_FRAMES if self.per == "frame" else _CLIPS):
+                part = part.to(device)
                 if self.per == "frame":
                     features, logits = self.network(self.prepare(part))
                 else:
@@ -155,10 +187,7 @@ class Extractor(nn.Module):
                     prepared = self.prepare(part.flatten(0, 1)).unflatten(0, (b, t))
                     features = logits = self.network(prepared.transpose(1, 2))
                 found.append((features, logits))
-        if not found:
-            empty = torch.zeros(0, self.num_features), torch.zeros(0, self.num_classes)
-            return empty[0].to(frames.device), empty[1].to(frames.device)
-        features, logits = (torch.cat(side).to(frames.device) for side in zip(*found, strict=True))
+        features, logits = (torch.cat(side).to(samples.device) for side in zip(*found, strict=True))
         return features, logits
 
 
@@ -193,8 +222,7 @@ def _inception(state: Mapping[str, Tensor], resize: Resize, digest: str) -> Extr
     size = (inception_v3.SIDE, inception_v3.SIDE)
 
     def as_tensorflow(images: Tensor) -> Tensor:
-        resized = (resize_as_tensorflow1(images.float(), size) - 128) / 128
-        return resized.contiguous(memory_format=torch.channels_last)
+        return resize_as_tensorflow1(images, size).sub_(128).div_(128)
 
     def as_torch(images: Tensor) -> Tensor:
         resized = F.interpolate(images.float() / 255, size, mode="bilinear", align_corners=False) * 2 - 1
@@ -205,7 +233,9 @@ def _inception(state: Mapping[str, Tensor], resize: Resize, digest: str) -> Extr
         f"{'TensorFlow 1' if tensorflow else 'bilinear, not antialiased'}, 299x299",
         "(x - 128) / 128" if tensorflow else "x / 127.5 - 1",
     )
-    network = _fused(_filled(InceptionV3(), state, "Inception-v3 of 2015-12-05"))
+    network = InceptionV3()
+    _fused(_filled(network, state, "Inception-v3 of 2015-12-05"))
+    network.merge_heads()
     # convolutions in two dimensions are faster with channels last, those in three are not
     network = network.to(memory_format=torch.channels_last)
     prepare = as_tensorflow if tensorflow else as_torch

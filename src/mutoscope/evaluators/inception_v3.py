@@ -5,7 +5,7 @@ of its mean, the last block pools by maximum, and there are 1008 logits. Names o
 conversions of pytorch-fid and torch-fidelity load as they are (Szegedy et al. 2016; Heusel et al. 2017).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 #: width and height of what the network sees
 SIDE = 299
+#: pictures that go through the first layers, and through those at 35 pixels, at once on a processor: what a layer gives
+#: stays below 32 MB, from which on the C library asks the system for new memory every time, a tenth of all seconds
+_STEM, _FINE = 4, 8
 
 
 class _Unit(nn.Module):
@@ -33,8 +36,47 @@ def _mean_pool(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
-class _Fine(nn.Module):
+class _Block(nn.Module):
+    """Branches of one input, most of which begin with a convolution of 1x1."""
+
+    #: the layers they begin with; to ``branch_pool`` the mean over neighbours is given
+    heads: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.merged: nn.Conv2d | None = None
+        self._widths: list[int] = []
+
+    def merge_heads(self) -> None:
+        """Make one convolution of the :attr:`heads`, into which batch normalisation was folded before.
+
+        The input is read once, and a processor multiplies the wider matrix faster. The mean over neighbours is taken of
+        what comes out, where there are fewer channels: both are linear, and the mean leaves the padding out.
+        """
+        convs = [self.get_submodule(f"{name}.conv") for name in self.heads]
+        weights, biases = (
+            [value for conv in convs if isinstance(value := getattr(conv, name), Tensor)] for name in ("weight", "bias")
+        )
+        self._widths = [len(weight) for weight in weights]
+        self.merged = nn.Conv2d(weights[0].shape[1], sum(self._widths), 1)
+        self.merged.weight = nn.Parameter(torch.cat(weights).detach())
+        self.merged.bias = nn.Parameter(torch.cat(biases).detach())
+        for name in self.heads:
+            delattr(self, name)
+
+    def _begun(self, x: Tensor) -> list[Tensor]:
+        if self.merged is None:
+            return [getattr(self, name)(_mean_pool(x) if name == "branch_pool" else x) for name in self.heads]
+        found = list(self.merged(x).split(self._widths, dim=1))
+        if self.heads[-1] == "branch_pool":
+            found[-1] = _mean_pool(found[-1])
+        return [one.relu_() for one in found]
+
+
+class _Fine(_Block):
     """Blocks at 35 pixels."""
+
+    heads = ("branch1x1", "branch5x5_1", "branch3x3dbl_1", "branch_pool")
 
     def __init__(self, inputs: int, pooled: int) -> None:
         super().__init__()
@@ -47,9 +89,10 @@ class _Fine(nn.Module):
         self.branch_pool = _Unit(inputs, pooled, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        five = self.branch5x5_2(self.branch5x5_1(x))
-        double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
-        return torch.cat([self.branch1x1(x), five, double, self.branch_pool(_mean_pool(x))], dim=1)
+        direct, five, double, pooled = self._begun(x)
+        five = self.branch5x5_2(five)
+        double = self.branch3x3dbl_3(self.branch3x3dbl_2(double))
+        return torch.cat([direct, five, double, pooled], dim=1)
 
 
 class _FirstReduction(nn.Module):
@@ -67,8 +110,10 @@ class _FirstReduction(nn.Module):
         return torch.cat([self.branch3x3(x), double, F.max_pool2d(x, 3, stride=2)], dim=1)
 
 
-class _Middle(nn.Module):
+class _Middle(_Block):
     """Blocks at 17 pixels, whose kernels of 7 are split into rows and columns."""
+
+    heads = ("branch1x1", "branch7x7_1", "branch7x7dbl_1", "branch_pool")
 
     def __init__(self, inputs: int, narrow: int) -> None:
         super().__init__()
@@ -85,14 +130,17 @@ class _Middle(nn.Module):
         self.branch_pool = _Unit(inputs, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        seven = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
-        double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
+        direct, seven, double, pooled = self._begun(x)
+        seven = self.branch7x7_3(self.branch7x7_2(seven))
+        double = self.branch7x7dbl_3(self.branch7x7dbl_2(double))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
-        return torch.cat([self.branch1x1(x), seven, double, self.branch_pool(_mean_pool(x))], dim=1)
+        return torch.cat([direct, seven, double, pooled], dim=1)
 
 
-class _SecondReduction(nn.Module):
+class _SecondReduction(_Block):
     """From 17 to 8 pixels."""
+
+    heads = ("branch3x3_1", "branch7x7x3_1")
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -104,17 +152,21 @@ class _SecondReduction(nn.Module):
         self.branch7x7x3_4 = _Unit(192, 192, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        three = self.branch3x3_2(self.branch3x3_1(x))
-        seven = self.branch7x7x3_4(self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x))))
+        three, seven = self._begun(x)
+        three = self.branch3x3_2(three)
+        seven = self.branch7x7x3_4(self.branch7x7x3_3(self.branch7x7x3_2(seven)))
         return torch.cat([three, seven, F.max_pool2d(x, 3, stride=2)], dim=1)
 
 
-class _Coarse(nn.Module):
+class _Coarse(_Block):
     """Blocks at 8 pixels, which spread into rows and columns; the last one pools by maximum."""
+
+    heads: tuple[str, ...] = ("branch1x1", "branch3x3_1", "branch3x3dbl_1", "branch_pool")
 
     def __init__(self, inputs: int, by_maximum: bool) -> None:
         super().__init__()
-        self.by_maximum = by_maximum
+        if by_maximum:
+            self.heads = self.heads[:-1]
         self.branch1x1 = _Unit(inputs, 320, 1)
         self.branch3x3_1 = _Unit(inputs, 384, 1)
         self.branch3x3_2a = _Unit(384, 384, (1, 3), padding="same")
@@ -126,12 +178,12 @@ class _Coarse(nn.Module):
         self.branch_pool = _Unit(inputs, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        three = self.branch3x3_1(x)
-        double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
-        pooled = F.max_pool2d(x, 3, stride=1, padding=1) if self.by_maximum else _mean_pool(x)
+        direct, three, double, *means = self._begun(x)
+        double = self.branch3x3dbl_2(double)
         spread = [self.branch3x3_2a(three), self.branch3x3_2b(three)]
         spread += [self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double)]
-        return torch.cat([self.branch1x1(x), *spread, self.branch_pool(pooled)], dim=1)
+        pooled = means or [self.branch_pool(F.max_pool2d(x, 3, stride=1, padding=1))]
+        return torch.cat([direct, *spread, *pooled], dim=1)
 
 
 class InceptionV3(nn.Module):
@@ -164,15 +216,34 @@ class InceptionV3(nn.Module):
         self.Mixed_7c = _Coarse(2048, by_maximum=True)
         self.fc = nn.Linear(2048, 1008)
 
+    def merge_heads(self) -> None:
+        """Join layers of one input, for a network that is only looked through, see :meth:`_Block.merge_heads`."""
+        for block in self.children():
+            if isinstance(block, _Block):
+                block.merge_heads()
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
-        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, stride=2)))
-        x = F.max_pool2d(x, 3, stride=2)
-        x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x)))
-        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
+        x = _in_parts(self._stem, x, _STEM)
+        x = _in_parts(self._fine, x, _FINE)
+        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(x))))
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
         features = x.mean(dim=(2, 3))
         return features, features @ self.fc.weight.T
+
+    def _stem(self, x: Tensor) -> Tensor:
+        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
+        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, stride=2)))
+        return F.max_pool2d(x, 3, stride=2)
+
+    def _fine(self, x: Tensor) -> Tensor:
+        found: Tensor = self.Mixed_6a(self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x))))
+        return found
+
+
+def _in_parts(layers: Callable[[Tensor], Tensor], x: Tensor, at_once: int) -> Tensor:
+    if x.device.type != "cpu" or len(x) <= at_once:
+        return layers(x)
+    return torch.cat([layers(part) for part in x.split(at_once)])
 
 
 def resize_as_tensorflow1(images: Tensor, size: Sequence[int]) -> Tensor:
@@ -181,13 +252,16 @@ def resize_as_tensorflow1(images: Tensor, size: Sequence[int]) -> Tensor:
     Other libraries look at ``(i + 0.5) * old / new - 0.5``: half a pixel of the result away.
 
     Args:
-        images: ``[n, c, h, w]`` float.
+        images: ``[n, c, h, w]`` float or uint8.
         size: new height and width.
 
     Returns:
-        ``[n, c, *size]``.
+        ``[n, c, *size]`` float, channels last in memory.
     """
-    for dim, new in ((-2, size[0]), (-1, size[1])):
+    images = images.permute(0, 2, 3, 1).contiguous()
+    steps = [(1, size[0]), (2, size[1])]
+    # what makes the picture smaller, or less large, comes first: there is less to do for the other one
+    for dim, new in sorted(steps, key=lambda step: step[1] / images.shape[step[0]]):
         old = images.shape[dim]
         if new == old:
             continue
@@ -195,8 +269,10 @@ def resize_as_tensorflow1(images: Tensor, size: Sequence[int]) -> Tensor:
         place = torch.arange(new, dtype=torch.float32, device=images.device) * (old / new)
         low = place.floor().long().clamp(max=old - 1)
         high = (low + 1).clamp(max=old - 1)
-        share = (place - low).to(images.dtype)
-        share = share[:, None] if dim == -2 else share
-        first = images.index_select(dim, low)
-        images = first + (images.index_select(dim, high) - first) * share
-    return images
+        first, second = (_as_float(images.index_select(dim, index)) for index in (low, high))
+        images = first.lerp_(second, (place - low).to(first.dtype).view(-1, *[1] * (3 - dim)))
+    return _as_float(images).permute(0, 3, 1, 2)
+
+
+def _as_float(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.float()

@@ -1,10 +1,12 @@
 """Which metric sees what: real clips with one thing broken, in a generator's place, against other real clips."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -167,14 +169,15 @@ class _SmallClips(nn.Module):
         return seen.mean(dim=(-3, -2, -1))
 
 
-def _extractor(network: nn.Module, per: str) -> Extractor:
+def _extractor(network: nn.Module, per: Literal["frame", "clip"]) -> Extractor:
     state = drawn(network)
     network.load_state_dict(state)
-    prepare: Callable[[Tensor], Tensor] = lambda x: nn.functional.adaptive_avg_pool2d(x.float(), _SIDE) / 64 - 2  # noqa: E731
     view = View(f"mean, {_SIDE}x{_SIDE}", "x / 64 - 2", _FRAMES if per == "clip" else None)
-    if per == "clip":
-        return Extractor(network, prepare, view, "clip", 24, 24, smoke_digest(state))
-    return Extractor(network, prepare, view, "frame", 24, 24, smoke_digest(state))
+    return Extractor(network, _shrunk, view, per, 24, 24, smoke_digest(state))
+
+
+def _shrunk(images: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(images.float(), _SIDE) / 64 - 2
 
 
 def _value(metric: Metric, fake: Tensor, real: Tensor) -> float:
