@@ -39,7 +39,7 @@ def value(argument: str) -> Any:
 
 
 @pytest.mark.parametrize("text", [*AWKWARD, "1e4", "007", "true", "a,b", "glob(*)", "1_000"])
-@pytest.mark.parametrize("key", ["checkpoint", "dataset.root", "ckpt", "+out", "++dataset.cache_dir"])
+@pytest.mark.parametrize("key", ["checkpoint", "dataset.root", "ckpt", "+out", "++dataset.cache_dir", "dataset.sheets"])
 def test_paths_are_text_whatever_they_look_like(key: str, text: str) -> None:
     assert value(f"{key}={text}") == text
 

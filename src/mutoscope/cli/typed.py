@@ -16,7 +16,7 @@ from mutoscope.runtime.errors import ConfigError
 
 #: settings that are paths: text, whatever it looks like
 _PATHS = ("checkpoint", "real", "fake", "out", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
-_PATH_SETTINGS = ("root", "cache_dir", "perceptual_weights")
+_PATH_SETTINGS = ("root", "cache_dir", "perceptual_weights", "sheets", "background")
 _KEY = re.compile(r"^(\+{0,2}|~)[\w./@-]+(\[[^\]]*\])?$")
 
 

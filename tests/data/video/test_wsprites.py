@@ -297,3 +297,9 @@ def test_the_landscape_is_drawn_once_and_stays_as_it_is() -> None:
     assert landscape() is valley
     with pytest.raises(ValueError, match="read-only"):
         valley[0] = 0
+
+
+def test_a_tilde_is_ones_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    data = WSprites(sheets="~/sheets", background="~/valley.png")
+    assert (data.sheets, data.background) == (tmp_path / "sheets", tmp_path / "valley.png")

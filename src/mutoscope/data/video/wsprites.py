@@ -180,8 +180,8 @@ class WSprites(DataModule):
             raise ValueError(f"shrink is {shrink}, expected 1, 2 or 4.")
         if world_seed < 0:
             raise ValueError(f"world_seed is {world_seed}, expected 0 or more.")
-        self.sheets = None if sheets is None else Path(sheets)
-        self.background = None if background is None else Path(background)
+        self.sheets = None if sheets is None else Path(sheets).expanduser()
+        self.background = None if background is None else Path(background).expanduser()
         self.characters, self.videos, self.frames, self.length = characters, videos, frames, length
         self.shrink, self.legacy_mask, self.world_seed = shrink, legacy_mask, world_seed
         self.whole_pixels = whole_pixels
