@@ -78,6 +78,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "model.pretraining=0",
             "model.ema_half_life=2",
             "model.restart_codes=1",
+            # more than two clips have steps, so that some are used and some are not
+            "model.local_motion.actions.codes=12",
             "metrics=video",
             "+callbacks.probe={_target_:sprites_probe.Restarts}",
         ),
