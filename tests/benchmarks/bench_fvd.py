@@ -35,6 +35,7 @@ from rich.table import Table
 from mutoscope.data.anybody import Cut, Reader, find_clips
 from mutoscope.evaluators import i3d, inception_v3
 from mutoscope.evaluators.distances import FID, FVD
+from mutoscope.evaluators.extractors import Extractor
 from mutoscope.evaluators.i3d import I3D
 from mutoscope.evaluators.inception_v3 import InceptionV3, resize_as_tensorflow1
 from mutoscope.evaluators.sets import Features, extractor_of
@@ -105,10 +106,17 @@ def common(folders: list[Path], network: torch.nn.Module, batch: int) -> Iterato
     yield by_sqrtm(*tables, ddof=0 if isinstance(network, I3D) else 1)
 
 
+def forgetful(metric: FVD | FID) -> Extractor:
+    """Its extractor, that has not seen what an earlier round showed it."""
+    extractor = extractor_of(metric)
+    assert isinstance(extractor, Extractor)
+    extractor._remembered.clear()
+    return extractor
+
+
 def ours(folders: list[Path], metric: FVD | FID) -> Iterator[Any]:
     """Features of both sides, then the distance."""
-    extractor = extractor_of(metric)
-    assert extractor is not None
+    extractor = forgetful(metric)
     sides = {}
     for side, folder in zip(("real", "fake"), folders, strict=True):
         sides[side] = Features()
@@ -139,8 +147,7 @@ def common_foils(clips: torch.Tensor, network: torch.nn.Module, batch: int) -> I
 
 
 def our_foils(clips: torch.Tensor, metric: FVD | FID) -> Iterator[Any]:
-    extractor = extractor_of(metric)
-    assert extractor is not None
+    extractor = forgetful(metric)
     yield [extractor.features(changed)[0].numpy() for changed in foiled(clips)]
 
 
