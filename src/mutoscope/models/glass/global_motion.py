@@ -213,25 +213,35 @@ class GlobalMotion(nn.Module):
 
     def masks_of(self, frames: Tensor) -> Tensor:
         """``[b, t, 3, h, w] -> [b, t, 1, h, w]``."""
-        return self.trim(frames, self._untrimmed(frames))
+        masks = self._untrimmed(frames)
+        if self.trimmed is None or self.training:
+            return masks
+        return self.trim(frames, masks, self._painted(frames, masks))
 
     def _untrimmed(self, frames: Tensor) -> Tensor:
         return self.mask(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
-    def trim(self, frames: Tensor, masks: Tensor) -> Tensor:
+    def _painted(self, frames: Tensor, masks: Tensor) -> Tensor:
+        return self.inpainting(patch(frames, masks).flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    @torch.no_grad()
+    def trim(self, frames: Tensor, masks: Tensor, painted: Tensor) -> Tensor:
         """Masks ``[b, t, 1, h, w]`` without what looks like background along their borders.
 
         A mask is mostly a pixel too wide: background beside the agent moves along with it for a frame, and costs
         nothing in the losses. Seen through a window that rim is all that changes where somebody stands.
+
+        Args:
+            frames, painted: ``[b, t, 3, h, w]``, and what the inpainting network sees behind these masks.
+
+        Returns:
+            Masks of the same shape; as they were in training and where ``trimmed`` is null.
         """
         if self.trimmed is None or self.training:
             return masks
-        with torch.no_grad():
-            flat, covered = frames.flatten(0, 1), masks.detach().flatten(0, 1)
-            behind = self.inpainting(patch(flat, covered))
-            alike = (flat - behind).abs().sum(1, keepdim=True) < self.trimmed
-            inner = -F.max_pool2d(-covered, 3, stride=1, padding=1)
-        return torch.where(alike, torch.minimum(covered, inner), covered).unflatten(0, masks.shape[:2])
+        alike = (frames - painted).abs().sum(2, keepdim=True) < self.trimmed
+        inner = -F.max_pool2d(-masks.flatten(0, 1), 3, stride=1, padding=1).unflatten(0, masks.shape[:2])
+        return torch.where(alike, torch.minimum(masks, inner), masks)
 
     def backgrounds_of(self, frames: Tensor, masks: Tensor) -> Tensor:
         """``[b, t, 3, h, w] -> [b, t, 3, h, w]``."""
@@ -242,11 +252,12 @@ class GlobalMotion(nn.Module):
         masks = self._untrimmed(frames)
         foregrounds = masks * frames
         foreground_shifts = self.foreground_shift.between(foregrounds)
-        backgrounds = self.backgrounds_of(frames, masks)
+        painted = self._painted(frames, masks)
+        backgrounds = compose(painted, masks, frames)
         background_shifts = self.background_shift.between(backgrounds)
         if self.trimmed is not None and not self.training:
             # the networks of shifts have learned from masks as they are
-            masks = self.trim(frames, masks)
+            masks = self.trim(frames, masks, painted)
             foregrounds, backgrounds = masks * frames, self.backgrounds_of(frames, masks)
         # one sampling for both, since mask and foreground move alike
         moved = translate_clips(torch.cat([foregrounds, masks], 2)[:, :-1], foreground_shifts, outside="zeros")
