@@ -3,7 +3,6 @@
 import copy
 import gc
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,24 +108,11 @@ def small_galleries() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def configs_parsed_once() -> Iterator[None]:
-    """The files of ``conf/`` are parsed once by each process; whoever reads one again gets a copy of what was found."""
-    from omegaconf import OmegaConf
+def configs_once() -> Iterator[None]:
+    """The files of ``conf/`` are parsed once by each process, and put together once for the same choices."""
+    from composed_once import configs_composed_once
 
-    from mutoscope.config.choices import config_dir
-
-    load, ours, found = OmegaConf.load, config_dir(), dict[Path, bytes]()
-
-    def remembered(file: Any) -> Any:
-        path = Path(getattr(file, "name", file))
-        if not path.is_relative_to(ours):
-            return load(file)
-        if path not in found:
-            found[path] = pickle.dumps(load(file))
-        return pickle.loads(found[path])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OmegaConf, "load", staticmethod(remembered))
+    with configs_composed_once():
         yield
 
 
