@@ -34,14 +34,15 @@ FLOORS = (
 ROOMS = [room for rooms in FLOORS for room in rooms]
 #: classes whose keys constructors may take together, and the constructors that say what they mean
 TYPED_DICTS = {"TypedDict"}
+BASES = [
+    (node.name, {ast.unparse(base) for base in node.bases})
+    for tree in FILES.values()
+    for node in tree.body
+    if isinstance(node, ast.ClassDef)
+]
 for _ in range(3):
     # of classes below classes
-    TYPED_DICTS |= {
-        node.name
-        for tree in FILES.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & TYPED_DICTS
-    }
+    TYPED_DICTS |= {name for name, bases in BASES if bases & TYPED_DICTS}
 TYPED_DICTS.remove("TypedDict")
 SHARED: list[tuple[Any, type, set[str]]] = [
     (TrainingSettings, IterationModule, {"info"}),
