@@ -16,6 +16,7 @@ import written_videos
 from something_tree import write_something_tree
 
 from mutoscope.cli import main as cli
+from mutoscope.cli.typed import typed_values
 from mutoscope.config import nodes
 from mutoscope.config.assembly import check_pair, model_class, prepared
 from mutoscope.config.choices import config_dir
@@ -168,8 +169,8 @@ def test_every_combination_is_built(
             return
         config = compose(f"model={model}", *small(dataset))
     else:
-        chosen = compose(f"experiment={experiment}")["dataset"]["name"]
-        config = compose(f"experiment={experiment}", *(o for o in small(chosen) if not o.startswith("dataset=")))
+        config = compose(f"experiment={experiment}")
+        config["dataset"] |= typed_values(small(config["dataset"]["name"])[1:], "dataset")
     # every model is built once as large as it is
     if experiment is not None or dataset not in WHOLE:
         narrowed(config["model"])
