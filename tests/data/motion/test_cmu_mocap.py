@@ -340,10 +340,16 @@ def test_clips_are_every_fourth_frame_of_the_recording(recorded: dict[str, tuple
     np.testing.assert_array_equal(recorded[f"amc/{clip}.amc"][1], native[::4])
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the real recordings go once they are read."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @real
 @pytest.mark.parametrize("name", ["ntu25", "h36m16"])
-def test_real_windows(tmp_path: Path, name: str) -> None:
-    data = module(REAL, skeleton=name, cache_dir=str(tmp_path), length=32)
+def test_real_windows(cache: Path, name: str) -> None:
+    data = module(REAL, skeleton=name, cache_dir=str(cache), length=32)
     assert data.dropped() == {}
     takes = [{Path(clip).stem.rstrip("_abc") for clip in data.clips(split).names} for split in ("train", "val")]
     assert not takes[0] & takes[1]
