@@ -99,11 +99,16 @@ def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def small_galleries() -> Iterator[None]:
-    """Clips in the galleries of evaluations are drawn small: what is tested of these is that they are there."""
+    """Clips in the galleries of evaluations are drawn small, and all are encoded at once, in files of any size.
+
+    What is tested of these is that they are there; tests/formats/test_video.py looks at what users get.
+    """
+    from mutoscope.formats import video
     from mutoscope.render.sheet import save_motion_gallery
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(save_motion_gallery.__kwdefaults__, "size", (48, 48))
+        patch.setattr(video, "PRESET", "ultrafast")
         yield
 
 
