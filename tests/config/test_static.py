@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from patience import patience
-from places import SUPPORT
+from places import ROOT, SUPPORT
 
 from mutoscope.config.assembly import check_pair, model_class
 from mutoscope.config.choices import choices, config_dir
@@ -196,7 +196,8 @@ def test_mistakes_are_told_before_torch_is_imported(tmp_path: Path) -> None:
     # in a process of its own, one for all: here torch is imported already
     command = [sys.executable, "-c", SCRIPT % (HEAVY,), json.dumps(MISTAKES)]
     # no weights lie here
-    environment = {**os.environ, "TORCH_HOME": str(tmp_path / "nowhere"), "PYTHONPATH": str(SUPPORT)}
+    paths = os.pathsep.join(map(str, (ROOT / "src", SUPPORT)))
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path / "nowhere"), "PYTHONPATH": paths}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=patience(60)
     )

@@ -22,7 +22,7 @@ from mutoscope.training.loggers import read_metrics
 STEPS = 3
 PLUGINS = ("ranks", "noise_probe", "quiet_cater", "sprites_probe")
 
-pytestmark = pytest.mark.ddp
+pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
