@@ -3,7 +3,6 @@
 import copy
 import gc
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,30 +41,32 @@ def pytest_configure(config: pytest.Config) -> None:
     config.golden_dir = Path(given).resolve() if given else SHARED / "golden"
 
 
-#: what takes more than ten seconds of a processor each, beside what is marked as slow or works in two processes
+#: what takes more than seven seconds of a processor each, longest first
 LONG = (
-    *("test_config.py", "test_ag2vid_runs.py", "test_foreign.py", "test_static.py", "test_evaluate.py"),
-    *(
-        "test_glass_runs.py",
-        "test_toy_blocks.py",
-        "test_ag2vid_evaluation.py",
-        "test_sweeps.py",
-        "test_glass_control.py",
-    ),
-    *("test_glass_halves.py", "test_help.py", "test_face.py", "test_train.py", "test_import.py", "test_cmu_mocap.py"),
+    *("test_config.py", "test_two_ranks.py", "test_extractors.py", "test_foreign.py", "test_ag2vid_runs.py"),
+    *("test_glass_runs.py", "test_ag2vid_evaluation.py", "test_evaluate.py", "test_glass_both_ways.py"),
+    *("test_help.py", "test_glass_control.py", "test_ag2vid_module.py", "test_train.py", "test_smoke.py"),
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, which would otherwise keep one process waiting for the other."""
+    """Begin with the files that take longest, which would otherwise keep one process waiting for the other.
+
+    Then come those with slow tests, which run in a stage of their own or, with the lowest versions, among all others.
+    """
     marked = {item.path for item in items if item.get_closest_marker("ddp") or item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in marked, item.path.name not in LONG))
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: (order.get(item.path.name, len(LONG)), item.path not in marked))
 
 
 def pytest_collection_finish() -> None:
-    """Take what was imported out of the garbage collector's sight, which walks half a million objects each time."""
+    """Take what was imported out of the garbage collector's sight, which walks half a million objects each time.
+
+    What is made in tests is looked through less often than usual: they make much, and keep little.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(scope="session")
@@ -100,33 +101,25 @@ def blocks_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def small_galleries() -> Iterator[None]:
-    """Clips in the galleries of evaluations are drawn small: what is tested of these is that they are there."""
+    """Clips in the galleries of evaluations are drawn small, and all are encoded at once, in files of any size.
+
+    What is tested of these is that they are there; tests/formats/test_video.py looks at what users get.
+    """
+    from mutoscope.formats import video
     from mutoscope.render.sheet import save_motion_gallery
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(save_motion_gallery.__kwdefaults__, "size", (48, 48))
+        patch.setattr(video, "PRESET", "ultrafast")
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def configs_parsed_once() -> Iterator[None]:
-    """The files of ``conf/`` are parsed once by each process; whoever reads one again gets a copy of what was found."""
-    from omegaconf import OmegaConf
+def configs_once() -> Iterator[None]:
+    """The files of ``conf/`` are parsed once by each process, and put together once for the same choices."""
+    from composed_once import configs_composed_once
 
-    from mutoscope.config.choices import config_dir
-
-    load, ours, found = OmegaConf.load, config_dir(), dict[Path, bytes]()
-
-    def remembered(file: Any) -> Any:
-        path = Path(getattr(file, "name", file))
-        if not path.is_relative_to(ours):
-            return load(file)
-        if path not in found:
-            found[path] = pickle.dumps(load(file))
-        return pickle.loads(found[path])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OmegaConf, "load", staticmethod(remembered))
+    with configs_composed_once():
         yield
 
 

@@ -2,8 +2,9 @@
 
 import ast
 import sys
-from collections.abc import Iterator
-from pathlib import PurePath
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any, get_type_hints
 
 import pytest
@@ -18,7 +19,30 @@ from mutoscope.models.base import IterationModule, TrainingSettings
 from mutoscope.models.generative import GenerativeModule, GenerativeSettings
 
 SOURCE = ROOT / "src" / "mutoscope"
-FILES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
+
+
+class Trees(Mapping[str, ast.Module]):
+    """Files of a folder, parsed when they are looked into: collecting tests takes their names alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.parsed = folder, dict[str, ast.Module]()
+        self.names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.py"))]
+
+    def __getitem__(self, name: str) -> ast.Module:
+        if name not in self.names:
+            raise KeyError(name)
+        if name not in self.parsed:
+            self.parsed[name] = ast.parse((self.folder / name).read_text())
+        return self.parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+FILES = Trees(SOURCE)
 
 #: rooms by floor, from the ground up
 FLOORS = (
@@ -32,17 +56,7 @@ FLOORS = (
     ("cli",),
 )
 ROOMS = [room for rooms in FLOORS for room in rooms]
-#: classes whose keys constructors may take together, and the constructors that say what they mean
-TYPED_DICTS = {"TypedDict"}
-for _ in range(3):
-    # of classes below classes
-    TYPED_DICTS |= {
-        node.name
-        for tree in FILES.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & TYPED_DICTS
-    }
-TYPED_DICTS.remove("TypedDict")
+#: constructors that say what settings mean which others take together
 SHARED: list[tuple[Any, type, set[str]]] = [
     (TrainingSettings, IterationModule, {"info"}),
     (GenerativeSettings, GenerativeModule, {"info"}),
@@ -54,6 +68,22 @@ SHARED: list[tuple[Any, type, set[str]]] = [
 PURE = ("nn/", "metrics/", "structures/")
 PURE_NAMES = ("generator.py", "discriminator.py", "discriminators.py", "attention_graph.py", "graph_layers.py")
 PURE_NAMES += ("losses.py", "network.py", "ema.py")
+
+
+@cache
+def typed_dicts() -> set[str]:
+    """Classes whose keys constructors may take together."""
+    classes = [
+        (node.name, {ast.unparse(base) for base in node.bases})
+        for tree in FILES.values()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    ]
+    found = {"TypedDict"}
+    for _ in range(3):
+        # of classes below classes
+        found |= {name for name, bases in classes if bases & found}
+    return found - {"TypedDict"}
 
 
 def floor(path: str) -> int:
@@ -239,7 +269,7 @@ def test_constructors_take_named_arguments_only(path: str) -> None:
             typed = ast.unparse(rest.annotation) if rest.annotation is not None else ""
             shared = typed.removeprefix("Unpack[").removesuffix("]")
             assert typed == f"Unpack[{shared}]", f"{path}:{node.lineno} takes **{rest.arg}: {typed}"
-            assert shared in TYPED_DICTS, f"{path}:{node.lineno} unpacks {shared}, which is no TypedDict of the house"
+            assert shared in typed_dicts(), f"{path}:{node.lineno} unpacks {shared}, which is no TypedDict of the house"
 
 
 def test_shared_settings_are_those_that_their_base_takes() -> None:

@@ -16,6 +16,7 @@ import written_videos
 from something_tree import write_something_tree
 
 from mutoscope.cli import main as cli
+from mutoscope.cli.typed import typed_values
 from mutoscope.config import nodes
 from mutoscope.config.assembly import check_pair, model_class, prepared
 from mutoscope.config.choices import config_dir
@@ -113,8 +114,15 @@ NARROW = {
     "mutoscope.models.ag2vid.module.AG2Vid": {
         **dict.fromkeys(("width", "graph_hidden", "frames.spade.hidden"), 8),
         **dict.fromkeys(("frames.spade.width", "frames.flow.width", "discriminator.width"), 4),
-    }
+    },
+    "mutoscope.models.glass.module.Glass": {
+        **dict.fromkeys((f"global_motion.mask.{name}" for name in ("stem", "trunk", "up")), 8),
+        **dict.fromkeys((f"local_motion.decoder.{name}" for name in ("quarter", "half", "full")), 8),
+        "global_motion.mask.depth": 1,
+    },
 }
+#: of every such model, the data on which it is built as large as it is
+WHOLE = ("cater", "wsprites")
 
 
 def narrowed(node: dict[str, Any]) -> dict[str, Any]:
@@ -161,10 +169,10 @@ def test_every_combination_is_built(
             return
         config = compose(f"model={model}", *small(dataset))
     else:
-        chosen = compose(f"experiment={experiment}")["dataset"]["name"]
-        config = compose(f"experiment={experiment}", *(o for o in small(chosen) if not o.startswith("dataset=")))
+        config = compose(f"experiment={experiment}")
+        config["dataset"] |= typed_values(small(config["dataset"]["name"])[1:], "dataset")
     # every model is built once as large as it is
-    if experiment is not None or dataset != "cater":
+    if experiment is not None or dataset not in WHOLE:
         narrowed(config["model"])
     built = instantiate(config)
     assert built.info.name == config["dataset"]["name"]

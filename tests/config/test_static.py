@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from patience import patience
+from places import ROOT, SUPPORT
 
 from mutoscope.config.assembly import check_pair, model_class
 from mutoscope.config.choices import choices, config_dir
@@ -177,14 +178,16 @@ MISTAKES = [
 HEAVY = ("torch", "pytorch_lightning", "torchmetrics", "torchvision", "scipy")
 SCRIPT = """
 import contextlib, io, json, sys
+from composed_once import configs_composed_once
 from mutoscope.cli.main import main
 
 said = []
-for typed, _ in json.loads(sys.argv[1]):
-    sys.argv = ["mutoscope", *typed]
-    with contextlib.redirect_stderr(io.StringIO()) as stream, contextlib.suppress(SystemExit):
-        main()
-    said.append(stream.getvalue())
+with configs_composed_once():
+    for typed, _ in json.loads(sys.argv[1]):
+        sys.argv = ["mutoscope", *typed]
+        with contextlib.redirect_stderr(io.StringIO()) as stream, contextlib.suppress(SystemExit):
+            main()
+        said.append(stream.getvalue())
 print(json.dumps([said, [name for name in %r if name in sys.modules]]))
 """
 
@@ -193,7 +196,8 @@ def test_mistakes_are_told_before_torch_is_imported(tmp_path: Path) -> None:
     # in a process of its own, one for all: here torch is imported already
     command = [sys.executable, "-c", SCRIPT % (HEAVY,), json.dumps(MISTAKES)]
     # no weights lie here
-    environment = {**os.environ, "TORCH_HOME": str(tmp_path / "nowhere")}
+    paths = os.pathsep.join(map(str, (ROOT / "src", SUPPORT)))
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path / "nowhere"), "PYTHONPATH": paths}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=patience(60)
     )

@@ -4,8 +4,15 @@ import av
 import numpy as np
 import pytest
 
+from mutoscope.formats import video
 from mutoscope.formats.video import read_video, write_gif, write_mp4
 from mutoscope.runtime.files import replacing
+
+
+@pytest.fixture(autouse=True)
+def as_users_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere tests encode in a hurry."""
+    monkeypatch.setattr(video, "PRESET", "medium")
 
 
 def bars(frames: int = 7, h: int = 32, w: int = 48) -> np.ndarray:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from mutoscope.cli.typed import typed_values
 from mutoscope.evaluators import distances
+from mutoscope.kinds.action_graph.results import ActionGraphEvaluation
+from mutoscope.kinds.video.results import VideoEvaluation
 from mutoscope.verbs.anybody.measure import evaluate_sets
 
 Compose = Callable[..., dict[str, Any]]
@@ -21,6 +23,12 @@ def look_through_tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     frames, clips = frames_extractor(), clips_extractor(frames=4)
     monkeypatch.setattr(distances, "inception_extractor", lambda **a: frames)
     monkeypatch.setattr(distances, "i3d_extractor", lambda **a: clips)
+
+
+def draw_no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers are written, pages and media are not: drawing takes most of the time."""
+    for evaluation in (VideoEvaluation, ActionGraphEvaluation):
+        monkeypatch.setattr(evaluation, "publish", lambda self, out: [])
 
 
 def folder(path: Path, clips: Tensor, labels: list[str] | None = None) -> Path:

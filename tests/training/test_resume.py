@@ -64,16 +64,11 @@ def start_and_kill(config: dict[str, Any], run_dir: Path, after: int) -> None:
     assert process.returncode == -signal.SIGKILL, errors
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run_dir = tmp_path_factory.mktemp("uninterrupted") / "run"
-    train(config_of(tiny), run_dir)
-    return run_dir
-
-
 @pytest.mark.slow
-def test_a_killed_run_resumes_as_if_nothing_had_happened(tiny: Compose, uninterrupted: Path, tmp_path: Path) -> None:
-    run_dir = tmp_path / "run"
+def test_a_killed_run_resumes_as_if_nothing_had_happened(tiny: Compose, tmp_path: Path) -> None:
+    run_dir, uninterrupted = tmp_path / "killed" / "run", tmp_path / "uninterrupted"
+    train(config_of(tiny), uninterrupted)
+    run_dir.parent.mkdir()
     start_and_kill(config_of(tiny), run_dir, after=14)
     reached = read_checkpoint(run_dir / "checkpoints" / "last.ckpt")["mutoscope"]["iterations"]
     assert 12 <= reached < STEPS
@@ -95,14 +90,17 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(tiny: Compose, uninterr
     assert yaml.safe_load((run_dir / "config.yaml").read_text())["ckpt"] == "last"
 
 
-def test_a_run_may_be_interrupted_again_and_again(tiny: Compose, uninterrupted: Path, tmp_path: Path) -> None:
-    for steps in (5, 6, 21, STEPS):
-        train(config_of(tiny, f"trainer.max_steps={steps}", "ckpt=last"), tmp_path)
-    mine, theirs = (read_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (tmp_path, uninterrupted))
+def test_a_run_may_be_interrupted_again_and_again(tiny: Compose, tmp_path: Path) -> None:
+    often, whole = tmp_path / "often", tmp_path / "whole"
+    # within the first pass over the data, right after that, and in the middle of a later one
+    for steps in (5, 6, 14, 24):
+        train(config_of(tiny, f"trainer.max_steps={steps}", "ckpt=last"), often)
+    train(config_of(tiny, "trainer.max_steps=24"), whole)
+    mine, theirs = (read_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (often, whole))
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         torch.testing.assert_close(mine[part], theirs[part], rtol=0, atol=0)
     # the first iteration after each start is no different from the others in what is logged
-    assert rows(tmp_path) == rows(uninterrupted)
+    assert rows(often) == rows(whole)
 
 
 def test_nothing_to_resume_is_said_and_the_run_begins(

@@ -22,7 +22,7 @@ from mutoscope.training.loggers import read_metrics
 STEPS = 3
 PLUGINS = ("ranks", "noise_probe", "quiet_cater", "sprites_probe")
 
-pytestmark = pytest.mark.ddp
+pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "model.restart_codes=1",
             # more than two clips have steps, so that some are used and some are not
             "model.local_motion.actions.codes=12",
-            "metrics=video",
+            "metrics=none",
+            "+metrics.psnr=standard/psnr",
             "+callbacks.probe={_target_:sprites_probe.Restarts}",
         ),
         "stopped": (

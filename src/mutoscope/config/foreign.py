@@ -27,7 +27,7 @@ _NO_SIZES = ("seed", "half_life", "steps", "samples", "iterations", "epoch", "T_
 #: settings of a dataset that are matters of the machine it was prepared on
 _MACHINE = ("cache_dir", "cache_workers", "num_workers")
 #: of building: times the bytes of a file's weights, bytes, and operations and modules for each of its tensors
-_TIMES, _BYTES, _PER_TENSOR, _STEPS = 8, 64 * 2**20, 100, 5_000
+_TIMES, _BYTES, _PER_TENSOR, _STEPS = 8, 64 * 2**20, 50, 5_000
 
 
 @contextmanager
@@ -122,6 +122,11 @@ def _final(node: Any, where: str, largest: int) -> Any:
     return node
 
 
+#: bytes of what operations make, by operation and shapes: a network repeats its own, and models are loaded repeatedly
+_FORESEEN: dict[Any, int] = {}
+_MOST_FORESEEN = 10_000
+
+
 class TooLargeError(ValueError):
     """What is being built goes far beyond the weights that it was described beside."""
 
@@ -160,7 +165,6 @@ class _Guard(TorchDispatchMode):
         super().__init__()
         self.bytes_left, self.steps_left = most_bytes, most_steps
         self.most = most_bytes
-        self.known: dict[Any, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -180,9 +184,11 @@ class _Guard(TorchDispatchMode):
         leaves, form = pytree.tree_flatten((args, kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         key = (func, str(form), *((tuple(x.shape), x.dtype) if isinstance(x, Tensor) else repr(x) for x in leaves))
-        if key not in self.known:
-            self.known[key] = _bytes_made(func, leaves, form, on_meta=not tensors or "device" in kwargs)
-        return self.known[key]
+        if key not in _FORESEEN:
+            if len(_FORESEEN) == _MOST_FORESEEN:
+                _FORESEEN.clear()
+            _FORESEEN[key] = _bytes_made(func, leaves, form, on_meta=not tensors or "device" in kwargs)
+        return _FORESEEN[key]
 
 
 def _bytes_made(func: Any, leaves: Sequence[Any], form: Any, on_meta: bool) -> int:

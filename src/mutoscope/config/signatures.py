@@ -1,6 +1,8 @@
 """What constructors take: their signatures, with settings that many share (``**training: Unpack[...]``) spelled out."""
 
 import inspect
+from collections.abc import Mapping
+from functools import cache
 from inspect import Parameter
 from typing import Any, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -12,6 +14,11 @@ def parameters(target: Any) -> dict[str, Parameter]:
     base class has which takes them one by one, so that defaults too are said once; a class in between may have others,
     in its ``own_defaults``.
     """
+    return dict(_parameters(target))
+
+
+@cache
+def _parameters(target: Any) -> Mapping[str, Parameter]:
     found: dict[str, Parameter] = {}
     for name, parameter in inspect.signature(target).parameters.items():
         shared = shared_settings(target, parameter)
@@ -34,12 +41,17 @@ def needed(target: Any) -> list[str]:
 def annotations(target: Any) -> dict[str, Any]:
     """The annotations of a class's constructor or a function, by parameter; empty where they cannot be resolved."""
     try:
-        hints = get_type_hints(inspect.getattr_static(target, "__init__") if isinstance(target, type) else target)
-        for name in [name for name, hint in hints.items() if _unpacked(hint) is not None]:
-            hints |= get_type_hints(_unpacked(hints.pop(name)))
+        return dict(_annotations(target))
     except Exception:
         # e.g. names that exist for type checkers alone
         return {}
+
+
+@cache
+def _annotations(target: Any) -> Mapping[str, Any]:
+    hints = get_type_hints(inspect.getattr_static(target, "__init__") if isinstance(target, type) else target)
+    for name in [name for name, hint in hints.items() if _unpacked(hint) is not None]:
+        hints |= get_type_hints(_unpacked(hints.pop(name)))
     return hints
 
 

@@ -4,7 +4,7 @@ import ast
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
-from functools import lru_cache, reduce
+from functools import cache, reduce
 from inspect import Parameter
 from operator import or_
 from pathlib import Path
@@ -51,10 +51,14 @@ def parameters_of(target: str) -> dict[str, Parameter]:
         LookupError: if the source does not tell.
     """
     try:
-        source, node = _found(target)
-        return _parameters(source, node)
+        return dict(_parameters_of(target))
     except (_UnreadableError, OSError, SyntaxError) as error:
         raise LookupError(f"The source does not tell the parameters of {target}.") from error
+
+
+@cache
+def _parameters_of(target: str) -> Mapping[str, Parameter]:
+    return _parameters(*_found(target))
 
 
 def class_value(target: str, name: str) -> Any:
@@ -91,7 +95,7 @@ def _class_value(source: _Source, node: ast.AST, name: str) -> Any:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@lru_cache
+@cache
 def _read(module: str) -> _Source:
     top, *parts = module.split(".")
     if top != "mutoscope":

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -67,13 +68,7 @@ def import_plugins() -> None:
 
 def plugin_packages() -> list[str]:
     """Top packages of other people: those with entry points, and those in ``$MUTOSCOPE_PLUGINS``."""
-    points = entry_points()
-    installed = {
-        point.module
-        for group in points.groups
-        if group.startswith("mutoscope.")
-        for point in points.select(group=group)
-    }
+    installed = {point.module for point in entry_points() if point.group.startswith("mutoscope.")}
     return sorted({name.split(".")[0] for name in installed | set(plugins())})
 
 
@@ -92,10 +87,8 @@ def _import_plugin(name: str) -> None:
 
 
 def names_without_import() -> list[str]:
-    """Names of all datasets. Files below this folder are read, not imported, which would take seconds."""
-    names = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}
-    for path in Path(__file__).parent.rglob("*.py"):
-        names |= set(re.findall(r'^@register\("(\w+)"\)', path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    """Names of all datasets, without importing them, which would take seconds."""
+    names = {*_own_sources(), *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))}
     if plugins():
         names |= set(datamodules())
     return sorted(names)
@@ -103,23 +96,36 @@ def names_without_import() -> list[str]:
 
 def source_of(name: str) -> tuple[Path, str] | None:
     """The file of a dataset of this package and the name of its class in there, without importing it."""
+    return _own_sources().get(name)
+
+
+@cache
+def _own_sources() -> dict[str, tuple[Path, str]]:
+    """Files and names of the classes of this package's datasets, by the datasets' names, from reading its files."""
+    found: dict[str, tuple[Path, str]] = {}
     for path in Path(__file__).parent.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if found := re.search(rf'^@register\("{re.escape(name)}"\)\nclass (\w+)', text, flags=re.MULTILINE):
-            return path, found[1]
-    return None
+        for name, cls in re.findall(r'^@register\("(\w+)"\)\nclass (\w+)', text, flags=re.MULTILINE):
+            found[name] = path, cls
+    return found
 
 
 def datamodules() -> dict[str, type["DataModule"]]:
     """All known DataModules by name: files of ``mutoscope.data``, installed entry points, modules of plug-ins."""
-    import mutoscope.data as package
-
-    for module in pkgutil.walk_packages(package.__path__, prefix="mutoscope.data."):
-        importlib.import_module(module.name)
+    _import_own()
     import_plugins()
     for point in entry_points(group=ENTRY_POINT_GROUP):
         register(point.name)(point.load())
     return dict(sorted(_classes.items()))
+
+
+@cache
+def _import_own() -> None:
+    """Import all of ``mutoscope.data``, whose datasets are registered thereby."""
+    import mutoscope.data as package
+
+    for module in pkgutil.walk_packages(package.__path__, prefix="mutoscope.data."):
+        importlib.import_module(module.name)
 
 
 def datamodule_class(name: str) -> type["DataModule"]:

@@ -19,6 +19,8 @@ Frames = NDArray[np.uint8]
 
 #: H.273 code of BT.709, the matrix that players assume where a file names none and the picture is large
 _BT709 = 1
+#: how long x264 looks for smaller files of the same quality
+PRESET = "medium"
 #: of a decoded video at most
 _MOST_BYTES = 4 * 10**9
 
@@ -47,7 +49,7 @@ def write_mp4(path: str | Path, frames: Frames, fps: float, crf: int = 18) -> Pa
         replacing(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out,
     ):
-        stream = out.add_stream("libx264", rate=_rate(fps), options={"crf": str(crf)})
+        stream = out.add_stream("libx264", rate=_rate(fps), options={"crf": str(crf), "preset": PRESET})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context

@@ -19,6 +19,7 @@ from mutoscope.data.action_graph.toy_blocks_world.solids import SHAPES, SIZES, S
 from mutoscope.data.registry import datamodule_class
 from mutoscope.formats.cater import EXTENTS, boxes_of, parse_scene, project
 from mutoscope.formats.video import read_video
+from mutoscope.runtime.files import replacing
 
 LAMPS = Lamps.draw(np.random.default_rng(0))
 PLAYS = [perform([7, number]) for number in range(12)]
@@ -309,16 +310,20 @@ def test_videos_are_the_same_wherever_they_are_made(cache: Path, tmp_path: Path)
 
 def test_only_what_is_missing_is_made(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
+    video = next(cache.rglob("toy_val_000000.avi"))
+    filmed = video.read_bytes()
 
     def noted(order: Order) -> None:
         made.append(order.name)
-        make(order)
+        with replacing(order.video) as temporary:
+            temporary.write_bytes(filmed)
 
     monkeypatch.setattr(toy_blocks, "make", noted)
-    next(cache.rglob("toy_val_000000.avi")).unlink()
+    video.unlink()
     data = ToyBlocks(**SETTINGS | {"max_videos": 1, "videos": 9}, cache_dir=str(cache))
     data.prepare_data()
     assert made == ["toy_val_000000"]
+    assert video.read_bytes() == filmed
     assert (data.tree / "lists" / "train_1.txt").read_text().split()[0] == "toy_train_000000.avi"
 
 

@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -340,7 +341,23 @@ def test_clips_are_every_fourth_frame_of_the_recording(recorded: dict[str, tuple
     np.testing.assert_array_equal(recorded[f"amc/{clip}.amc"][1], native[::4])
 
 
+@pytest.fixture(scope="module")
+def parsed_once() -> Iterator[None]:
+    """A file is parsed once, whatever skeletons its people get."""
+    parse, found = cmu_mocap._positions, dict[Path, Any]()
+
+    def remembered(path: Path, *others: Any) -> Any:
+        if path not in found:
+            found[path] = parse(path, *others)
+        return found[path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cmu_mocap, "_positions", remembered)
+        yield
+
+
 @real
+@pytest.mark.usefixtures("parsed_once")
 @pytest.mark.parametrize("name", ["ntu25", "h36m16"])
 def test_real_windows(tmp_path: Path, name: str) -> None:
     data = module(REAL, skeleton=name, cache_dir=str(tmp_path), length=32)

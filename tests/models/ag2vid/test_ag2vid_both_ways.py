@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from both_ways import PRESETS, Compose, look_through_tiny_networks, same_as_files
+from both_ways import PRESETS, Compose, draw_no_pages, look_through_tiny_networks, same_as_files
 
 from mutoscope.cli.typed import typed_values
 from mutoscope.verbs.evaluate import evaluate
@@ -13,6 +13,7 @@ def test_distances_are_those_of_the_same_clips_as_files(
     compose: Compose, trained_ag2vid: Path, classifier_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_through_tiny_networks(monkeypatch)
+    draw_no_pages(monkeypatch)
     checkpoint = trained_ag2vid / "checkpoints" / "last.ckpt"
     words = ["checkpoint=x", "metrics=none", "recognizer=tracks", "recognizer.max_steps=2", "samples_per_class=1"]
     words += ["accelerator=cpu", "clips.foils=4", *PRESETS]

@@ -27,7 +27,10 @@ Run = Callable[..., ActionGraphEvaluation]
 def run(compose: Compose, trained_ag2vid: Path, classifier_cache: Path) -> Run:
     """``evaluate`` the small model; the classifier of tracks is the one that its training made."""
 
-    def ran(*overrides: str, explicit: dict[str, Any] | None = None, **changes: Any) -> ActionGraphEvaluation:
+    def ran(
+        *overrides: str, explicit: dict[str, Any] | None = None, shown: bool = True, **changes: Any
+    ) -> ActionGraphEvaluation:
+        """Drawing takes much of the time: ``shown=False`` where nobody looks at it."""
         config = compose(
             "checkpoint=x",
             "metrics=action_graph",
@@ -40,7 +43,10 @@ def run(compose: Compose, trained_ag2vid: Path, classifier_cache: Path) -> Run:
         )
         config |= {"checkpoint": str(trained_ag2vid / "checkpoints" / "last.ckpt"), **changes}
         chosen = {"metrics": {"": "action_graph"}, "recognizer": {"": "tracks"}, "dataset": explicit or {}}
-        return evaluate(config, chosen)
+        with pytest.MonkeyPatch.context() as patch:
+            if not shown:
+                patch.setattr(ActionGraphEvaluation, "publish", lambda evaluation, out: [])
+            return evaluate(config, chosen)
 
     return ran
 
@@ -159,11 +165,11 @@ def test_numbers_repeat_and_an_export_has_the_same(
     with pytest.raises(FileNotFoundError, match=r"cater was given no folder; .*Set dataset\.root="):
         run(checkpoint=str(folder))
     root = next(setting.partition("=")[2] for setting in cater if setting.startswith("dataset.root="))
-    again = run(checkpoint=str(folder), explicit={"root": root})
+    again = run(checkpoint=str(folder), explicit={"root": root}, shown=False)
     for part in ("layouts", "frames", "control"):
         assert getattr(again, part) == getattr(result[0], part), part
     assert torch.equal(again.sample.fake, result[0].sample.fake)
-    assert (folder / "evaluation" / "report.html").is_file()
+    assert (folder / "evaluation" / "metrics.json").is_file()
 
 
 def test_metrics_of_motion_give_way_to_those_of_video(
@@ -194,7 +200,7 @@ def test_other_data_must_look_like_what_the_model_learned(run: Run, tmp_path: Pa
 
 def test_the_test_split_is_measured_where_asked(run: Run, tmp_path: Path) -> None:
     only = ["metrics=none", "+metrics.layout_miou._target_=mutoscope.metrics.LayoutIoU", "split=test"]
-    evaluation = run(*only, out=str(tmp_path))
+    evaluation = run(*only, shown=False, out=str(tmp_path))
     assert evaluation.protocol["split"] == "test"
     # one test video, one window
     assert evaluation.protocol["clips"] == 1

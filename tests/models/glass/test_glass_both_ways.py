@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from both_ways import PRESETS, Compose, look_through_tiny_networks, same_as_files
+from both_ways import PRESETS, Compose, draw_no_pages, look_through_tiny_networks, same_as_files
 from places import ROOT
 
 import mutoscope as ms
@@ -21,8 +21,11 @@ def test_distances_are_those_of_the_same_clips_as_files(
     compose: Compose, trained_glass: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_through_tiny_networks(monkeypatch)
+    draw_no_pages(monkeypatch)
     checkpoint = trained_glass / "checkpoints" / "last.ckpt"
-    words = ["checkpoint=x", "metrics=none", "samples_per_class=1", "accelerator=cpu", "clips.foils=4", *PRESETS]
+    words = ["checkpoint=x", "metrics=none", "samples_per_class=1", "accelerator=cpu", "clips.foils=4"]
+    # whether it obeys is asked in test_glass_runs.py
+    words += ["controllability=0", *PRESETS]
     config = compose(*words, f"out={tmp_path / 'model'}", verb="evaluate") | {"checkpoint": str(checkpoint)}
     found = evaluate(config, {"metrics": {**typed_values(words, "metrics"), "": "none"}})
     task = found.task
@@ -47,6 +50,7 @@ def test_the_documented_example_of_foils_and_the_curve_runs(
     trained_glass: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     look_through_tiny_networks(monkeypatch)
+    draw_no_pages(monkeypatch)
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     (example,) = [block for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S) if "foils=" in block]
     monkeypatch.chdir(tmp_path)

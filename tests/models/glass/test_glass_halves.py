@@ -105,6 +105,7 @@ def test_parts_that_do_not_exist_are_said(compose: Compose, trained_glass: Path,
         run_export(compose(*words, verb="export"), {})
 
 
+@pytest.mark.slow
 def test_wandb_shows_the_same_figures_every_time(
     small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

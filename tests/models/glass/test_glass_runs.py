@@ -56,11 +56,11 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
 def test_restarted_codes_and_carried_pictures_are_resumed_exactly(small: Compose, tmp_path: Path) -> None:
     ours = ("model.restart_codes=1", "model.local_motion.decoder.carry=true", "metrics=none", "callbacks=none")
     ours += ("model.local_motion.window=[16,16]", "model.local_motion.recoloured=true")
-    ours += tuple(f"model.quantised.{name}={value}" for name, value in (("start", 0), ("begin", 1), ("lasts", 4)))
+    ours += tuple(f"model.quantised.{name}={value}" for name, value in (("start", 0), ("begin", 1), ("lasts", 2)))
     ours += ("model.local_motion.actions.normalised=true",)
-    train(small("trainer.max_steps=6", *ours), tmp_path / "whole")
-    train(small("trainer.max_steps=3", *ours), tmp_path / "parts")
-    train(small("trainer.max_steps=6", "ckpt=last", *ours), tmp_path / "parts")
+    train(small("trainer.max_steps=4", *ours), tmp_path / "whole")
+    train(small("trainer.max_steps=2", *ours), tmp_path / "parts")
+    train(small("trainer.max_steps=4", "ckpt=last", *ours), tmp_path / "parts")
     whole, parts = (read_checkpoint(last(tmp_path / name))["state_dict"] for name in ("whole", "parts"))
     assert "restarts.idle" in whole
     assert all(torch.equal(parts[name], value) for name, value in whole.items())

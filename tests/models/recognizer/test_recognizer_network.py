@@ -26,10 +26,10 @@ def test_learns_four_classes() -> None:
     torch.manual_seed(0)
     joints, label = waving(512, 0)
     unseen, truth = waving(400, 1)
-    net = RecognizerNet(NTU25, 3, 4)
+    net = RecognizerNet(NTU25, 3, 4, width=16)
     optimiser = torch.optim.AdamW(net.parameters(), 1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=120)
-    for _ in range(120):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=80)
+    for _ in range(80):
         batch = torch.randint(0, 512, (64,))
         optimiser.zero_grad()
         F.cross_entropy(net(joints[batch]), label[batch]).backward()
@@ -162,7 +162,7 @@ def test_recognisers_that_were_trained_before_there_was_a_choice_are_found_and_l
 def test_through_velocities_clips_that_stand_still_are_farther_from_real_ones_than_those_that_move() -> None:
     torch.manual_seed(0)
     (joints, label), (unseen, _), (model, _) = waving(512, 0), waving(300, 1), waving(300, 4)
-    net = RecognizerNet(NTU25, 3, 4, inputs="velocities")
+    net = RecognizerNet(NTU25, 3, 4, inputs="velocities", width=16)
     optimiser = torch.optim.AdamW(net.parameters(), 5e-3)
     for _ in range(60):
         batch = torch.randint(0, 512, (64,))

@@ -12,7 +12,7 @@ from mutoscope.training.loggers import read_metrics
 from mutoscope.verbs.train import train
 
 Compose = Callable[..., dict[str, Any]]
-STEPS = 13
+STEPS = 9
 OPTIMIZERS = ("clip_critic", "frame_critic", "generator")
 
 
@@ -37,7 +37,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(small: Compose, variant: str, tm
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     chosen = f"model.graph.variant={variant}"
     train(config_of(small, STEPS, chosen), whole)
-    for steps in (3, 4, 9, STEPS):
+    for steps in (3, 4, 7, STEPS):
         train(config_of(small, steps, chosen, "ckpt=last"), broken)
     mine, theirs = (read_checkpoint(folder / "checkpoints" / "last.ckpt") for folder in (broken, whole))
     assert len(theirs["optimizer_states"]) == len(theirs["lr_schedulers"]) == 3

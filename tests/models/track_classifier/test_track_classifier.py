@@ -115,7 +115,7 @@ class MadeUp(DataModule):
 
 
 CONFIG: dict[str, Any] = {
-    "max_steps": 300,
+    "max_steps": 150,
     "batch_size": 32,
     "model": {
         "_target_": "mutoscope.models.track_classifier.module.TrackClassifier",
