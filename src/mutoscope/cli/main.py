@@ -286,8 +286,6 @@ def _evaluate(cfg: DictConfig) -> None:
 
         evaluate(config, explicit)
         return
-    if measured.checkpoint is not None:
-        raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
     from mutoscope.verbs.anybody.measure import evaluate_sets
 
     evaluate_sets(config, explicit)
