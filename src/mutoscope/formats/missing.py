@@ -1,5 +1,6 @@
 """Files that are not there: told without torch, which reading them needs."""
 
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,10 +36,12 @@ def require_archive(path: Path) -> None:
             f"{path} is a folder, expected a checkpoint to train on from, e.g. {path}/checkpoints/last.ckpt."
         )
     require_checkpoint(path)
-    if not zipfile.is_zipfile(path):
+    # pipes, which would be waited for, and files that are empty or closed are the reader's matter
+    readable = path.is_file() and path.stat().st_size > 0 and os.access(path, os.R_OK)
+    if readable and not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"'{path}' cannot be read as a checkpoint: it is no archive as torch writes them, but torn or of another "
-            "kind; expected a file such as checkpoints/last.ckpt of a run."
+            f"'{path}' cannot be read as a checkpoint (torn, of another kind, or holding objects that would have to be "
+            "unpickled): it is no archive as torch writes them; expected a file such as checkpoints/last.ckpt of a run."
         )
 
 

@@ -41,7 +41,7 @@ class ActionGraphRequest(Request["GeneratedVideo"]):
                 raise ConfigError(
                     f"shift is {shift}, expected frames by which actions are put off: a number or several."
                 )
-        if self.length is not None and self.length < 2:
+        if self.length is not None and self.length < 1:
             raise ConfigError(f"length is {self.length}, expected a whole number of frames, at least 2.")
 
 
