@@ -19,6 +19,8 @@ COMMANDS: dict[str, Sequence[str]] = {
     "unlike kinds": ("train", "model=ag2vid", "dataset=toy_motion"),
     "meaningless setting": ("train", "model=ag2vid", "dataset=toy_blocks", "model.frames=null", "model.weights.flow=1"),
     "missing checkpoint": ("evaluate", "checkpoint=absent"),
+    "no checkpoint": ("train", "ckpt=."),
+    "wrong word": ("evaluate", "checkpoint=absent", "reference=nothing"),
     "missing weights": ("train", "model=ag2vid", "dataset=toy_blocks", "model.frames.perceptual_weights=absent"),
     "--help": ("train", "--help"),
 }

@@ -84,6 +84,17 @@ def test_the_help_shows_groups_values_and_phrases_soon() -> None:
     assert "$" not in text.replace("${", "")
 
 
+@pytest.mark.parametrize("verb", ["train", "evaluate", "generate", "export"])
+def test_the_help_of_every_verb_has_its_settings_and_its_groups_alone(verb: str) -> None:
+    cli.register()
+    lines = help_text(verb, []).splitlines()
+    (seed,) = [line for line in lines if line.startswith("seed=")]
+    assert seed.partition("  ")[2].strip()
+    recipes = [line for line in lines if line.startswith("experiment: ")]
+    assert len(recipes) == (verb == "train")
+    assert not any("_glass_minutes" in line for line in recipes)
+
+
 def test_arguments_of_docstrings_are_told_apart() -> None:
     docstring = """Do it.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from narrow import GLASS, KINETIC_GAN, PEOPLE, SPRITES
 
 from mutoscope.cli.early import check_early
@@ -67,8 +68,13 @@ GONE = [
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    path = tmp_path / "here"
-    path.mkdir()
+    """A folder that a model may be in."""
+    return as_run(tmp_path / "here")
+
+
+def as_run(path: Path) -> Path:
+    (path / "checkpoints").mkdir(parents=True)
+    torch.save({}, path / "checkpoints" / "last.ckpt")
     return path
 
 
@@ -84,7 +90,13 @@ def test_what_is_not_there_is_told_and_what_is_there_is_not(
     missing = here.parent / "gone"
     with pytest.raises((CheckpointError, FileNotFoundError), match=said.format(missing)):
         check(missing)
-    missing.mkdir()
+    as_run(missing)
+    if gone.startswith("ckpt="):
+        # a run is gone on with by its own name
+        with pytest.raises(CheckpointError, match=r"gone is a folder, expected a checkpoint to train on from, e\.g\. "):
+            check(missing)
+        check(missing / "checkpoints" / "last.ckpt")
+        return
     # what lies in the folder is for those that read it, but for what has a name by default
     if "dataset=cmu_mocap" in beside:
         with pytest.raises(FileNotFoundError, match=r"gone/index\.csv, which dataset\.index names; expected a table"):

@@ -9,8 +9,12 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mutoscope.cli import main as cli
+from mutoscope.cli.composed import compose
 from mutoscope.cli.typed import readable, typed_values
+from mutoscope.config.choices import load_choice, with_groups
+from mutoscope.config.presets import preset_of, with_presets
 from mutoscope.config.training import TrainConfig
+from mutoscope.kinds.command import typed_words
 from mutoscope.runtime.errors import ConfigError
 
 AWKWARD = [
@@ -104,6 +108,52 @@ def test_typed_settings_of_a_group_are_found_with_their_kinds() -> None:
     }
 
 
+PRESETS = [
+    ["+metrics.fid=standard/fid", "metrics.fid.ddof=0"],
+    ["metrics.fid.ddof=0", "+metrics.fid=standard/fid"],
+    ["+metrics.fid=standard/fid", "+metrics.fid.ddof=0"],
+    ["++metrics.fid='standard/fid'", "seed=1", "++metrics.fid.ddof=0"],
+    ["+preset@metrics.fid=standard/fid", "metrics.fid.ddof=0"],
+    ["metrics=clips", "metrics.fid=standard/fid", "metrics.fid.ddof=0"],
+]
+
+
+@pytest.mark.parametrize("arguments", PRESETS, ids=" ".join)
+def test_a_preset_takes_settings_of_the_same_command(arguments: list[str]) -> None:
+    config, _ = compose("train", arguments)
+    fid = config["metrics"]["fid"]
+    assert fid == {**load_choice("preset", "standard/fid"), "ddof": 0}
+    assert preset_of(fid) == "standard/fid with ddof=0"
+
+
+def test_a_preset_in_the_place_of_another_metric_has_nothing_of_it() -> None:
+    others = load_choice("metrics", "clips")
+    arguments = ["metrics=clips", "metrics.fvd=standard/psnr", "metrics.fid=standard/kid", "metrics.kid.subsets=7"]
+    config, _ = compose("train", [*arguments, "metrics.fid.subset_size=9"])
+    kid = load_choice("preset", "standard/kid")
+    changed = {"fvd": load_choice("preset", "standard/psnr"), "fid": {**kid, "subset_size": 9}}
+    assert config["metrics"] == {**others, **changed, "kid": {**others["kid"], "subsets": 7}}
+
+
+def test_presets_with_settings_are_repeated_as_they_were_typed() -> None:
+    typed = typed_values(readable(["++metrics.fid=standard/fid", "++metrics.fid.ddof=0"])[0], "metrics")
+    again = typed_words("metrics", typed)
+    assert again == ["metrics.fid._preset_=standard/fid", "metrics.fid.ddof=0"]
+    assert typed_values(again, "metrics") == typed
+    # over what the model's kind chooses, a metric of the same name included
+    for name in ("fid", "motion_fid"):
+        asked = {"metrics": {name: typed["fid"]}}
+        expected = {**load_choice("metrics", "motion"), name: {**load_choice("preset", "standard/fid"), "ddof": 0}}
+        assert with_presets(with_groups({}, {"metrics": "motion"}, asked))["metrics"] == expected
+        filled = with_presets(asked)
+        assert with_presets(with_groups(filled, {"metrics": "motion"}, asked))["metrics"] == expected
+
+
+def test_alternatives_of_presets_stay_alternatives() -> None:
+    sweep, _ = readable(["+metrics.d=standard/fid,standard/kid", "metrics.d.weights=w", "-m"], sweep=True)
+    assert sweep == ["+metrics.d=null", "++metrics.d._preset_=standard/fid,standard/kid", "++metrics.d.weights=w", "-m"]
+
+
 def run(verb: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "argv", [f"{verb}.py", *arguments])
     with pytest.raises(SystemExit) as stopped:
@@ -120,6 +170,63 @@ def run(verb: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int
         ("train", ["model.lr=1"], "did you mean model.optimizers.critic.lr or"),
         ("train", ["latnt=8"], "did you mean model.latent?"),
         ("evaluate", ["checkpoint=x", "max_step=8"], "did you mean recognizer.max_steps?"),
+        (
+            "train",
+            ["metrics.fid=standard/fid"],
+            "'metrics.fid' is no metric here; those of this command are motion_fid, ",
+        ),
+        ("train", ["metrics.fid.ddof=0"], "To add one, put + before it: +metrics.fid=<preset>."),
+        ("train", ["metrics=none", "metrics.fid=standard/fid"], "is no metric here; this command has none. To add"),
+        (
+            "train",
+            ["metrics.motion_fdi=null"],
+            "'metrics.motion_fdi' is no setting of metrics; did you mean 'motion_fid'?",
+        ),
+        ("train", ["+metrics.fid=standard/fidd", "metrics.fid.ddof=0"], "is no preset; did you mean 'standard/fid'?"),
+        (
+            "train",
+            ["+metrics.fid=true", "metrics.fid.ddof=0"],
+            "metrics.fid is 'True', which is no preset; did you mean",
+        ),
+        (
+            "train",
+            ["+preset@metrics.fid=standard/fidd"],
+            "There is no preset 'standard/fidd'; did you mean 'standard/fid'?",
+        ),
+        ("train", ["preset@metrics.fid=standard/fid"], "Nothing is chosen for preset@metrics.fid that another choice"),
+        (
+            "train",
+            ["+metrics.fid=standard/fid", "metrics.fid.dof=0"],
+            "metrics.fid.dof is not a setting of FID; did you mean",
+        ),
+        (
+            "train",
+            ["+metrics.fid=standard/fid", "metrics.fid.ddof=x"],
+            "metrics.fid.ddof is 'x', expected a whole number.",
+        ),
+        (
+            "train",
+            ["+metrics.fid=standard/fid", "metrics.fid.weights=gone"],
+            "There is no file or folder gone, which metrics.fid.weights names",
+        ),
+        (
+            "train",
+            ["+metrics.motion_fid=standard/fid"],
+            "metrics.motion_fid is there already, and + adds what is not; to set it anew leave the + out, "
+            "metrics.motion_fid=<value>, or give the new one another name.",
+        ),
+        ("train", ["+metrics.accuracy=standard/fid", "metrics.accuracy.ddof=0"], "metrics.accuracy is there already"),
+        (
+            "train",
+            ["+seed=3"],
+            "seed is there already, and + adds what is not; to set it anew leave the + out, seed=<value>.",
+        ),
+        ("train", ["seed.first=3"], "'seed.first' is no setting: seed is a single value, null or without settings."),
+        (
+            "evaluate",
+            ["real=.", "fake=.", "metrics.fid=standard/fid", "metrics.fid.dof=0"],
+            "metrics.fid.dof is not a sett",
+        ),
         ("train", ["trainer.max_steps=1.5"], "trainer.max_steps is 1.5, expected a whole number."),
         ("train", ["model.latent=oops"], "model.latent is 'oops', expected a whole number."),
         ("train", ["model.widths=[16,a]"], "model.widths[1] is 'a', expected a whole number."),

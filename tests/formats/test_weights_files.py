@@ -82,6 +82,8 @@ def test_the_command_fetches_verifies_and_imports(
     own = tmp_path / "own"
     monkeypatch.setenv("MUTOSCOPE_WEIGHTS", str(own))
     assert run_command("weights", ["verify", "squeezenet1_1"]) == 1
+    assert run_command("weights", ["verify"]) == 0
+    assert "None of the published networks is here" in capsys.readouterr().out
     server.cut = [1000]
     assert run_command("weights", ["fetch", "squeezenet1_1"]) == 0
     assert run_command("weights", ["verify"]) == 0

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mutoscope.runtime.errors import sentence_of
+from mutoscope.runtime.errors import ConfigError, sentence_of
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
@@ -55,6 +55,7 @@ def _compare(arguments: Sequence[str]) -> int:
     parser.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="those to compare; all by default")
     parser.add_argument("--out", metavar="FILE.md", help="also write the table as Markdown")
     asked = parser.parse_args(arguments)
+    _require(asked.paths, "There is no metrics.json in {}; evaluate it first.")
     from mutoscope.verbs.compare import compare
 
     compare(asked.paths, asked.metrics, asked.out)
@@ -72,15 +73,26 @@ def _study(arguments: Sequence[str]) -> int:
     parser.add_argument("--question", default="Which clip looks more real?", help="that people are asked")
     parser.add_argument("--seed", type=int, help="of which side is whose; at random by default")
     asked = parser.parse_args(arguments)
+    counted = asked.paths[0] == "tally" and len(asked.paths) > 1
+    if not counted and len(asked.paths) != 2:
+        parser.error("expected two folders, or tally, the key and files of answers")
+    if counted:
+        _require(asked.paths[1:], "There is no file {}.")
+    else:
+        _require(asked.paths, "There is no folder or file {}.")
     from mutoscope.verbs.study import make_study, tally
 
-    if asked.paths[0] == "tally" and len(asked.paths) > 1:
+    if counted:
         tally(asked.paths[1], asked.paths[2:])
-    elif len(asked.paths) == 2:
-        make_study(asked.paths[0], asked.paths[1], asked.out, asked.question, asked.seed)
     else:
-        parser.error("expected two folders, or tally, the key and files of answers")
+        make_study(asked.paths[0], asked.paths[1], asked.out, asked.question, asked.seed)
     return 0
+
+
+def _require(paths: Sequence[str], sentence: str) -> None:
+    """Whether all of these are there, before reading them brings torch along."""
+    if gone := [path for path in paths if not Path(path).expanduser().exists()]:
+        raise ConfigError(sentence.format(gone[0]))
 
 
 #: by name, what takes the arguments after it and returns the exit status

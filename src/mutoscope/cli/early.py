@@ -8,10 +8,13 @@ from typing import Any, Self
 
 import mutoscope
 from mutoscope.cli.places import check_places
-from mutoscope.config.measures import SIDES, require_both_sides
-from mutoscope.config.nodes import check_counts
+from mutoscope.config.commands import ClipsConfig, EvaluateConfig, ExportConfig, GenerateConfig
+from mutoscope.config.measures import SIDES
+from mutoscope.config.nodes import check_counts, check_groups
 from mutoscope.config.static import check_pair_statically, check_statically
+from mutoscope.config.training import TrainConfig
 from mutoscope.formats.weights import MissingWeightsError
+from mutoscope.kinds.settings import check_chosen, names_of
 from mutoscope.runtime.errors import ConfigError
 
 
@@ -50,13 +53,12 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
     check_counts(config)
     check_statically(config)
     measured = Measured.of(config)
-    if verb == "evaluate" and measured.checkpoint is None:
-        if not measured.clips:
-            raise ConfigError(
-                "There is nothing to measure: add checkpoint=<path>, or real=<folder> fake=<folder> for clips of any "
-                "program."
-            )
-        require_both_sides(config)
+    if verb == "evaluate" and measured.checkpoint is None and not measured.clips:
+        raise ConfigError(
+            "There is nothing to measure: add checkpoint=<path>, or real=<folder> fake=<folder> for clips of any "
+            "program."
+        )
+    _check_told(config, verb, measured)
     check_places(config, verb)
     dataset, model = config.get("dataset"), config.get("model")
     if verb == "train" and isinstance(model, Mapping) and isinstance(dataset, Mapping):
@@ -67,6 +69,23 @@ def check_early(config: Mapping[str, Any], verb: str, typed: Mapping[str, Any] |
             # what can be fetched is, once nothing else is wrong
             if missing.named or config.get("weights") != "fetch":
                 raise
+
+
+def _check_told(config: Mapping[str, Any], verb: str, measured: Measured) -> None:
+    """What verbs parse, as far as neither nodes nor the model matter."""
+    if verb == "train":
+        check_groups(config)
+        TrainConfig.of(config)
+    elif verb == "export":
+        ExportConfig.of(config)
+    elif verb == "evaluate" and measured.clips:
+        if measured.checkpoint is not None:
+            raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
+        ClipsConfig.of(config)
+    else:
+        names = names_of(verb)
+        own = EvaluateConfig.of(config).options if verb == "evaluate" else GenerateConfig.parse(config, names).wishes
+        check_chosen(verb, own)
 
 
 def _check_conditions(model: Mapping[str, Any], typed: list[str]) -> None:

@@ -110,8 +110,9 @@ def _line(place: str, value: str, phrase: str) -> str:
 def _groups(cfg: DictConfig) -> Iterator[str]:
     chosen = cfg.hydra.runtime.choices
     for group in sorted(path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "hydra"):
-        if group in chosen or group in ("experiment",):
-            names = {path.stem for path in (config_dir() / group).glob("*.yaml")}
+        if group in chosen:
+            # what begins with _ is what others are made of
+            names = {path.stem for path in (config_dir() / group).glob("[!_]*.yaml")}
             names |= set(names_without_import()) if group == "dataset" else set()
             yield f"{group}: {', '.join(sorted(names))}"
 

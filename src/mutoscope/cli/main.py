@@ -1,6 +1,5 @@
 """The command line: ``mutoscope train|evaluate|generate|export`` and the scripts of the same names."""
 
-import difflib
 import inspect
 import os
 import sys
@@ -15,18 +14,16 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mutoscope.cli.commands import COMMANDS, run_command
 from mutoscope.cli.early import Measured, check_early
 from mutoscope.cli.help import help_text
 from mutoscope.cli.processes import Launch, launched_externally, needs_own_processes, run_in_fresh_process
+from mutoscope.cli.sentences import sentence
 from mutoscope.cli.sweeps import (
-    LAUNCHERS,
     SweepRefused,
     SweepStart,
     report_sweep,
@@ -35,17 +32,15 @@ from mutoscope.cli.sweeps import (
     sweep_dir_for,
     sweep_id,
 )
-from mutoscope.cli.typed import hint, readable, typed_values
+from mutoscope.cli.typed import readable, typed_values
 from mutoscope.config.choices import config_dir, config_dirs
-from mutoscope.config.names import closest
-from mutoscope.config.nodes import RECOGNIZER_SETTINGS
 from mutoscope.config.presets import with_presets
 from mutoscope.config.signatures import parameters
 from mutoscope.data.registry import datamodule_class, names_without_import
 from mutoscope.kinds.settings import VERBS as VERBS_OF_KINDS
 from mutoscope.kinds.settings import names_of
 from mutoscope.runtime.console import first_process, outlive_pipes
-from mutoscope.runtime.errors import ConfigError, sentence_of
+from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.files import remove_empty
 from mutoscope.runtime.interrupts import INTERRUPTS, STATUS, Interrupted
 from mutoscope.runtime.provenance import record_command
@@ -116,7 +111,7 @@ def _help(verb: str, overrides: list[str]) -> int:
         register()
         sys.stdout.write(help_text(verb, readable(overrides)[0]))
     except Exception as error:
-        sys.stderr.write(f"error: {_sentence(error)}\n")
+        sys.stderr.write(f"error: {sentence(error)}\n")
         return 1
     return 0
 
@@ -153,7 +148,7 @@ def _run_task(verb: str) -> int:
         if INTERRUPTS.broken_off:
             # what a library makes of Ctrl-C in the midst of its import: ImportError, SystemError, RecursionError ...
             return _stopped(verb, error)
-        sys.stderr.write(f"error: {_sentence(error)}\n")
+        sys.stderr.write(f"error: {sentence(error)}\n")
         return 1
     finally:
         # Hydra makes the run's folder before anything is checked
@@ -229,32 +224,6 @@ def _launch_id() -> str | None:
     return store.compare_set("mutoscope/started", "", _now()).decode()
 
 
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        choices = ", ".join(error.options)
-        if group == "hydra/launcher" and name in LAUNCHERS:
-            return f"hydra/launcher={name} needs its plug-in: pip install 'mutoscope[sweep]'."
-        return f"There is no {group} '{name}'; did you mean '{closest(name, error.options)}'? Choices: {choices}."
-    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
-        cause = error.__cause__
-        parent = cause.parent_node
-        if isinstance(parent, DictConfig) and cause.full_key:
-            where, _, key = str(cause.full_key).rpartition(".")
-            key = str(cause.key) if cause.key is not None else key
-            known = [str(k) for k in parent if where or k != "hydra"]
-            beside = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
-            # those of a group that the model's kind will choose
-            later = {"recognizer": dict.fromkeys(RECOGNIZER_SETTINGS)} if "recognizer" in known else {}
-            root = parent._get_root()
-            elsewhere = None if beside else hint(key, root, OmegaConf.create(later))
-            near = f"did you mean '{closest(key, known)}'? Its settings are {', '.join(known)}." if known else ""
-            return f"'{cause.full_key}' is no setting of {where or 'this command'}; {elsewhere or near}"
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} must be given: add {error.full_key}=<value>."
-    return sentence_of(error)
-
-
 def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
     """A composed config as plain data, resolved, without Hydra's part and without settings of kinds that nobody chose.
 
@@ -299,7 +268,7 @@ def _train(cfg: DictConfig) -> float | None:
             # where an earlier attempt was stopped
             return run_in_fresh_process((launch.going_on(run_dir) if began else launch).config, run_dir)
 
-        return run_sweep_job(run_dir, number, overrides, job, describe=_sentence)
+        return run_sweep_job(run_dir, number, overrides, job, describe=sentence)
     launch = Launch.of(_plain(cfg, "train", hydra_config.overrides.task))
     if needs_own_processes(launch):
         return run_in_fresh_process(launch.config, run_dir)
@@ -317,8 +286,6 @@ def _evaluate(cfg: DictConfig) -> None:
 
         evaluate(config, explicit)
         return
-    if measured.checkpoint is not None:
-        raise ConfigError("Give either a checkpoint to measure, or clips: real=<folder> fake=<folder>.")
     from mutoscope.verbs.anybody.measure import evaluate_sets
 
     evaluate_sets(config, explicit)

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mutoscope.config.commands import OWN_FORMAT
 from mutoscope.data.folders import WANTED, existing_folder, require_files
 from mutoscope.data.registry import plugins, source_of
-from mutoscope.formats.missing import require_checkpoint, require_halves, require_named
+from mutoscope.formats.missing import require_archive, require_checkpoint, require_halves, require_model, require_named
 from mutoscope.formats.weights import SMOKE
 from mutoscope.kinds.settings import VERBS, named_by
 
@@ -37,9 +38,14 @@ def check_places(config: Mapping[str, Any], verb: str) -> None:
         FileNotFoundError: for anything else; the sentence names the setting, and what is expected there.
     """
     for _, path in _named(_MODELS[verb], config.get(_MODELS[verb])):
-        # a run that may not have begun
-        if not (verb == "train" and path == "last"):
+        if verb == "export" and config.get("format") != OWN_FORMAT:
+            # as other programs write them
             require_checkpoint(Path(path))
+        elif verb != "train":
+            require_model(Path(path))
+        elif path != "last":
+            # or a run that may not have begun
+            require_archive(Path(path))
     others = dict(_OTHERS.get(verb, {}))
     if verb in VERBS:
         others |= {name: phrase.partition("; ")[0].partition(": ")[0] for name, phrase in named_by(verb).items()}

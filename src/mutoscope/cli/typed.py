@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from mutoscope.config.choices import PRESET
 from mutoscope.formats.plain_files import PlainFileError, parse_yaml
 from mutoscope.kinds.settings import paths_of
 from mutoscope.runtime.errors import ConfigError
@@ -18,6 +19,8 @@ from mutoscope.runtime.errors import ConfigError
 _PATHS = ("checkpoint", "real", "fake", "out", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 _PATH_SETTINGS = ("root", "cache_dir", "perceptual_weights", "sheets", "background")
 _KEY = re.compile(r"^(\+{0,2}|~)[\w./@-]+(\[[^\]]*\])?$")
+#: the choice of a preset for a metric, or of several in a sweep
+_PRESET = re.compile(r"^(\+{0,2})(metrics\.[\w-]+)=((?!null$)[^\[{].*)$")
 
 
 def readable(arguments: Sequence[str], *, sweep: bool = False) -> tuple[list[str], dict[str, Any]]:
@@ -35,7 +38,26 @@ def readable(arguments: Sequence[str], *, sweep: bool = False) -> tuple[list[str
     """
     parser = OverridesParser.create()
     beyond: dict[str, Any] = {}
-    return [_argument(argument, parser, sweep, beyond) for argument in arguments], beyond
+    return [_argument(argument, parser, sweep, beyond) for argument in _presets_as_nodes(arguments)], beyond
+
+
+def _presets_as_nodes(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which a preset that is a metric with settings of its own is a node, for them to go into.
+
+    ``+metrics.fid=standard/fid metrics.fid.ddof=0`` becomes ``+metrics.fid=null ++metrics.fid._preset_=standard/fid
+    ++metrics.fid.ddof=0``: whether a metric of that name is there is still Hydra's to say.
+    """
+    presets = [(argument, found) for argument in arguments if (found := _PRESET.match(argument))]
+    arranged = list(arguments)
+    for argument, (plus, place, name) in ((argument, found.groups()) for argument, found in presets):
+        settings = [other for other in arranged if other.lstrip("+").startswith(f"{place}.")]
+        if settings:
+            node = [f"{plus}{place}=null", f"++{place}.{PRESET}={name}", *(f"++{one.lstrip('+')}" for one in settings)]
+            first = arranged.index(argument)
+            before, after = arranged[:first], arranged[first + 1 :]
+            arranged = [*(one for one in before if one not in settings), *node]
+            arranged += [one for one in after if one not in settings]
+    return arranged
 
 
 def _argument(argument: str, parser: OverridesParser, sweep: bool, beyond: dict[str, Any]) -> str:
@@ -149,7 +171,9 @@ def typed_values(overrides: Sequence[str], group: str) -> dict[str, Any]:
             *way, last = key.split(".")[1:]
             here = found
             for part in way:
-                here = here.setdefault(part, {})
+                if not isinstance(here.get(part), dict):
+                    here[part] = {}
+                here = here[part]
             here[last] = value
     return found
 

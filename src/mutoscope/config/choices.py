@@ -11,6 +11,9 @@ from mutoscope.config.names import closest
 from mutoscope.data.registry import plugin_packages
 from mutoscope.runtime.errors import ConfigError
 
+#: entry of a metric's node that says which preset it began as
+PRESET = "_preset_"
+
 
 def config_dir() -> Path:
     """The folder of configs: inside the installed package, or ``conf/`` of the checkout."""
@@ -94,6 +97,11 @@ def with_groups(
     for group, choice in groups.items():
         typed = explicit.get(group, {})
         if "" not in typed:
-            own = [OmegaConf.create(dict(settings)) for settings in (settings_of(config, group), typed)]
-            chosen[group] = OmegaConf.to_container(OmegaConf.merge(load_choice(group, choice), *own), resolve=True)
+            own = [dict(settings) for settings in (settings_of(config, group), typed)]
+            # a metric that was chosen whole has nothing of that in whose place it is
+            nodes = [item for settings in own for item in settings.items()]
+            whole = {key for key, node in nodes if isinstance(node, Mapping) and PRESET in node}
+            usual = {key: node for key, node in load_choice(group, choice).items() if key not in whole}
+            merged = OmegaConf.merge(usual, *map(OmegaConf.create, own))
+            chosen[group] = OmegaConf.to_container(merged, resolve=True)
     return chosen

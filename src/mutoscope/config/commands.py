@@ -5,11 +5,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from mutoscope.config.measures import ClipSettings, SetSettings, require_both_sides
+from mutoscope.config.measures import ClipSettings, SetSettings, check_seed, require_both_sides
 from mutoscope.config.names import check_known
 from mutoscope.config.nodes import check_config, settings_from
-from mutoscope.models.originals import Told
 from mutoscope.runtime.errors import ConfigError
+
+_SPLITS = ("train", "val", "test")
+Accelerator = Literal["auto", "cpu", "gpu"]
+#: in which data sets of video are exported
+LAYOUTS = ("pvg",)
+#: the format of checkpoints that this program wrote
+OWN_FORMAT = "mutoscope"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class EvaluateConfig:
     controllability: int = 16
     seed: int = 1234
     seeds: Any = None
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     weights: Literal["fetch"] | None = None
     debug: bool = False
     real: str | None = None
@@ -66,8 +72,20 @@ class EvaluateConfig:
         """
         others = {key: value for key, value in config.items() if key != "metrics"}
         checked = check_config(others, [*_names(cls), *options])
-        shared, own = _divided(cls, {**checked, "metrics": config.get("metrics")})
+        return cls.of({**checked, "metrics": config.get("metrics")})
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The same from a config of whose nodes nothing is known yet; it takes no torch.
+
+        Raises:
+            ConfigError: see :meth:`parse`.
+        """
+        shared, own = _divided(cls, config)
         asked = settings_from({**shared, "options": own}, cls, "")
+        check_seed(asked.seed)
+        if asked.samples_per_class < 1:
+            raise ConfigError(f"samples_per_class is {asked.samples_per_class}, expected at least 1.")
         if asked.controllability < 0:
             raise ConfigError(f"controllability is {asked.controllability}, expected a number of cases, or 0 for none.")
         if asked.seeds is not None:
@@ -113,7 +131,7 @@ class ClipsConfig:
     metrics: Mapping[str, Any] | None = None
     out: str | None = None
     seed: int = 1234
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     weights: Literal["fetch"] | None = None
     debug: bool = False
 
@@ -124,6 +142,18 @@ class ClipsConfig:
         Raises:
             ConfigError: for one side alone, and for what is no setting, or one of models.
         """
+        cls.of(config)
+        own = {key: value for key, value in config.items() if key in _names(cls) and key != "metrics"}
+        checked = check_config(own, _names(cls))
+        return settings_from({**checked, "metrics": config.get("metrics")}, cls, "")
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The same from a config of whose nodes nothing is known yet; it takes no torch.
+
+        Raises:
+            ConfigError: see :meth:`parse`.
+        """
         require_both_sides(config)
         of_models = {one.name: one.default for one in fields(EvaluateConfig) if one.name not in _names(cls)}
         for name, default in of_models.items():
@@ -131,8 +161,10 @@ class ClipsConfig:
             if name != "options" and (value := config.get(name)) != default and value:
                 raise ConfigError(f"{name} is a setting of models that are measured; clips are measured as they lie.")
         own = {key: value for key, value in config.items() if key not in of_models}
-        checked = check_config({key: value for key, value in own.items() if key != "metrics"}, _names(cls))
-        return settings_from({**checked, "metrics": config.get("metrics")}, cls, "")
+        check_known(own, _names(cls), "", "a setting here")
+        asked = settings_from(own, cls, "")
+        check_seed(asked.seed)
+        return asked
 
 
 def _check_seeds(seeds: Any) -> None:
@@ -161,7 +193,7 @@ class GenerateConfig:
     out: str | Path = "samples"
     seed: int = 0
     gif: bool = False
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     debug: bool = False
     wishes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -170,7 +202,9 @@ class GenerateConfig:
         """From a resolved config; see :meth:`EvaluateConfig.parse`."""
         check_known(config, [*_names(cls), *wishes], "", "a setting here")
         shared, own = _divided(cls, config)
-        return settings_from({**shared, "wishes": own}, cls, "")
+        asked = settings_from({**shared, "wishes": own}, cls, "")
+        check_seed(asked.seed)
+        return asked
 
 
 @dataclass(frozen=True)
@@ -183,7 +217,8 @@ class ExportConfig:
         checkpoint: of the model; ``None`` where a dataset is written.
         format: of the checkpoint: ``mutoscope``, or the name of a model of whose original code it is; or the layout in
             which the dataset is written.
-        original: what neither a checkpoint of original code nor the dataset says.
+        original: what neither a checkpoint of original code nor the dataset says, see
+            :class:`~mutoscope.models.originals.Told`.
         part: of a model whose parts are trained apart: that alone.
         splits: of the dataset that are written.
         videos: so many of each; all by default.
@@ -195,7 +230,7 @@ class ExportConfig:
     dataset: Mapping[str, Any]
     checkpoint: str | Path | None = None
     format: str = "mutoscope"
-    original: Told = field(default_factory=Told)
+    original: Mapping[str, Any] = field(default_factory=dict)
     part: str | None = None
     splits: Sequence[str] = ("train", "val", "test")
     videos: int | None = None
@@ -205,7 +240,32 @@ class ExportConfig:
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> Self:
         """From a resolved config; see :meth:`EvaluateConfig.parse`."""
-        return settings_from(check_config(config, _names(cls)), cls, "")
+        return cls.of(check_config(config, _names(cls)))
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The same from a config of whose nodes nothing is known yet; it takes no torch.
+
+        Raises:
+            ConfigError: see :meth:`parse`; and for what cannot be exported together.
+        """
+        check_known(config, _names(cls), "", "a setting here")
+        asked = settings_from(config, cls, "")
+        check_seed(asked.seed)
+        if unknown := [split for split in asked.splits if split not in _SPLITS]:
+            raise ConfigError(f"splits names '{unknown[0]}', expected some of {', '.join(_SPLITS)}.")
+        if asked.videos is not None and asked.videos < 1:
+            raise ConfigError(f"videos is {asked.videos}, expected at least 1.")
+        if asked.format in LAYOUTS:
+            if asked.checkpoint is not None:
+                raise ConfigError(f"format={asked.format} writes a data set, no model; leave out checkpoint=.")
+        elif asked.checkpoint is None:
+            raise ConfigError("checkpoint must be given: add checkpoint=<value>.")
+        elif asked.format != OWN_FORMAT and asked.part is not None:
+            raise ConfigError(
+                "part= is for checkpoints of Mutoscope; leave it out, and export the part of what comes out."
+            )
+        return asked
 
 
 def _names(cls: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """How a model is measured: the parts of configs that ``train`` and ``evaluate`` share."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -74,6 +75,16 @@ class SetSettings:
             raise ValueError(f"foils is {self.foils}, expected 0 or more clips.")
 
 
+def check_seed(seed: int) -> None:
+    """Whether random numbers can begin with it.
+
+    Raises:
+        ConfigError: if not.
+    """
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed is {seed}, expected a whole number from 0 to {2**32 - 1}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipSettings(SetSettings):
     """What is taken of the clips of both sides.
@@ -96,6 +107,14 @@ class ClipSettings(SetSettings):
     labels: str | None = None
     skeleton: str | None = None
     skip_broken: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("length", "stride", "size"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1.")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ValueError(f"fps is {self.fps}, expected frames per second, above 0.")
 
     def typed(self) -> list[str]:
         """What somebody chose, as it is typed."""

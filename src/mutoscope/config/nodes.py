@@ -81,6 +81,17 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> dict[st
     check_known(config, known_top, "", "a setting here")
     for name, keys in _PLAIN.items():
         check_known(settings_of(config, name), keys, name, f"a setting of {name}")
+    check_groups(config)
+    checked: dict[str, Any] = _checked(_with_counts(config), "")
+    return checked
+
+
+def check_groups(config: Mapping[str, Any]) -> None:
+    """Whether what stands in groups of nodes by name are nodes.
+
+    Raises:
+        ConfigError: if not.
+    """
     for group in _GROUPS:
         nodes = settings_of(config, group)
         known = [name for name, node in nodes.items() if isinstance(node, Mapping) and "_target_" in node]
@@ -90,8 +101,6 @@ def check_config(config: Mapping[str, Any], known_top: Sequence[str]) -> dict[st
                 raise ConfigError(
                     f"{group}.{name} is {node}, expected a node with _target_, or null to leave it out{hint}"
                 )
-    checked: dict[str, Any] = _checked(_with_counts(config), "")
-    return checked
 
 
 #: constructor arguments that the program itself supplies

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mutoscope.config.choices import config_dirs, load_choice
+from omegaconf import OmegaConf
+
+from mutoscope.config.choices import PRESET, config_dirs, load_choice
 from mutoscope.config.names import closest
 from mutoscope.runtime.errors import ConfigError
 
 _GROUP = "preset"
-#: entry of a node that says which preset it began as
-KEY = "_preset_"
 
 
 def preset_names() -> list[str]:
@@ -23,19 +23,20 @@ def preset_names() -> list[str]:
 def with_presets(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config in whose group ``metrics`` names of presets are their nodes.
 
+    A node that says which preset it begins as, and not what is built, has its own settings on top of the preset's.
+
     Raises:
         ConfigError: for a name that is no preset.
     """
     metrics = config.get("metrics")
     if not isinstance(metrics, Mapping):
         return dict(config)
-    filled = {name: _node(name, node) if isinstance(node, str) else node for name, node in metrics.items()}
-    return {**config, "metrics": filled}
+    return {**config, "metrics": {name: _filled(name, node) for name, node in metrics.items()}}
 
 
 def preset_of(node: Mapping[str, Any]) -> str | None:
     """The preset that a node is, with what was changed of it; ``None`` if it began as none."""
-    name = node.get(KEY)
+    name = node.get(PRESET)
     if name is None:
         return None
     usual = load_choice(_GROUP, name)
@@ -45,11 +46,21 @@ def preset_of(node: Mapping[str, Any]) -> str | None:
     return name if not changed else f"{name} with {', '.join(f'{k}={v}' for k, v in sorted(changed.items()))}"
 
 
-def _node(metric: str, name: str) -> dict[str, Any]:
+def _filled(metric: str, node: Any) -> Any:
+    if isinstance(node, str):
+        return _node(metric, node)
+    if isinstance(node, Mapping) and PRESET in node and "_target_" not in node:
+        whole = OmegaConf.to_container(OmegaConf.merge(_node(metric, node[PRESET]), dict(node)))
+        assert isinstance(whole, dict)
+        return whole
+    return node
+
+
+def _node(metric: str, name: Any) -> dict[str, Any]:
     known = preset_names()
     if name not in known:
         raise ConfigError(
-            f"metrics.{metric} is '{name}', which is no preset; did you mean '{closest(name, known)}'? Presets: "
+            f"metrics.{metric} is '{name}', which is no preset; did you mean '{closest(str(name), known)}'? Presets: "
             f"{', '.join(known)}."
         )
     return load_choice(_GROUP, name)

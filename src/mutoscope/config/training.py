@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from mutoscope.config.measures import MeasureConfig, Metrics, RecognizerConfig
+from mutoscope.config.measures import MeasureConfig, Metrics, RecognizerConfig, check_seed
+from mutoscope.config.names import check_known
 from mutoscope.config.nodes import Node, check_config, plain, settings_from
 from mutoscope.config.signatures import parameters
+from mutoscope.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,23 @@ class TrainConfig:
             ConfigError: for anything that is no setting, or a value of another kind than is asked for.
         """
         checked = check_config(config, KEYS)
+        return replace(cls.of(checked), resolved=plain(checked))
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "TrainConfig":
+        """The same from a config of whose nodes nothing is known yet; it takes no torch.
+
+        Raises:
+            ConfigError: see :meth:`parse`.
+        """
+        check_known(config, KEYS, "", "a setting here")
         # a choice of none is an empty node
-        taken = {**checked, "recognizer": checked.get("recognizer") or None}
-        return replace(settings_from(taken, cls, ""), resolved=plain(checked))
+        asked = settings_from({**config, "recognizer": config.get("recognizer") or None}, cls, "")
+        check_seed(asked.seed)
+        for name, least in (("every_n_steps", 1), ("samples_per_class", 1)):
+            if (value := getattr(asked.measure, name)) < least:
+                raise ConfigError(f"measure.{name} is {value}, expected at least {least}.")
+        return asked
 
     @property
     def pace(self) -> PaceConfig:

@@ -6,8 +6,9 @@ from typing import Any
 
 from torchmetrics import Metric
 
+from mutoscope.config.choices import PRESET
 from mutoscope.config.nodes import build
-from mutoscope.config.presets import KEY, preset_of
+from mutoscope.config.presets import preset_of
 from mutoscope.config.signatures import parameters
 from mutoscope.config.targets import locate
 from mutoscope.evaluators.smoke import is_smoke
@@ -91,7 +92,7 @@ def _called(name: str, node: Mapping[str, Any], metric: Metric, others: Mapping[
     """The name of a metric in tables, files and logs: numbers through weights that were drawn say so."""
     if not is_smoke(metric):
         return name
-    smoke = f"{SMOKE}/{node.get(KEY, name)}"
+    smoke = f"{SMOKE}/{node.get(PRESET, name)}"
     return smoke if smoke not in others else f"{smoke} ({name})"
 
 

@@ -9,8 +9,8 @@ import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from mutoscope.formats.about import ExportedConfig
+from mutoscope.formats.missing import EXPORT_CONFIG, EXPORT_WEIGHTS, require_archive, require_exported
 from mutoscope.formats.missing import CheckpointError as CheckpointError
-from mutoscope.formats.missing import require_checkpoint
 from mutoscope.formats.plain_files import PlainFileError, check_extent, parse_json, read_bytes, shown
 from mutoscope.formats.state_dicts import DamagedFileError, digest, named_tensors, read_safetensors, read_torch
 from mutoscope.formats.upgrades import upgraded
@@ -31,23 +31,6 @@ def save_atomically(data: Any, path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def find_checkpoint(path: Path) -> Path:
-    """A checkpoint or an exported folder as it is; of a run directory, the last checkpoint.
-
-    Raises:
-        CheckpointError: for a folder that holds several runs.
-    """
-    if not path.is_dir() or (path / EXPORT_CONFIG).is_file():
-        return path
-    last = path / "checkpoints" / "last.ckpt"
-    if last.is_file():
-        return last
-    runs = sorted(found.parents[1] for found in path.glob("*/checkpoints/last.ckpt"))
-    if runs:
-        raise CheckpointError(f"{path} holds runs, and one is expected: {', '.join(map(str, runs))}.")
-    return path
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint as plain data.
 
@@ -55,11 +38,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: if the file is missing, torn, no checkpoint of this program, or would need unpickling; if bits
             of it have changed since it was written; if what it says of itself is no plain data within limits.
     """
-    if path.is_dir():
-        raise CheckpointError(
-            f"{path} is a folder, expected a checkpoint to train on from, e.g. {path}/checkpoints/last.ckpt."
-        )
-    require_checkpoint(path)
+    require_archive(path)
     try:
         data = read_torch(path)
     except DamagedFileError as error:
@@ -72,11 +51,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], data)
 
 
-#: the two files of an exported model
-EXPORT_CONFIG = "config.json"
-EXPORT_WEIGHTS = "model.safetensors"
-
-
 def read_exported(folder: Path) -> dict[str, Any]:
     """An exported model in the layout of a checkpoint, without anything that only training needs.
 
@@ -84,10 +58,7 @@ def read_exported(folder: Path) -> dict[str, Any]:
         CheckpointError: if the folder is no export, or one of its files is damaged or goes beyond all limits.
     """
     path, weights = folder / EXPORT_CONFIG, folder / EXPORT_WEIGHTS
-    if not path.is_file() or not weights.is_file():
-        runs = sorted(folder.glob("checkpoints/*.ckpt"))
-        hint = f"name the checkpoint inside, {runs[0]}" if runs else "name a checkpoint or a folder made by export"
-        raise CheckpointError(f"{folder} is a folder without {EXPORT_CONFIG} and {EXPORT_WEIGHTS}; {hint}.")
+    require_exported(folder)
     try:
         content = parse_json(read_bytes(path).decode("utf-8-sig"), f"{path} is not readable as JSON")
     except (PlainFileError, UnicodeDecodeError) as error:

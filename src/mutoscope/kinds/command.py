@@ -28,10 +28,7 @@ def evaluation_command(config: Mapping[str, Any], explicit: Mapping[str, Mapping
     defaults = {str(key): usual[key] for key in usual if key not in ("defaults", "hydra", "checkpoint", *_GROUPS)}
     words = ["mutoscope", "evaluate", f"checkpoint={in_grammar(config['checkpoint'])}"]
     for group in _GROUPS:
-        typed = dict(explicit.get(group, {}))
-        if "" in typed:
-            words.append(f"{group}={typed.pop('')}")
-        words += [f"{group}.{path}={in_grammar(value)}" for path, value in _leaves(typed)]
+        words += typed_words(group, explicit.get(group, {}))
     for key, default in defaults.items():
         value = config.get(key, default)
         if isinstance(default, Mapping) and isinstance(value, Mapping):
@@ -44,6 +41,13 @@ def evaluation_command(config: Mapping[str, Any], explicit: Mapping[str, Mapping
     own = [key for key in config if key not in (*defaults, *_GROUPS, "checkpoint")]
     words += [f"{key}={in_grammar(config[key])}" for key in own]
     return shlex.join(words)
+
+
+def typed_words(group: str, typed: Mapping[str, Any]) -> list[str]:
+    """What was typed of a group, as it is typed again; an entry ``""`` holds the choice of the group."""
+    settings = {key: value for key, value in typed.items() if key}
+    choice = [f"{group}={typed['']}"] if "" in typed else []
+    return [*choice, *(f"{group}.{path}={in_grammar(value)}" for path, value in _leaves(settings))]
 
 
 def in_grammar(value: Any) -> str:

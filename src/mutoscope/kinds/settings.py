@@ -25,6 +25,13 @@ Settings = TypeVar("Settings")
 class Request(Generic[Answer_co]):
     """Base of requests, which says what ``generate`` answers with."""
 
+    def check(self) -> None:
+        """Whether what is asked goes together, whatever the model.
+
+        Raises:
+            ConfigError: if not.
+        """
+
 
 def declared(kind: DataKind, verb: str) -> type[Any]:
     """The dataclass of a kind's settings of one of :data:`VERBS`."""
@@ -93,6 +100,32 @@ def fill(kind: DataKind, verb: str, chosen: Mapping[str, Any], whose: str) -> An
     if lacking := [n for n, one in settings.items() if default_of(one) is dataclasses.MISSING and n not in chosen]:
         raise ConfigError(f"{whose} makes {kind.title} and needs {lacking[0]}=<value>; it has no default.")
     return cls(**values)
+
+
+def check_chosen(verb: str, chosen: Mapping[str, Any]) -> None:
+    """Refuse what no kind can be told, before it is known which kind the model is of.
+
+    Args:
+        verb: one of :data:`VERBS`.
+        chosen: settings by name.
+
+    Raises:
+        ConfigError: of the first kind that has all of them, where every such kind refuses them.
+    """
+    refused = []
+    for kind in every():
+        if not set(chosen) <= {one.name for one in dataclasses.fields(declared(kind, verb))}:
+            continue
+        try:
+            settings = fill(kind, verb, chosen, "the model")
+            if isinstance(settings, Request):
+                settings.check()
+        except ConfigError as error:
+            refused.append(error)
+        else:
+            return
+    if refused:
+        raise refused[0]
 
 
 def refill(kind: DataKind, verb: str, settings: object, whose: str) -> Any:

@@ -12,7 +12,7 @@ from mutoscope.config.measures import Metrics, RecognizerConfig, SetSettings
 from mutoscope.config.nodes import build
 from mutoscope.data.datamodule import DataModule
 from mutoscope.formats.about import TrainedConfig
-from mutoscope.formats.checkpoints import find_checkpoint
+from mutoscope.formats.missing import find_checkpoint
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.seeding import seeded
 from mutoscope.structures import DatasetInfo

@@ -10,11 +10,12 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mutoscope.config.assembly import load_model
-from mutoscope.config.commands import ExportConfig
+from mutoscope.config.commands import LAYOUTS, OWN_FORMAT, ExportConfig
 from mutoscope.config.foreign import is_place
 from mutoscope.config.names import closest
+from mutoscope.config.nodes import settings_from
 from mutoscope.formats.about import ExportedConfig, TrainedConfig
-from mutoscope.formats.checkpoints import EXPORT_CONFIG, EXPORT_WEIGHTS, find_checkpoint
+from mutoscope.formats.missing import EXPORT_CONFIG, EXPORT_WEIGHTS, find_checkpoint
 from mutoscope.formats.state_dicts import digest
 from mutoscope.models.generative import GenerativeModule
 from mutoscope.models.originals import Told
@@ -24,10 +25,8 @@ from mutoscope.runtime.errors import ConfigError
 from mutoscope.runtime.provenance import run_facts
 from mutoscope.verbs.card import card
 from mutoscope.verbs.convert import convert
-from mutoscope.verbs.export_data import LAYOUTS, export_dataset
+from mutoscope.verbs.export_data import export_dataset
 
-#: of checkpoints that this program wrote
-_OWN = "mutoscope"
 _CARD, _KEY_MAP = "README.md", "key_map.txt"
 #: the card of a part
 _PART = """# {part} of a {model}
@@ -54,25 +53,21 @@ def run_export(config: Mapping[str, Any], typed: Mapping[str, Any]) -> Path:
         ConfigError: for an unknown format, or a data set where the checkpoint knows its own.
     """
     asked = ExportConfig.parse(config)
-    out, source, told = Path(asked.out), asked.format, asked.original
+    out, source, told = Path(asked.out), asked.format, settings_from(asked.original, Told, "original")
     if source in LAYOUTS:
         if "" not in typed:
             raise ConfigError(f"format={source} writes a data set; name it, e.g. dataset=wsprites.")
-        if asked.checkpoint is not None or told.anything:
-            superfluous = "original" if told.anything else "checkpoint"
-            raise ConfigError(f"format={source} writes a data set, no model; leave out {superfluous}=.")
+        if told.anything:
+            raise ConfigError(f"format={source} writes a data set, no model; leave out original=.")
         return export_dataset(out, asked.dataset, asked.splits, asked.videos)
-    if asked.checkpoint is None:
-        raise ConfigError("checkpoint must be given: add checkpoint=<value>.")
+    assert asked.checkpoint is not None
     checkpoint = Path(asked.checkpoint)
-    known = (_OWN, *importers(), *LAYOUTS) if source != _OWN else (_OWN,)
+    known = (OWN_FORMAT, *importers(), *LAYOUTS) if source != OWN_FORMAT else (OWN_FORMAT,)
     if source not in known:
         raise ConfigError(
             f"format is '{source}', expected {' or '.join(known)}; did you mean '{closest(source, known)}'?"
         )
-    if source != _OWN and asked.part is not None:
-        raise ConfigError("part= is for checkpoints of Mutoscope; leave it out, and export the part of what comes out.")
-    if source != _OWN:
+    if source != OWN_FORMAT:
         return export_original(source, checkpoint, out, asked.dataset, typed, told)
     if typed or told.anything:
         raise ConfigError(

@@ -15,7 +15,7 @@ from mutoscope.config.nodes import build_dataset
 from mutoscope.data.datamodule import Split
 from mutoscope.data.registry import datamodule_class, datamodules
 from mutoscope.formats.plain_files import PlainFileError, parse_json
-from mutoscope.formats.pvg import SPLITS, Annotations, write_playable
+from mutoscope.formats.pvg import Annotations, write_playable
 from mutoscope.formats.text import read_text
 from mutoscope.runtime.console import say
 from mutoscope.runtime.errors import ConfigError
@@ -23,8 +23,6 @@ from mutoscope.runtime.files import replacing
 from mutoscope.runtime.parallel import each, usable_cores
 from mutoscope.structures import VideoBatch
 
-#: layouts that can be written
-LAYOUTS = ("pvg",)
 #: tells whose videos a folder holds, so that an interrupted export goes on and no other one is mixed in
 _NOTE = "mutoscope.json"
 #: below so many videos, starting other processes takes longer than writing them
@@ -64,11 +62,6 @@ def export_dataset(out: Path, dataset: Mapping[str, Any], splits: Sequence[str],
             f"format=pvg is for data sets of video, but '{dataset['name']}' holds {kind} data; those that fit: "
             f"{fitting}."
         )
-    for split in splits:
-        if split not in SPLITS:
-            raise ConfigError(f"splits names '{split}', expected some of {', '.join(SPLITS)}.")
-    if videos is not None and videos < 1:
-        raise ConfigError(f"videos is {videos}, expected at least 1.")
     datamodule = prepared(dataset)
     _claim(out, {"format": "pvg", "dataset": dataset["name"], "fingerprint": datamodule.fingerprint})
     todo: list[tuple[Split, int]] = []

@@ -64,6 +64,8 @@ def verify(names: Sequence[str]) -> bool:
             say(f"{name}: {path} is damaged, or another file: {wrong}. Remove it and fetch it again.")
         else:
             say(f"{name}: {path} is as it should be; known by: {entry.known_by}; SHA-256 {sha256_of(path)}.")
+    if not names and not any(map(present, MANIFEST)):
+        say("None of the published networks is here; mutoscope weights list tells where they are looked for.")
     return sound
 
 

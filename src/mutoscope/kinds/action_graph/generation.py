@@ -1,6 +1,5 @@
 """``generate`` for video: action graphs and a first frame in, clips out."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +74,7 @@ def ask(graph: ActionGraph, first_frame: Tensor, info: DatasetInfo, length: int,
 
 
 def _check(request: ActionGraphRequest, prompts: Sequence[Any]) -> None:
+    request.check()
     if not prompts and request.clip is None:
         raise ConfigError(
             "This model makes video from action graphs: give prompt=graph.yaml and first_frame=frame.png, or "
@@ -82,9 +82,6 @@ def _check(request: ActionGraphRequest, prompts: Sequence[Any]) -> None:
         )
     if (request.first_frame is None) == (request.clip is None):
         raise ConfigError("Give one first frame: first_frame=frame.png, or clip=<number>.")
-    for shift in _listed(request.shift):
-        if not math.isfinite(shift):
-            raise ConfigError(f"shift is {shift}, expected frames by which actions are put off: a number or several.")
 
 
 def _variants(

@@ -1,11 +1,13 @@
 """What models of video from action graphs can be asked for, and what their evaluation can be told."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mutoscope.kinds.settings import Request
+from mutoscope.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from mutoscope.kinds.action_graph.generated import GeneratedVideo  # noqa: F401  (names what is answered)
@@ -32,6 +34,15 @@ class ActionGraphRequest(Request["GeneratedVideo"]):
     shift: float | Sequence[float] | None = None
     length: int | None = None
     dataset: Mapping[str, Any] | None = None
+
+    def check(self) -> None:
+        for shift in self.shift if isinstance(self.shift, Sequence) else [0.0 if self.shift is None else self.shift]:
+            if not math.isfinite(shift):
+                raise ConfigError(
+                    f"shift is {shift}, expected frames by which actions are put off: a number or several."
+                )
+        if self.length is not None and self.length < 1:
+            raise ConfigError(f"length is {self.length}, expected a whole number of frames, at least 2.")
 
 
 @dataclass(frozen=True)

@@ -27,21 +27,15 @@ def motion_wish(request: MotionRequest, model: GenerativeModule) -> Wish:
             out of range.
     """
     info = model.info
-    ways = [key for key in ("mix", "between") if getattr(request, key) is not None]
-    if request.label not in ("all", -1):
-        ways.insert(0, "label")
-    if len(ways) > 1:
-        raise ConfigError(f"{ways[0]}= and {ways[1]}= exclude each other; each says alone which classes are wanted.")
-    way = ways[0] if ways else "label"
-    n = request.n
+    request.check()
+    way, n = request.way, request.n
     if n is None:
         n = _SWEEP_CLIPS if way == "between" else _CLIPS
-    elif n < 1:
-        per = {"label": "sequences per class", "mix": "sequences", "between": "sequences per lambda"}[way]
-        raise ConfigError(f"n is {n}, expected the number of {per}, at least 1.")
-    if request.length is not None and request.length < 1:
-        raise ConfigError(f"length is {request.length}, expected a whole number of frames, at least 1.")
-    _check_pictures(request, model, way)
+    if request.attention and not isinstance(model, Attentive):
+        raise ConfigError(
+            f"attention= is for models whose frames attend to past ones, as SAGCN's do; {type(model).__name__} has no "
+            "such attention."
+        )
     if way == "label":
         if isinstance(request.label, Mapping):
             return _counted(request.label, info, request.n)
@@ -55,18 +49,6 @@ def motion_wish(request: MotionRequest, model: GenerativeModule) -> Wish:
     if request.mix is not None:
         return _mixture(request.mix, info, n)
     return _sweep(request.between, request.lambdas, info, n)
-
-
-def _check_pictures(request: MotionRequest, model: GenerativeModule, way: str) -> None:
-    if request.trajectories and way != "label":
-        raise ConfigError(f"trajectories= shows paths of classes, but {way}= asks for mixtures; use label=.")
-    if request.attention and way == "between":
-        raise ConfigError("attention= shows single clips, but between= asks for many mixtures; use label= or mix=.")
-    if request.attention and not isinstance(model, Attentive):
-        raise ConfigError(
-            f"attention= is for models whose frames attend to past ones, as SAGCN's do; {type(model).__name__} has no "
-            "such attention."
-        )
 
 
 def _counted(asked: Mapping[Any, int], info: DatasetInfo, n: int | None) -> Classes:
@@ -128,8 +110,6 @@ def _sweep(asked: Any, lambdas: int, info: DatasetInfo, n: int) -> Sweep:
     first, second = (_label(name, info) for name in names)
     if first == second:
         raise ConfigError(f"between names '{info.classes[first]}' twice; nothing lies between a class and itself.")
-    if lambdas < 2:
-        raise ConfigError(f"lambdas is {lambdas}, expected the number of mixtures, both pure classes included: >= 2.")
     return Sweep(first, second, tuple(round(float(share), 6) for share in np.linspace(0, 1, lambdas)), n)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mutoscope.kinds.beside import named
 from mutoscope.kinds.settings import Request
+from mutoscope.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from mutoscope.kinds.motion.generated import GeneratedMotion  # noqa: F401  (names what is answered)
@@ -38,6 +39,32 @@ class MotionRequest(Request["GeneratedMotion"]):
     truncation: float | None = 0.95
     attention: bool = False
     trajectories: bool = False
+
+    @property
+    def way(self) -> str:
+        """Which of ``label``, ``mix`` and ``between`` says what is wanted."""
+        return next((name for name in ("mix", "between") if getattr(self, name) is not None), "label")
+
+    def check(self) -> None:
+        named = self.label not in ("all", -1)
+        ways = [*(["label"] if named else []), *(n for n in ("mix", "between") if getattr(self, n) is not None)]
+        if len(ways) > 1:
+            raise ConfigError(
+                f"{ways[0]}= and {ways[1]}= exclude each other; each says alone which classes are wanted."
+            )
+        if self.n is not None and self.n < 1:
+            per = {"label": "sequences per class", "mix": "sequences", "between": "sequences per lambda"}[self.way]
+            raise ConfigError(f"n is {self.n}, expected the number of {per}, at least 1.")
+        if self.length is not None and self.length < 1:
+            raise ConfigError(f"length is {self.length}, expected a whole number of frames, at least 1.")
+        if self.trajectories and self.way != "label":
+            raise ConfigError(f"trajectories= shows paths of classes, but {self.way}= asks for mixtures; use label=.")
+        if self.attention and self.way == "between":
+            raise ConfigError("attention= shows single clips, but between= asks for many mixtures; use label= or mix=.")
+        if self.lambdas < 2:
+            raise ConfigError(
+                f"lambdas is {self.lambdas}, expected the number of mixtures, both pure classes included: >= 2."
+            )
 
 
 @dataclass(frozen=True)

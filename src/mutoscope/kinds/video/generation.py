@@ -18,11 +18,6 @@ from mutoscope.models.steerable import SteerableVideo
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.structures import VideoBatch, VideoSample
 
-#: what can be asked of a picture, one of them at a time
-_ASKED = ("actions", "transfer", "show")
-#: steps of a figure at most
-_MOST_STEPS = 100
-
 
 def steerable(module: GenerativeModule) -> SteerableVideo:
     """The model as one that can be steered.
@@ -68,29 +63,17 @@ def check_mixture(request: VideoRequest) -> None:
     Raises:
         ConfigError: saying what to leave out or to add.
     """
-    asked = [name for name in _ASKED if getattr(request, name) is not None]
+    request.check()
     if request.decode is not None:
-        others = [name for name in ("image", "clip", *asked) if name in asked or getattr(request, name) is not None]
-        if others:
-            raise ConfigError(
-                f"decode= writes down the steps of a video and begins with nothing; leave out {', '.join(others)}, and "
-                "play what it writes with actions=actions.yaml."
-            )
         return
-    if len(asked) > 1:
-        raise ConfigError(f"{' and '.join(f'{name}=' for name in asked)} ask for different things; give one of them.")
     if (request.image is None) == (request.clip is None):
         raise ConfigError(
             "Give a picture to begin with, image=start.png, or the number of a clip, clip=0; or decode=clip.mp4."
         )
-    if request.image is not None and not asked:
+    if request.image is not None and not request.asked:
         raise ConfigError(
             f"image= needs actions='[[8,0,2],[0,0,5]]' or actions=file.yaml, transfer=source.mp4 or show=grid; {STEP}."
         )
-    if request.camera != "still" and request.transfer is None:
-        raise ConfigError("camera= is about transfer=source.mp4; the steps of actions= have a camera of their own.")
-    if not 1 <= request.steps <= _MOST_STEPS:
-        raise ConfigError(f"steps is {request.steps}, expected 1 to {_MOST_STEPS}.")
 
 
 def found_steps(module: SteerableVideo, frames: Tensor) -> Steps:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mutoscope.kinds.settings import Request
+from mutoscope.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from mutoscope.kinds.results import Generated  # noqa: F401  (names what is answered)
 
 #: figures of what a model can be told
 Figure = Literal["grid", "gallery", "composed", "layers"]
+#: steps of a figure at most
+_MOST_STEPS = 100
 #: whose camera moves when a motion goes to another picture
 CameraOf = Literal["still", "source"]
 
@@ -43,6 +46,26 @@ class VideoRequest(Request["Generated"]):
     show: "Sequence[Figure] | Figure | None" = None
     steps: int = 8
     dataset: Mapping[str, Any] | None = None
+
+    @property
+    def asked(self) -> list[str]:
+        """Names of the wishes about a picture."""
+        return [name for name in ("actions", "transfer", "show") if getattr(self, name) is not None]
+
+    def check(self) -> None:
+        others = [*(name for name in ("image", "clip") if getattr(self, name) is not None), *self.asked]
+        if self.decode is not None and others:
+            raise ConfigError(
+                f"decode= writes down the steps of a video and begins with nothing; leave out {', '.join(others)}, and "
+                "play what it writes with actions=actions.yaml."
+            )
+        if len(self.asked) > 1:
+            both = " and ".join(f"{name}=" for name in self.asked)
+            raise ConfigError(f"{both} ask for different things; give one of them.")
+        if self.camera != "still" and self.transfer is None and self.decode is None:
+            raise ConfigError("camera= is about transfer=source.mp4; the steps of actions= have a camera of their own.")
+        if not 1 <= self.steps <= _MOST_STEPS:
+            raise ConfigError(f"steps is {self.steps}, expected 1 to {_MOST_STEPS}.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from typing import Literal, TypedDict, get_args
 
 from torch import Tensor, nn
 
-from mutoscope.formats.checkpoints import find_checkpoint, read_checkpoint, read_exported
+from mutoscope.formats.checkpoints import read_checkpoint, read_exported
+from mutoscope.formats.missing import find_checkpoint
 
 Half = Literal["global_motion", "local_motion"]
 HALVES: tuple[Half, ...] = get_args(Half)

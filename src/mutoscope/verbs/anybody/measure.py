@@ -13,6 +13,7 @@ from mutoscope.config.presets import with_presets
 from mutoscope.data.anybody import ClipSet
 from mutoscope.data.clip_labels import labelled_sides
 from mutoscope.formats.weights import fetching
+from mutoscope.kinds.command import typed_words
 from mutoscope.runtime.errors import ConfigError
 from mutoscope.verbs.anybody.motions import measure_motions
 from mutoscope.verbs.anybody.results import ClipTask, SetEvaluation
@@ -35,8 +36,7 @@ def evaluate_sets(config: Mapping[str, Any], explicit: Mapping[str, Mapping[str,
     chosen = with_groups({"metrics": asked.metrics}, {"metrics": _usual(real)}, {"metrics": typed})
     nodes = check_config(with_presets(chosen), ["metrics"])["metrics"] or {}
     words = [f"real={asked.real}", f"fake={asked.fake}", *asked.clips.typed()]
-    words += [f"metrics.{key}={value}" if key else f"metrics={value}" for key, value in typed.items()]
-    command = shlex.join(["mutoscope", "evaluate", *words])
+    command = shlex.join(["mutoscope", "evaluate", *words, *typed_words("metrics", typed)])
     with fetching(asked.weights == "fetch"):
         task = ClipTask(real, fake, nodes, asked.clips, asked.seed, asked.accelerator, asked.debug, command)
         found = _measured(task)
