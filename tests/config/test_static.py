@@ -172,8 +172,12 @@ MISTAKES = [
     ),
     (["evaluate", "real=absent", "fake=absent"], "There is no file or folder absent, which real names"),
     (["evaluate", "real=absent"], "Clips are held against real ones"),
-    (["evaluate", "checkpoint=.", "beside={a: absent}"], "There is no file or folder absent, which beside.a names"),
-    (["generate", "checkpoint=.", "image=absent"], "There is no file or folder absent, which image names"),
+    (["evaluate", "checkpoint=."], ". is a folder without config.json and model.safetensors"),
+    (
+        ["evaluate", "checkpoint=exported", "beside={a: absent}"],
+        "There is no file or folder absent, which beside.a names",
+    ),
+    (["generate", "checkpoint=exported", "image=absent"], "There is no file or folder absent, which image names"),
 ]
 HEAVY = ("torch", "pytorch_lightning", "torchmetrics", "torchvision", "scipy")
 SCRIPT = """
@@ -193,6 +197,11 @@ print(json.dumps([said, [name for name in %r if name in sys.modules]]))
 
 
 def test_mistakes_are_told_before_torch_is_imported(tmp_path: Path) -> None:
+    # looks like a model as far as is looked at so early
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (exported / name).touch()
     # in a process of its own, one for all: here torch is imported already
     command = [sys.executable, "-c", SCRIPT % (HEAVY,), json.dumps(MISTAKES)]
     # no weights lie here
@@ -206,7 +215,7 @@ def test_mistakes_are_told_before_torch_is_imported(tmp_path: Path) -> None:
         assert found.startswith(f"error: {message}"), typed
         assert found.count("\n") == 1
     assert imported == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [exported]
 
 
 def test_pairs_of_models_and_data_pass(compose: Compose) -> None:

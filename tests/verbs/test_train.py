@@ -174,7 +174,7 @@ def test_a_checkpoint_of_something_else_is_not_continued(
         (["trainer.precision=16-mixed"], "16-mixed works on GPUs only; use bf16-mixed or 32-true"),
         (["trainer.precision=64-true"], "'64-true', expected 32-true, bf16-mixed or 16-mixed"),
         (["trainer.accelerator=tpu"], "'tpu', expected auto, cpu or gpu"),
-        (["trainer.devices=two"], "'two', expected a number or auto"),
+        (["trainer.devices=two"], "devices is two, expected a whole number or auto"),
     ],
 )
 def test_trainers_that_cannot_work_are_refused_before_anything_is_written(
