@@ -1,6 +1,6 @@
-"""The moving pictures of the README, from what the quickstarts left: ``make pictures``.
+"""The moving pictures of the README, from what the quickstarts left, and ``glass_local_hours``: ``make pictures``.
 
-Each is a WebP below 1 MB. A model whose quickstart was not run keeps its picture, aloud.
+Each is a WebP below 1 MB. A model that was not trained keeps its picture, aloud.
 """
 
 import io
@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[1]
 MEDIA = ROOT / "docs" / "media"
 ACTIONS = ("walk", "jump", "wave", "kick", "sit_down", "clap")
 _LIMIT = 1_000_000
-#: the local action of the steered characters
-_ACTION = 0
+#: validation clips: one to follow, those that begin where the others follow it, and for how many frames
+_CLIPS, _FOLLOWED = (0, 700, 1400, 2100, 2800, 3500), 24
 
 Frames = NDArray[np.uint8]
 
@@ -51,22 +51,25 @@ def blocks(checkpoint: Path) -> tuple[Frames, float]:
 
 
 def sprites(checkpoint: Path) -> tuple[Frames, float]:
-    """Characters that were never seen, one picture of each, all steered around a square."""
+    """A clip, and its motion as it is found there, played from pictures of five others; none was ever seen."""
     model = ms.load(checkpoint)
-    clips = model.dataset().dataset("val")
-    pictures = clips.__getitems__([len(clips) * i // 6 for i in range(6)]).frames[:, 0]
-    session, shown = model.module.start(pictures), [pictures]
-    for dx, dy in 3 * [(3, 0)] + 3 * [(0, 3)] + 6 * [(-3, 0)] + 3 * [(0, -3)] + 3 * [(3, 0)]:
-        shown.append(session.step(dx, dy, _ACTION))
-    frames = torch.stack(shown, dim=1).movedim(2, -1).numpy().repeat(4, axis=2).repeat(4, axis=3)
-    return grid(list(frames), columns=3, gap=4), model.info.fps
+    clips = model.dataset(length=_FOLLOWED).dataset("val")
+    source, *others = (clips.__getitems__([i]) for i in _CLIPS)
+    found = model.module.decode(source.frames)
+    session = model.module.start(torch.cat([other.frames[:, 0] for other in others]))
+    shown = [session.frame]
+    for (dx, dy), action in zip(found.shifts[0].tolist(), found.actions[0].tolist(), strict=True):
+        shown.append(session.step(dx, dy, action))
+    drawn = torch.cat([source.frames, torch.stack(shown, dim=1)])
+    frames = drawn.movedim(2, -1).numpy().repeat(4, axis=2).repeat(4, axis=3)
+    return grid(list(frames), ["a clip", *("the same steps" for _ in others)], columns=3, gap=4), model.info.fps
 
 
 PICTURES = {
     "kinetic_gan": ("quickstart", people),
     "sa_gcn": ("quickstart_sa_gcn", people),
     "ag2vid": ("quickstart_ag2vid", blocks),
-    "glass": ("quickstart_glass", sprites),
+    "glass": ("glass_local_hours", sprites),
 }
 
 
@@ -95,7 +98,8 @@ def main(runs: Path) -> None:
     for name, (run, draw) in PICTURES.items():
         checkpoint = runs / run / "checkpoints" / "last.ckpt"
         if not checkpoint.is_file():
-            sys.stdout.write(f"{name}.webp stays as it is: there is no {checkpoint}; make {run} trains it.\n")
+            remedy = f"python train.py experiment={run} writes it"
+            sys.stdout.write(f"{name}.webp stays as it is: there is no {checkpoint}; {remedy}.\n")
             continue
         data = webp(*draw(checkpoint))
         with replacing(MEDIA / f"{name}.webp") as temporary:

@@ -12,6 +12,7 @@ from mutoscope.cli import main as cli
 from mutoscope.cli.composed import compose
 from mutoscope.cli.typed import readable, typed_values
 from mutoscope.config.choices import load_choice, with_groups
+from mutoscope.config.nodes import check_groups
 from mutoscope.config.presets import preset_of, with_presets
 from mutoscope.config.training import TrainConfig
 from mutoscope.kinds.command import typed_words
@@ -124,6 +125,18 @@ def test_a_preset_takes_settings_of_the_same_command(arguments: list[str]) -> No
     fid = config["metrics"]["fid"]
     assert fid == {**load_choice("preset", "standard/fid"), "ddof": 0}
     assert preset_of(fid) == "standard/fid with ddof=0"
+
+
+def test_no_callbacks_leave_nothing_of_what_a_recipe_sets_of_them() -> None:
+    recipe, _ = compose("train", ["experiment=quickstart"])
+    assert recipe["callbacks"]["media"]["every_n_steps"]
+    config, _ = compose("train", ["experiment=quickstart", "callbacks=none"])
+    assert config["callbacks"] == {}
+    check_groups(config)
+    # what was typed oneself is of something, or a mistake
+    config, _ = compose("train", ["experiment=quickstart", "callbacks=none", "callbacks.media.every_n_steps=5"])
+    with pytest.raises(ConfigError, match=r"callbacks\.media is"):
+        check_groups(config)
 
 
 def test_a_preset_in_the_place_of_another_metric_has_nothing_of_it() -> None:

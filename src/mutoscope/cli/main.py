@@ -3,7 +3,7 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -224,6 +224,10 @@ def _launch_id() -> str | None:
     return store.compare_set("mutoscope/started", "", _now()).decode()
 
 
+#: whose choice ``none`` is a file without nodes
+_GROUPS_OF_NODES = ("metrics", "callbacks")
+
+
 def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
     """A composed config as plain data, resolved, without Hydra's part and without settings of kinds that nobody chose.
 
@@ -236,9 +240,22 @@ def chosen_settings(cfg: DictConfig, verb: str) -> dict[str, Any]:
             if OmegaConf.is_missing(cfg, key):
                 del cfg[key]
         cfg.pop("hydra", None)
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    return with_presets({str(key): value for key, value in config.items()})
+    found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(found, dict)
+    config = {str(key): value for key, value in found.items()}
+    for group in _GROUPS_OF_NODES:
+        config |= _without_leftovers(group, config)
+    return with_presets(config)
+
+
+def _without_leftovers(group: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A group that was chosen to be ``none`` has nothing left of what a recipe sets of its nodes."""
+    typed = typed_values(HydraConfig.get().overrides.task, group) if HydraConfig.initialized() else {}
+    nodes = config.get(group)
+    if typed.get("") != "none" or not isinstance(nodes, Mapping):
+        return {}
+    left = {name for name, node in nodes.items() if isinstance(node, Mapping) and "_target_" not in node} - {*typed}
+    return {group: {name: node for name, node in nodes.items() if name not in left}}
 
 
 def _plain(cfg: DictConfig, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_rows_of_the_tables_are_the_whole_model_and_one_change(compose: Compose)
         "glass_global",
         "glass_200k",
         "glass_own_videos",
-        "glass_local_hour",
+        "glass_local_hours",
         "glass_global_minutes",
     }
     configs = {name: compose(f"experiment={name}") for name in EXPERIMENTS}
