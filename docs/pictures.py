@@ -26,7 +26,7 @@ MEDIA = ROOT / "docs" / "media"
 ACTIONS = ("walk", "jump", "wave", "kick", "sit_down", "clap")
 _LIMIT = 1_000_000
 #: validation clips: one to follow, those that begin where the others follow it, and for how many frames
-_CLIPS, _FOLLOWED = (0, 700, 1400, 2100, 2800, 3500), 24
+_CLIPS, _FOLLOWED = (1482, 169, 715, 975, 1222, 1950), 24
 
 Frames = NDArray[np.uint8]
 
