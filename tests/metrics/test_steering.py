@@ -111,6 +111,14 @@ def test_foils_score_as_they_should(clips: VideoBatch) -> None:
     assert other.compute() > 0.2
 
 
+@pytest.mark.parametrize("count", [2, 3, 5, 7])
+def test_actions_that_mean_the_same_for_everybody_are_confused_by_nothing(count: int) -> None:
+    truth = torch.arange(12).remainder(count).repeat(40, 1)
+    metric = ActionConfusion()
+    metric.update(count - truth, truth, torch.arange(40))
+    assert float(metric.compute()) == 0
+
+
 def test_parts_add_up_and_processes_would(clips: VideoBatch) -> None:
     assert clips.shifts is not None
     assert clips.background_shifts is not None

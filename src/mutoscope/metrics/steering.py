@@ -188,6 +188,10 @@ class ShiftAngleAccuracy(RunningAverage):
         self._add((cosine > _NEAR).double(), truth.abs().sum(-1) > 0)
 
 
+#: torchmetrics tells mutual information in single precision
+_INFORMATION_ROUNDING = 1e-5
+
+
 class ActionInformation(Metric):
     """What the model's local actions tell of the true ones: normalised mutual information (Table 3).
 
@@ -249,7 +253,9 @@ class ActionConfusion(ActionInformation):
         self.meaning = "NMI of local actions within agents less NMI over all: do actions mean the same for everybody?"
 
     def _information(self, found: Tensor, truth: Tensor, who: Tensor) -> Tensor:
-        return within_agents(found, truth, who) - normalised_mutual_information(found, truth)
+        difference = within_agents(found, truth, who) - normalised_mutual_information(found, truth)
+        # of two numbers that are equal, single precision leaves its rounding
+        return difference.where(difference.abs() > _INFORMATION_ROUNDING, torch.zeros_like(difference))
 
 
 class ChanceInformation(ActionInformation):
