@@ -28,8 +28,8 @@ def test_learns_four_classes() -> None:
     unseen, truth = waving(400, 1)
     net = RecognizerNet(NTU25, 3, 4, width=16)
     optimiser = torch.optim.AdamW(net.parameters(), 1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=80)
-    for _ in range(80):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=120)
+    for _ in range(120):
         batch = torch.randint(0, 512, (64,))
         optimiser.zero_grad()
         F.cross_entropy(net(joints[batch]), label[batch]).backward()

@@ -176,7 +176,8 @@ def conv_layouts(parts: Sequence[LayoutPart], stride: int, padding: int, image: 
         result = left @ right
     else:
         result = torch.baddbmm(rearrange(image, "m out h w -> m h (w out)").to(right.dtype), left, right)
-    return rearrange(result, "m h (w out) -> m out h w", out=out)
+    # an axis that is called out is taken for a place of results where torch 2.6 compiles
+    return rearrange(result, "m h (w c) -> m c h w", c=out)
 
 
 def conv_layout(masks: LayoutMasks, vectors: Tensor, weight: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
