@@ -430,10 +430,10 @@ def test_losses(losses_file: Path) -> None:
 
 
 LOSS_NAMES = ("bin", "cyc", "lma_vgg", "msk", "recb_l1", "recb_vgg", "recf", "recj", "recs", "recu", "size", "vq")
-#: of gradients: in a batch this small one activation that changes its sign with the order of summation moves the
-#: gradients of local motion analysis by some percent, in the original too (with two threads instead of one, or on
-#: another maker's processor)
-SIGNS = 5e-2
+#: of gradients; in a batch this small one activation that changes its sign with the order of summation moves those of
+#: local motion analysis by some percent, in the original too (with two threads instead of one); the naive version sums
+#: in the original's order
+GRADIENTS, SIGNS = 1e-3, {"naive": 1e-3, "fast": 5e-2}
 
 
 def check_gradient(golden: Golden, key: str, gradient: Tensor, tolerance: float) -> None:
@@ -448,6 +448,17 @@ def check_gradient(golden: Golden, key: str, gradient: Tensor, tolerance: float)
 
 @pytest.mark.parametrize("version", ["naive", "fast"])
 def test_a_training_step(train_step_file: Path, version: str, one_thread: None) -> None:
+    try:
+        check_training_step(train_step_file, version)
+    except AssertionError:
+        if version == "fast":
+            raise
+        # oneDNN sums in an order of its own on every maker's processors; torch's own convolutions do not
+        with torch.backends.mkldnn.flags(enabled=False):
+            check_training_step(train_step_file, version)
+
+
+def check_training_step(train_step_file: Path, version: str) -> None:
     golden = Golden(train_step_file)
     weights = {k: v.clone() for k, v in golden.under("weights/").items() if not k.startswith("vgg/")}
     network, keys = network_from_reference(weights)
@@ -473,7 +484,8 @@ def test_a_training_step(train_step_file: Path, version: str, one_thread: None) 
         assert gradient is not None, original
         if gate:
             gradient = gradient.chunk(4)[GATES.index(name)]
-        check_gradient(golden, key, gradient, SIGNS)
+        local = original.startswith("local_action_separator.")
+        check_gradient(golden, key, gradient, SIGNS[version] if local else GRADIENTS)
     assert not golden.unread
 
 

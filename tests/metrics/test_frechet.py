@@ -207,13 +207,25 @@ def test_given_moments_of_samples_that_coincide_are_no_mistake() -> None:
     x = features(500, 16, 0)
     still = (x[:1] * 100).repeat(500, 1)
     mean = still.mean(0)
-    rounding = still.T @ still / 500 - torch.outer(mean, mean)
+    # summed one by one, as every processor does it
+    rounding = (still[:, :, None] * still[:, None]).sum(0) / 500 - torch.outer(mean, mean)
     assert float(torch.linalg.eigvalsh(rounding).min()) < 0
     expected = (x.mean(0) - mean).square().sum() + x.T.cov().trace()
     for order in (1, -1):
         first, second = [(x.mean(0), x.T.cov()), (mean, rounding)][::order]
-        # roots of rounding are what is left: of some 1e-10 in each of 16 dimensions
-        assert float(frechet_distance(*first, *second)) == pytest.approx(float(expected), abs=1e-3)
+        assert float(frechet_distance(*first, *second)) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_moments_may_be_rounded_otherwise_on_either_side_of_the_diagonal() -> None:
+    """As some processors round products of matrices."""
+    x = features(500, 16, 0)
+    mean = 100 * x[0]
+    rounding = 1e-16 * mean.square().sum() * features(16, 16, 1).sign()
+    expected = (x.mean(0) - mean).square().sum() + x.T.cov().trace()
+    # roots of rounding are what is left: of some 1e-11 in each of 16 dimensions
+    assert float(frechet_distance(x.mean(0), x.T.cov(), mean, rounding)) == pytest.approx(float(expected), abs=1e-3)
+    with pytest.raises(ValueError, match="sigma2 is not symmetric"):
+        frechet_distance(x.mean(0), x.T.cov(), mean, 1e6 * rounding)
 
 
 def test_covariances_that_share_no_direction_are_no_mistake() -> None:

@@ -47,9 +47,11 @@ def _presets_as_nodes(arguments: Sequence[str]) -> list[str]:
     ``+metrics.fid=standard/fid metrics.fid.ddof=0`` becomes ``+metrics.fid=null ++metrics.fid._preset_=standard/fid
     ++metrics.fid.ddof=0``: whether a metric of that name is there is still Hydra's to say.
     """
-    presets = [(argument, found) for argument in arguments if (found := _PRESET.match(argument))]
     arranged = list(arguments)
-    for argument, (plus, place, name) in ((argument, found.groups()) for argument, found in presets):
+    for argument in arguments:
+        if (found := _PRESET.match(argument)) is None:
+            continue
+        plus, place, name = found.groups()
         settings = [other for other in arranged if other.lstrip("+").startswith(f"{place}.")]
         if settings:
             node = [f"{plus}{place}=null", f"++{place}.{PRESET}={name}", *(f"++{one.lstrip('+')}" for one in settings)]
