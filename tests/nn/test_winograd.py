@@ -1,28 +1,56 @@
 """Winograd's method against PyTorch's convolution."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from mutoscope.nn import winograd
-from mutoscope.nn.winograd import conv3x3
+from mutoscope.nn.winograd import conv3x3, conv3x3_of, pooled_conv3x3, transformed_kernels
 
 SHAPES = [(2, 5, 7, 9), (3, 4, 8, 8), (1, 3, 3, 5), (2, 3, 17, 30), (4, 2, 1, 4)]
 
 
+@pytest.mark.parametrize("strip", [1, 300_000], ids=["row by row", "at once"])
 @pytest.mark.parametrize("work", [1, 300, 2_500_000], ids=["a row of tiles", "few tiles", "all tiles"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])
 def test_result_and_gradients_are_those_of_a_convolution(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int, int], work: int, strip: int, biased: bool
+) -> None:
+    monkeypatch.setattr(winograd, "WORK", work)
+    monkeypatch.setattr(winograd, "STRIP", strip)
+    used = given(*shape, out=6)[: 3 if biased else 2]
+    assert_alike(conv3x3(*used), F.conv2d(*used, padding=1), used)
+
+
+@pytest.mark.parametrize("work", [1, 600, 2_500_000], ids=["a row of tiles", "few tiles", "all tiles"])
+@pytest.mark.parametrize("shape", [(2, 5, 8, 8), (3, 4, 10, 14), (1, 3, 2, 4), (2, 3, 18, 30)], ids=str)
+@pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])
+def test_pooled_result_and_gradients_are_those_of_convolution_and_average(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int, int], work: int, biased: bool
 ) -> None:
     monkeypatch.setattr(winograd, "WORK", work)
+    used = given(*shape, out=6)[: 3 if biased else 2]
+    assert_alike(pooled_conv3x3(*used), F.avg_pool2d(F.conv2d(*used, padding=1), 2), used)
+
+
+def test_kernels_may_be_transformed_before() -> None:
+    x, weight, bias = given(2, 5, 7, 9, out=6)
+    found = conv3x3_of(x, transformed_kernels(weight.detach()), bias)
+    assert_alike(found, F.conv2d(x, weight.detach(), bias, padding=1), [x, bias])
+
+
+def given(n: int, c: int, h: int, w: int, *, out: int) -> list[torch.Tensor]:
+    """Pictures, a weight and a bias."""
     torch.manual_seed(0)
-    given = [torch.randn(shape), torch.randn(6, shape[1], 3, 3), torch.randn(6)]
-    x, weight, bias = (part.double().requires_grad_() for part in given)
-    used = (x, weight, bias) if biased else (x, weight)
-    found = conv3x3(*used)
-    expected = F.conv2d(*used, padding=1)
+    sizes = ((n, c, h, w), (out, c, 3, 3), (out,))
+    return [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+
+
+def assert_alike(found: torch.Tensor, expected: torch.Tensor, used: Sequence[torch.Tensor]) -> None:
+    """Results are the same, and so are gradients with respect to what was used."""
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
     gradient = torch.randn_like(expected)
     for ours, theirs in zip(
@@ -63,4 +91,7 @@ def test_rounding_stays_small_in_single_precision() -> None:
     x, weight = torch.randn(2, 256, 16, 16), torch.randn(128, 256, 3, 3) / 48
     exact = F.conv2d(x.double(), weight.double(), padding=1)
     error = (conv3x3(x, weight) - exact).norm() / exact.norm()
+    assert error < 5e-6
+    exact = F.avg_pool2d(exact, 2)
+    error = (pooled_conv3x3(x, weight) - exact).norm() / exact.norm()
     assert error < 5e-6

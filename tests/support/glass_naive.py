@@ -26,7 +26,7 @@ from mutoscope.models.glass.losses import (
     weighted,
 )
 from mutoscope.models.glass.network import GlassNetwork
-from mutoscope.nn.convolution import Conv2d
+from mutoscope.nn.convolution import FrozenConv3x3
 from mutoscope.nn.perceptual import FrozenFeatures
 
 
@@ -40,9 +40,9 @@ class NaiveConv3x3(Conv3x3):
         return _pool(x, self.pool) if self.bias is None else x
 
 
-class NaiveConv2d(Conv2d):
+class NaiveFrozenConv3x3(FrozenConv3x3):
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, padding=self.margin)
+        return F.conv2d(x, self.weight, self.bias, padding=1)
 
 
 class NaiveResidual(Residual):
@@ -104,7 +104,7 @@ class NaiveGlobalMotion(GlobalMotion):
 
 
 NAIVE: dict[type[nn.Module], type[nn.Module]] = {
-    Conv2d: NaiveConv2d,
+    FrozenConv3x3: NaiveFrozenConv3x3,
     Conv3x3: NaiveConv3x3,
     Residual: NaiveResidual,
     ModulatedConv: NaiveModulatedConv,

@@ -1,10 +1,13 @@
 """Convolutions that choose how they are computed: on CPUs the usual way is not always the quickest."""
 
+from typing import Any, Self
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mutoscope.nn.winograd import conv3x3
+from mutoscope.nn import winograd
+from mutoscope.nn.winograd import conv3x3, conv3x3_of, transformed_kernels
 
 #: a kernel counts as large from so many times the numbers of its input on
 LARGE = 20
@@ -14,6 +17,10 @@ HEAVY = 4
 MANY, BLOCKS = 64, 96
 #: the same for the product of both sides, where direct convolutions have vectors of 16 numbers to work with
 MANY_PAIRS = 2 * MANY * MANY if torch.backends.cpu.get_cpu_capability() == "AVX512" else MANY * MANY
+#: fewest blocks where kernels were transformed before ...
+FROZEN_BLOCKS = 20
+#: ... and fewest blocks and products of channels for convolutions that are averaged over 2x2 pixels
+POOLED_BLOCKS, POOLED_PAIRS = 256, 4 * MANY * MANY
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> Tensor:
@@ -37,7 +44,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 
     Returns:
         ``[n, out, h', w']``.
     """
-    if _suits_winograd(x, weight, stride, padding):
+    if weight.shape[2:] == (3, 3) and stride == padding == 1 and _pays(x, weight, BLOCKS, MANY_PAIRS):
         return conv3x3(x, weight, bias)
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias, stride, padding)
@@ -57,7 +64,8 @@ def pooled_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     """``avg_pool2d(conv2d(x, weight, bias, padding=1), 2)`` as one 4x4 convolution of stride 2.
 
     The mean of four neighbouring outputs is what a kernel gives that is the mean of four copies of ``weight``, each
-    moved by a pixel: 2.25 times fewer multiplications, and no picture of full size in between.
+    moved by a pixel: 2.25 times fewer multiplications, and no picture of full size in between. On a CPU it goes through
+    :func:`mutoscope.nn.winograd.pooled_conv3x3` where there are many channels and pixels, as :func:`conv2d` does.
 
     Args:
         x: ``[n, c, h, w]``, sides even.
@@ -67,15 +75,18 @@ def pooled_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     Returns:
         ``[n, out, h / 2, w / 2]``.
     """
+    if _pays(x, weight, 4 * POOLED_BLOCKS, POOLED_PAIRS):
+        return winograd.pooled_conv3x3(x, weight, bias)
     kernel = F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), 2, stride=1)
     return F.conv2d(x, kernel, bias, stride=2, padding=1)
 
 
-def _suits_winograd(x: Tensor, weight: Tensor, stride: int, padding: int) -> bool:
-    if x.device.type != "cpu" or weight.shape[2:] != (3, 3) or stride != 1 or padding != 1:
-        return False
+def _pays(x: Tensor, weight: Tensor, blocks: int, pairs: int) -> bool:
+    """Whether Winograd's method is quicker: from so many blocks of 4x4 pixels and pairs of channels on."""
     c_out, c_in = weight.shape[:2]
-    if min(c_out, c_in) < MANY or c_out * c_in < MANY_PAIRS or len(x) * x.shape[2] * x.shape[3] < 16 * BLOCKS:
+    if x.device.type != "cpu" or min(c_out, c_in) < MANY or c_out * c_in < pairs:
+        return False
+    if len(x) * x.shape[2] * x.shape[3] < 16 * blocks:
         return False
     precise = x.dtype == weight.dtype and x.dtype in (torch.float32, torch.float64)
     return precise and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
@@ -96,3 +107,39 @@ class Conv2d(torch.nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c_in, h, w]`` -> ``[n, c_out, h', w']``."""
         return conv2d(x, self.weight, self.bias, padding=self.margin)
+
+
+class FrozenConv3x3(torch.nn.Conv2d):
+    """A 3x3 convolution, padded by 1, whose weights stay as they are: a CPU transforms its kernels once.
+
+    These kernels take four times the memory of the weights. They are in no checkpoint, copy or pickle, and are made
+    again when weights have changed. While weights are trained this is :class:`Conv2d`.
+
+    Args:
+        c_in, c_out: channels.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, 3, padding=1)
+        self._kernels: tuple[Tensor, int, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, c_in, h, w] -> [n, c_out, h, w]``."""
+        if self.weight.requires_grad or not _pays(x, self.weight, FROZEN_BLOCKS, MANY_PAIRS):
+            return conv2d(x, self.weight, self.bias, padding=1)
+        return conv3x3_of(x, self.transformed(), self.bias)
+
+    def transformed(self) -> Tensor:
+        """The kernels ``[36, c_out, c_in]`` of :func:`mutoscope.nn.winograd.conv3x3_of`."""
+        weight = self.weight
+        if self._kernels is None or self._kernels[0] is not weight or self._kernels[1] != weight._version:
+            with torch.no_grad():
+                self._kernels = weight, weight._version, transformed_kernels(weight)
+        return self._kernels[2]
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        self._kernels = None  # weights move to another device or precision without a new version
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kernels": None}

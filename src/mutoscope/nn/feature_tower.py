@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mutoscope.nn.convolution import Conv2d
+from mutoscope.nn.convolution import FrozenConv3x3
 
 #: in front of a layer's name in the state dictionaries of torchvision's classifiers
 PREFIX = "features."
@@ -30,7 +30,7 @@ def layers_of(architecture: str, last: int, *, quick: bool = False) -> nn.Sequen
         layers: nn.Sequential = models.get_model(architecture, weights=None, **untouched).features[: last + 1]
         for i, layer in enumerate(layers):
             if quick and isinstance(layer, nn.Conv2d):
-                layers[i] = Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
+                layers[i] = FrozenConv3x3(layer.in_channels, layer.out_channels)
     return layers
 
 
