@@ -12,7 +12,7 @@ from mutoscope.nn.winograd import conv3x3, conv3x3_of, pooled_conv3x3, transform
 SHAPES = [(2, 5, 7, 9), (3, 4, 8, 8), (1, 3, 3, 5), (2, 3, 17, 30), (4, 2, 1, 4)]
 
 
-@pytest.mark.parametrize("strip", [1, 300_000], ids=["row by row", "at once"])
+@pytest.mark.parametrize("strip", [1, 500_000], ids=["row by row", "at once"])
 @pytest.mark.parametrize("work", [1, 300, 2_500_000], ids=["a row of tiles", "few tiles", "all tiles"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])

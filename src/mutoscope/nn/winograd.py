@@ -26,7 +26,7 @@ OUT, IN = 4, 6
 #: numbers in a work space: transformed tiles should stay in the processor's last cache until they are multiplied ...
 WORK = 2_500_000
 #: ... and so many at a time are gathered, transformed and written, which then happens in the core's own
-STRIP = 300_000
+STRIP = 500_000
 
 # transforms for the points 0, 1, -1, 2, -2 and infinity: of inputs, of kernels, and of products to outputs
 INPUT = (
