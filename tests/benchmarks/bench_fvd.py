@@ -92,7 +92,7 @@ def common_features(videos: list[torch.Tensor], network: torch.nn.Module, batch:
 def as_published() -> ExitStack:
     """Without what is done here for the sake of memory."""
     stack = ExitStack()
-    stack.enter_context(mock.patch.object(i3d, "_max_pool", pool_as_published))
+    stack.enter_context(mock.patch.object(i3d, "max_pool", pool_as_published))
     for name in ("_STEM", "_FINE"):
         stack.enter_context(mock.patch.object(inception_v3, name, sys.maxsize))
     return stack

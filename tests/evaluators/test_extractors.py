@@ -246,9 +246,9 @@ def pytorch_fid_network(theirs: Any, inception: Path) -> nn.Module:
 def test_pooling_axis_by_axis_is_pooling(kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
     x = torch.rand(2, 3, 7, 9, 8, generator=torch.Generator().manual_seed(0))
     wanted = F.max_pool3d(i3d_module._pad_same(x, kernel, stride), kernel, stride)
-    assert torch.equal(i3d_module._max_pool(x, kernel, stride), wanted)
+    assert torch.equal(i3d_module.max_pool(x, kernel, stride), wanted)
     even = x[:, :, :6, :8]
-    assert torch.equal(i3d_module._max_pool(even, (2, 2, 2), (2, 2, 2)), F.max_pool3d(even, 2))
+    assert torch.equal(i3d_module.max_pool(even, (2, 2, 2), (2, 2, 2)), F.max_pool3d(even, 2))
 
 
 def test_i3d_looks_at_the_frames_that_it_was_told(i3d: Path) -> None:

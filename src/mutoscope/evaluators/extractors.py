@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from mutoscope.evaluators import i3d, inception_v3, videomae
+from mutoscope.evaluators.frozen_i3d import FrozenI3D
 from mutoscope.evaluators.i3d import I3D, from_torchscript
 from mutoscope.evaluators.inception_v3 import InceptionV3, resize_as_tensorflow1
 from mutoscope.evaluators.smoke import drawn_weights, smoke_digest
@@ -24,7 +25,6 @@ from mutoscope.formats.state_dicts import named_tensors, read_plain
 from mutoscope.formats.weights import SMOKE, find_weights
 from mutoscope.metrics.common import TooFewSamplesError, check_frames
 from mutoscope.metrics.protocol import state_hash
-from mutoscope.nn.winograd_volumes import FrozenConv3x3x3
 
 Resize = Literal["tensorflow1", "bilinear"]
 I3DWeights = Literal["i3d_torchscript", "i3d_tats", "i3d_rgb_imagenet"]
@@ -299,12 +299,9 @@ def _i3d(state: Mapping[str, Tensor], eps: float, frames: int | None, stride: in
         return F.interpolate(images.float(), size, mode="bilinear", align_corners=False) * (2 / 255) - 1
 
     view = View("bilinear, not antialiased, 224x224", "x / 127.5 - 1", frames, stride)
-    network = _fused(_filled(I3D(eps), state, "I3D"))
-    for module in network.modules():
-        conv = getattr(module, "conv3d", None)
-        if isinstance(conv, nn.Conv3d) and conv.kernel_size == (3, 3, 3):
-            module.conv3d = FrozenConv3x3x3(conv)
-    return Extractor(network, prepare, view, "clip", I3D.num_features, I3D.num_features, digest)
+    network = I3D(eps)
+    _fused(_filled(network, state, "I3D"))
+    return Extractor(FrozenI3D(network), prepare, view, "clip", I3D.num_features, I3D.num_features, digest)
 
 
 def videomae_extractor(weights: str | Path | None = None, stride: int = 1) -> Extractor:

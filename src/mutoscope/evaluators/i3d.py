@@ -27,7 +27,7 @@ _BRANCHES = {
     "branch_2.1": "b2b",
     "branch_3.1": "b3b",
 }
-_BLOCKS = {
+BLOCKS = {
     "3b": (192, (64, 96, 128, 16, 32, 32)),
     "3c": (256, (128, 128, 192, 32, 96, 64)),
     "4b": (480, (192, 96, 208, 16, 48, 64)),
@@ -71,7 +71,7 @@ class _Unit(nn.Module):
         return x if self.bn is None else F.relu(self.bn(x), inplace=True)
 
 
-def _max_pool(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
+def max_pool(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
     # what comes in is no less than 0, so zeros at the border are never the largest
     x = _pad_same(x, kernel, stride)
     # axis by axis, by whole tensors: torch's own pooling of volumes took half of the network's time on a processor
@@ -94,7 +94,7 @@ class _Mixed(nn.Module):
         self.b3b = _Unit(inputs, widths[5], 1, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.b3b(_max_pool(x, (3, 3, 3), (1, 1, 1)))
+        pooled = self.b3b(max_pool(x, (3, 3, 3), (1, 1, 1)))
         return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), pooled], dim=1)
 
 
@@ -116,20 +116,20 @@ class I3D(nn.Module):
         self.Conv3d_1a_7x7 = _Unit(3, 64, 7, (2, 2, 2), eps)
         self.Conv3d_2b_1x1 = _Unit(64, 64, 1, eps=eps)
         self.Conv3d_2c_3x3 = _Unit(64, 192, 3, eps=eps)
-        for name, (inputs, widths) in _BLOCKS.items():
+        for name, (inputs, widths) in BLOCKS.items():
             self.add_module(f"Mixed_{name}", _Mixed(inputs, widths, eps))
         self.logits = _Unit(1024, 400, 1, eps=None)
 
     def forward(self, clips: Tensor) -> Tensor:
         if clips.shape[2] < SHORTEST:
             raise ValueError(f"I3D got clips of {clips.shape[2]} frames, expected at least {SHORTEST}.")
-        x = _max_pool(self.Conv3d_1a_7x7(clips), (1, 3, 3), (1, 2, 2))
-        x = _max_pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
-        for name in _BLOCKS:
+        x = max_pool(self.Conv3d_1a_7x7(clips), (1, 3, 3), (1, 2, 2))
+        x = max_pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
+        for name in BLOCKS:
             if name == "4b":
-                x = _max_pool(x, (3, 3, 3), (2, 2, 2))
+                x = max_pool(x, (3, 3, 3), (2, 2, 2))
             elif name == "5b":
-                x = _max_pool(x, (2, 2, 2), (2, 2, 2))
+                x = max_pool(x, (2, 2, 2), (2, 2, 2))
             x = self.get_submodule(f"Mixed_{name}")(x)
         x = self.logits(F.avg_pool3d(x, (2, 7, 7), stride=1))
         return x.mean(dim=(2, 3, 4))

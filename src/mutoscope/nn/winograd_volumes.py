@@ -1,23 +1,55 @@
-"""3x3x3 convolutions of clips with a quarter of the multiplications: F(4x4, 3x3) over space, three taps over time.
+"""3x3x3 convolutions of clips with an eighth of the multiplications: Winograd's F(4x4x4, 3x3x3).
 
-Every frame's tiles are transformed once, and a frame of the result is the sum of three matrix products, with the
-frames before, at and after it. For networks that are only looked through: there are no gradients, and kernels are
-transformed once. See :mod:`~mutoscope.nn.winograd` for the method.
+Over time tiles are transformed first, where they are fewest, then over space; what remains are 216 matrix products, one
+for every point. For networks that are only looked through: there are no gradients, and kernels are transformed once.
+See :mod:`~mutoscope.nn.winograd` for the method.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mutoscope.nn.pooled_tiles import add_pooled
 from mutoscope.nn.winograd import IN, INPUT, KERNEL, OUT, OUTPUT, WORK, for_both
 
-#: twice as fast from these channels and pixels on, measured; little is left to gain below
-NARROWEST, SMALLEST = 32, 14
+#: quicker from these channels and pixels on, measured; with less there are too few tiles for so many kernels
+NARROWEST, SMALLEST = 16, 14
+#: the point 1 of all three axes, which every output of a tile has as it is
+ONES = IN * IN + IN + 1
 
 
 def pays(inputs: int, height: int, width: int) -> bool:
     """Whether a processor is quicker this way for so many channels and rows and columns of the result."""
     return inputs >= NARROWEST and min(height, width) >= SMALLEST
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How results of a convolution are cut into tiles of 4x4x4.
+
+    Args:
+        frames, height, width: of the results.
+    """
+
+    frames: int
+    height: int
+    width: int
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Tiles along each axis."""
+        return -(-self.frames // OUT), -(-self.height // OUT), -(-self.width // OUT)
+
+    def room(self, like: Tensor, clips: int, channels: int) -> Tensor:
+        """Zeros for all that the tiles see of clips: ``[n, frames, rows, columns, channels]``."""
+        return like.new_zeros(clips, *(OUT * count + IN - OUT for count in self.counts), channels)
+
+    def inside(self, room: Tensor) -> Tensor:
+        """The part of it where inputs belong whose padding is 1."""
+        return room[:, 1 : self.frames + 1, 1 : self.height + 1, 1 : self.width + 1]
 
 
 class FrozenConv3x3x3(nn.Module):
@@ -43,9 +75,10 @@ class FrozenConv3x3x3(nn.Module):
         self.kernel_size = conv.kernel_size
         self.weight = nn.Parameter(conv.weight.detach(), requires_grad=False)
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach(), requires_grad=False)
-        taps = self.weight.permute(2, 3, 4, 1, 0).reshape(3, 9, -1)
-        kernels = (for_both(KERNEL, taps) @ taps).view(3, IN * IN, conv.in_channels, conv.out_channels)
-        self.register_buffer("kernels", kernels, persistent=False)
+        taps = self.weight.permute(3, 4, 2, 1, 0).reshape(27, -1)
+        over_time = torch.tensor(KERNEL, dtype=taps.dtype, device=taps.device)
+        kernels = torch.kron(for_both(KERNEL, taps), over_time) @ taps
+        self.register_buffer("kernels", kernels.view(IN**3, conv.in_channels, conv.out_channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or not pays(x.shape[1], x.shape[3] - 2, x.shape[4] - 2):
@@ -55,25 +88,57 @@ class FrozenConv3x3x3(nn.Module):
     @torch.no_grad()
     def transformed(self, x: Tensor) -> Tensor:
         """The result by transformed tiles, whatever :func:`pays`; channels last in memory."""
-        frames, height, width = (size - 2 for size in x.shape[2:])
-        rows, columns, out = -(-height // OUT), -(-width // OUT), self.kernels.shape[3]
-        below, right = OUT * rows - height, OUT * columns - width
-        found = x.new_empty(len(x), frames, OUT * rows, OUT * columns, out)
-        forth, back = for_both(INPUT, x), for_both(OUTPUT, x)
-        at_once = max(1, WORK // (IN * IN * columns * frames * max(x.shape[1], out)))
-        for clip, into in zip(x, found, strict=True):
-            seen = F.pad(clip.permute(1, 2, 3, 0).contiguous(), (0, 0, 0, right, 0, below))
-            for top in range(0, rows, at_once):
-                bottom = min(top + at_once, rows)
-                strip = seen[:, OUT * top : OUT * bottom + IN - OUT]
-                tiles = strip.unfold(1, IN, OUT).unfold(2, IN, OUT).permute(4, 5, 0, 1, 2, 3)
-                inputs = (forth @ tiles.reshape(IN * IN, -1)).view(IN * IN, frames + 2, -1, x.shape[1])
-                product = torch.bmm(inputs[:, :frames].flatten(1, 2), self.kernels[0])
-                for tap in (1, 2):
-                    product.baddbmm_(inputs[:, tap : tap + frames].flatten(1, 2), self.kernels[tap])
-                result = back @ product.flatten(1)
-                result = result.view(OUT, OUT, frames, bottom - top, columns, out)
-                result = result if self.bias is None else result.add_(self.bias)
-                part = into[:, OUT * top : OUT * bottom].unflatten(2, (columns, OUT)).unflatten(1, (-1, OUT))
-                part.permute(2, 4, 0, 1, 3, 5).copy_(result)
-        return found[:, :, :height, :width].permute(0, 4, 1, 2, 3)
+        tiling = Tiling(*(size - 2 for size in x.shape[2:]))
+        room = tiling.room(x, len(x), x.shape[1])
+        room[:, : x.shape[2], : x.shape[3], : x.shape[4]] = x.permute(0, 2, 3, 4, 1)
+        return self.in_room(room, tiling).permute(0, 4, 1, 2, 3)
+
+    @torch.no_grad()
+    def in_room(self, room: Tensor, tiling: Tiling) -> Tensor:
+        """The result for what lies in a :meth:`room <Tiling.room>`, ``[n, t, h, w, out]``."""
+        depth, rows, columns = tiling.counts
+        found = room.new_empty(len(room), OUT * depth, OUT * rows, OUT * columns, self.kernels.shape[2])
+        by_tiles = found.unflatten(3, (columns, OUT)).unflatten(2, (rows, OUT)).unflatten(1, (depth, OUT))
+        by_tiles = by_tiles.permute(4, 6, 2, 0, 1, 3, 5, 7)
+        for top, blocks in self._strips(room):
+            by_tiles[:, :, :, :, :, top : top + blocks.shape[5]] = blocks
+        return found[:, : tiling.frames, : tiling.height, : tiling.width]
+
+    @torch.no_grad()
+    def pooled_in_room(self, room: Tensor, tiling: Tiling) -> Tensor:
+        """The largest of 3x3 results, every other row and column, as TensorFlow's SAME: ``[n, t, h / 2, w / 2, out]``.
+
+        Raises:
+            ValueError: for heights and widths that tiles do not fill.
+        """
+        if tiling.height % OUT or tiling.width % OUT:
+            raise ValueError(f"Got {tiling.height}x{tiling.width} pixels, expected multiples of {OUT}.")
+        depth, rows, columns = tiling.counts
+        found = room.new_empty(len(room), OUT * depth, 2 * rows, 2 * columns, self.kernels.shape[2])
+        by_tiles = found.unflatten(1, (depth, OUT)).permute(2, 0, 1, 3, 4, 5)
+        for top, blocks in self._strips(room):
+            add_pooled(blocks, by_tiles, top)
+        return found[:, : tiling.frames]
+
+    def _strips(self, room: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """The first row of some tiles, and their results ``[y, x, t, n, tiles of t, rows, columns, out]``."""
+        depth, rows, columns = ((size - IN + OUT) // OUT for size in room.shape[1:4])
+        inputs, outputs = self.kernels.shape[1:]
+        at_once = max(1, WORK // (IN**3 * len(room) * depth * columns * max(inputs, outputs)))
+        over_time, back_over_time = (torch.tensor(rows, dtype=room.dtype) for rows in (INPUT, OUTPUT))
+        forth, back = for_both(INPUT, room), for_both(OUTPUT, room)
+        timed = room.new_empty(len(room), depth, IN, *room.shape[2:])
+        for clip, of_clip in zip(room, timed, strict=True):
+            for i, tiles in enumerate(of_clip):
+                torch.mm(over_time, clip[OUT * i : OUT * i + IN].flatten(1), out=tiles.flatten(1))
+        for top in range(0, rows, at_once):
+            bottom = min(top + at_once, rows)
+            strip = timed[:, :, :, OUT * top : OUT * bottom + IN - OUT]
+            tiles = strip.unfold(3, IN, OUT).unfold(4, IN, OUT).permute(6, 7, 2, 0, 1, 3, 4, 5)
+            seen = forth @ tiles.reshape(IN * IN, -1)
+            product = torch.bmm(seen.view(IN**3, -1, inputs), self.kernels)
+            if self.bias is not None:
+                product[ONES] += self.bias
+            product = torch.matmul(back_over_time, product.view(IN * IN, IN, -1))
+            result = back @ product.flatten(1)
+            yield top, result.view(OUT, OUT, OUT, len(room), depth, bottom - top, columns, outputs)
