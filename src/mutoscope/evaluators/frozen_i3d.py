@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mutoscope.evaluators.i3d import BLOCKS, SHORTEST, SIDE, I3D, max_pool
+from mutoscope.evaluators.i3d import BLOCKS, I3D, SHORTEST, SIDE, max_pool
 from mutoscope.nn.winograd_strided import FrozenPooledConv7x7x7
 from mutoscope.nn.winograd_volumes import FrozenConv3x3x3, Tiling, pays
 
@@ -15,7 +15,7 @@ from mutoscope.nn.winograd_volumes import FrozenConv3x3x3, Tiling, pays
 class FrozenI3D(nn.Module):
     """What :class:`~mutoscope.evaluators.i3d.I3D` gives, in half the time on a processor; no gradients there.
 
-    On other devices, where gradients are asked for, and for pictures of another size it is the network itself that looks.
+    On other devices, where gradients are asked for, and for pictures of another size the network itself looks.
 
     Args:
         network: in evaluation, with batch normalisation folded into its convolutions.
@@ -31,14 +31,14 @@ class FrozenI3D(nn.Module):
         if any(isinstance(part, nn.BatchNorm3d) for part in network.modules()):
             raise ValueError("Expected I3D with batch normalisation folded into its convolutions.")
         self.plain = network.requires_grad_(False)
-        self.first = FrozenPooledConv7x7x7(network.Conv3d_1a_7x7.conv3d)
-        self.second = _Pointwise(network.Conv3d_2b_1x1.conv3d)
-        self.third = FrozenConv3x3x3(network.Conv3d_2c_3x3.conv3d)
+        self.first = FrozenPooledConv7x7x7(_convolution(network.Conv3d_1a_7x7))
+        self.second = _Pointwise(_convolution(network.Conv3d_2b_1x1))
+        self.third = FrozenConv3x3x3(_convolution(network.Conv3d_2c_3x3))
         sides = {"3": SIDE // 8, "4": SIDE // 16, "5": SIDE // 32}
         self.blocks = nn.ModuleDict(
             {name: _Mixed(network.get_submodule(f"Mixed_{name}"), sides[name[0]]) for name in BLOCKS}
         )
-        self.logits = _Pointwise(network.logits.conv3d)
+        self.logits = _Pointwise(_convolution(network.logits))
 
     def forward(self, clips: Tensor) -> Tensor:
         learnt_from = torch.is_grad_enabled() and clips.requires_grad
@@ -94,9 +94,8 @@ class _Mixed(nn.Module):
 
     def __init__(self, block: nn.Module, side: int) -> None:
         super().__init__()
-        b0, b1a, b1b, b2a, b2b, b3b = (
-            block.get_submodule(name).conv3d for name in ("b0", "b1a", "b1b", "b2a", "b2b", "b3b")
-        )
+        names = ("b0", "b1a", "b1b", "b2a", "b2b", "b3b")
+        b0, b1a, b1b, b2a, b2b, b3b = (_convolution(block.get_submodule(name)) for name in names)
         self.entry = _Pointwise(b0, b1a, b2a)
         self.widths = [conv.out_channels for conv in (b0, b1a, b2a)]
         self.parts = [conv.out_channels for conv in (b0, b1b, b2b, b3b)]
@@ -114,6 +113,12 @@ class _Mixed(nn.Module):
         _convolve(self.narrow, of_narrow, narrow)
         torch.clamp_min(self.last(max_of_neighbours(x)), 0, out=last)
         return found
+
+
+def _convolution(unit: nn.Module) -> nn.Conv3d:
+    conv = unit.conv3d
+    assert isinstance(conv, nn.Conv3d)
+    return conv
 
 
 def _convolve(layer: nn.Module, x: Tensor, into: Tensor) -> None:
