@@ -121,6 +121,15 @@ def test_frozen_kernels_follow_their_weights(frozen: FrozenConv3x3) -> None:
     torch.testing.assert_close(frozen(x), F.conv2d(x, frozen.weight, frozen.bias, padding=1), rtol=1e-4, atol=1e-4)
 
 
+def test_frozen_kernels_of_a_validation_serve_in_training(frozen: FrozenConv3x3) -> None:
+    with torch.inference_mode():
+        frozen(pictures())
+    x = pictures().requires_grad_()
+    (ours,) = torch.autograd.grad(frozen(x).square().sum(), (x,))
+    (theirs,) = torch.autograd.grad(F.conv2d(x, frozen.weight, frozen.bias, padding=1).square().sum(), (x,))
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_copies_leave_transformed_kernels_behind(frozen: FrozenConv3x3) -> None:
     size = len(pickle.dumps(frozen))
     assert_as_torch(frozen, pictures())

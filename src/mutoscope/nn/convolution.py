@@ -133,7 +133,8 @@ class FrozenConv3x3(torch.nn.Conv2d):
         """The kernels ``[36, c_out, c_in]`` of :func:`mutoscope.nn.winograd.conv3x3_of`."""
         weight = self.weight
         if self._kernels is None or self._kernels[0] is not weight or self._kernels[1] != weight._version:
-            with torch.no_grad():
+            # never tensors of inference, which training after a validation could not look through
+            with torch.inference_mode(False), torch.no_grad():
                 self._kernels = weight, weight._version, transformed_kernels(weight)
         return self._kernels[2]
 
