@@ -23,7 +23,7 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from ag2vid_naive import (
 )
 from measuring import best_and_median, devices, in_fresh_process, in_turns, peak_since, resident_peak, write_json
 
-from mutoscope.models.ag2vid.module import AG2Vid
+from mutoscope.models.ag2vid.module import AG2Vid, _Part
 from mutoscope.models.ag2vid.reference.critic import convert_critic, critic_keys
 from mutoscope.models.ag2vid.reference.frames import FRAMES_PREFIX, convert, frames_keys
 from mutoscope.models.ag2vid.reference.layout import (
@@ -54,6 +54,7 @@ from mutoscope.models.ag2vid.reference.layout import (
     layout_keys,
     unpad,
 )
+from mutoscope.models.ag2vid.settings import FrameTraining
 from mutoscope.models.step_in_backward import step_in_backward
 from mutoscope.nn.perceptual import FrozenFeatures, Vgg19Features
 from mutoscope.structures import ActionGraphBatch, ActionGraphPair, DatasetInfo, Normaliser
@@ -183,8 +184,7 @@ class FastTraining(AG2Vid):
         super().__init__(
             info,
             optimizers=dict.fromkeys(names, adam),
-            align_corners=ALIGN_CORNERS,
-            checkpoint_activations=lean,
+            frames=FrameTraining(align_corners=ALIGN_CORNERS, checkpoint_activations=lean),
             steps_in_backward=lean,
         )
         self.features = features
@@ -196,8 +196,9 @@ class FastTraining(AG2Vid):
         self.discriminator.load_state_dict(convert_critic(critic.state_dict(), self.discriminator))
         self.trained = [p for p in self.parameters() if p.requires_grad]
 
-    def normalise(self, frames: Tensor) -> Tensor:
-        return super().normalise(frames).to(torch.get_default_dtype())
+    def _part(self, clips: ActionGraphBatch) -> _Part:
+        part = super()._part(clips)
+        return replace(part, real=part.real.to(torch.get_default_dtype()))
 
     def start(self) -> None:
         """Make the optimisers, once the networks are on their device."""
