@@ -1,4 +1,4 @@
-"""7x7x7 convolutions in steps of 2 with less than a third of the multiplications, pooled: the first layers of I3D.
+"""7x7x7 convolutions in steps of 2 with a quarter of the multiplications, pooled: the first layers of I3D.
 
 Every other row and column of pictures are taken for channels of their own (polyphase), which leaves 4x4 taps in steps
 of 1 over space, for Winograd's F(4x4, 4x4). Over time nothing is transformed: a clip's frames lie next to one another,

@@ -125,7 +125,7 @@ class FrozenConv3x3x3(nn.Module):
         depth, rows, columns = ((size - IN + OUT) // OUT for size in room.shape[1:4])
         inputs, outputs = self.kernels.shape[1:]
         at_once = max(1, WORK // (IN**3 * len(room) * depth * columns * max(inputs, outputs)))
-        over_time, back_over_time = (torch.tensor(rows, dtype=room.dtype) for rows in (INPUT, OUTPUT))
+        over_time, back_over_time = (torch.tensor(table, dtype=room.dtype) for table in (INPUT, OUTPUT))
         forth, back = for_both(INPUT, room), for_both(OUTPUT, room)
         timed = room.new_empty(len(room), depth, IN, *room.shape[2:])
         for clip, of_clip in zip(room, timed, strict=True):
